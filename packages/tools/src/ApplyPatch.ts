@@ -9,10 +9,11 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as Tool from "effect/ai/Tool"
 import * as Files from "./internal/anchoredFiles.ts"
 import * as FileTransaction from "./internal/patch/fileTransaction.ts"
@@ -90,7 +91,7 @@ export type Services = FileSystem.FileSystem | Path.Path
  * unless its text says which one could not be restored.
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
-  Effect.map(commit(input, options), ({ plan }) => summary(plan))
+  Effect.uninterruptibleMask((restore) => Effect.map(commit(input, options, restore), ({ plan }) => summary(plan)))
 
 /** The variable that tells a command where its patches report to; see {@link applyInCommand}. */
 export const reportsName = "SPINDLE_PATCHES"
@@ -168,17 +169,25 @@ export class Check extends Context.Reference<(input: string) => Effect.Effect<st
 const refusal = (error: Patch.PatchError): string =>
   `The patch was not applied, and no file was changed.\n${error.message}`
 
+/** One patch of this program at a time, from its first look at a file: agents work in one directory at the same time. */
+const lock = Semaphore.makeUnsafe(1)
+
+/** Runs in an uninterruptible region. `restore` is for what may be interrupted: nothing is changed before it. */
 const commit = Effect.fnUntraced(function* (
   input: string,
   options: Options,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = identity
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ) {
-  const { files, plan, writes } = yield* Effect.mapError(
-    restore(prepare(input, options)),
-    (error) => new ToolFailure({ detail: refusal(error) })
-  )
-  yield* Effect.mapError(FileTransaction.commit(writes), ({ message }) => new ToolFailure({ detail: message }))
-  return { plan, files }
+  yield* restore(lock.take(1))
+  const committed = Effect.gen(function* () {
+    const { files, plan, writes } = yield* Effect.mapError(
+      restore(prepare(input, options)),
+      (error) => new ToolFailure({ detail: refusal(error) })
+    )
+    yield* Effect.mapError(FileTransaction.commit(writes), ({ message }) => new ToolFailure({ detail: message }))
+    return { plan, files }
+  })
+  return yield* Effect.ensuring(committed, lock.release(1))
 })
 
 /**
@@ -200,6 +209,10 @@ const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
     read: (path) => readText(path, targets.get(path)!, seen)
   })
   const writes = writesOf(plan, targets, seen)
+  yield* checkNames(
+    plan.files.map(({ path }) => path),
+    writes
+  )
   yield* Effect.forEach(plan.files, (file) => checkDirectory(file.path, targets.get(file.path)!), { discard: true })
   const path = yield* Path.Path
   const { root } = workspace
@@ -265,6 +278,26 @@ const writesOf = (
     mode: movedFrom === undefined ? undefined : seen.get(targets.get(movedFrom)!)?.info.mode
   }))
 }
+
+/** Refuses to write one file under two of its names, of which the second write would find the first one. */
+const checkNames = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  writes: ReadonlyArray<FileTransaction.FileWrite>
+) {
+  const written = new Map<string, string>()
+  for (const [index, { content, isMovedAway, seen, source }] of writes.entries()) {
+    // a file that is moved away leaves its path to a new one
+    const { dev, ino } = (source?.seen ?? (isMovedAway ? undefined : seen))?.info ?? {}
+    if (content === undefined || ino === undefined || Option.isNone(ino)) continue
+    const file = `${dev}:${ino.value}`
+    const other = written.get(file)
+    if (other !== undefined) {
+      const detail = `is the same file as ${other} (a hard link): change it under one of its names`
+      return yield* new Patch.PatchError({ path: names[index]!, detail })
+    }
+    written.set(file, names[index]!)
+  }
+})
 
 /** Makes sure that the directory of a file, or the nearest one that exists, can be written. */
 const checkDirectory = Effect.fnUntraced(function* (name: string, target: string) {

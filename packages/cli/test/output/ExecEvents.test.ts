@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, ItemId, SubmissionId } from "@spindle/core/Ids"
+import { CallId, ItemId, ProcessId, SubmissionId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
@@ -208,6 +208,8 @@ describe("step", () => {
     assert.deepStrictEqual([failed.status, failed.exit_code], ["failed", 3])
     const killed = make(processStarted, processEnded(null), ran({ exitCode: null, signal: "SIGKILL" }))
     assert.deepStrictEqual([killed.status, killed.exit_code], ["failed", null])
+    const background = make(processStarted, ran({ exitCode: null, output: "a", processId: ProcessId.make("p") }))
+    assert.deepStrictEqual([background.status, background.exit_code], ["completed", null])
     const declined = make(result("denied"))
     assert.deepStrictEqual([declined.status, declined.exit_code], ["declined", null])
     const stopped = make(processStarted, output(0, "a"), processEnded(null), result("aborted"))

@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
         })
       ),
       Effect.catchTag("PlatformError", (error) =>
-        Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${error.reason._tag}` }))
+        Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${reasonOf(error)}` }))
       )
     )
 
@@ -68,3 +68,15 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
   }
   return workspace
 })
+
+const reasons: { readonly [code: string]: string } = {
+  ENOTDIR: "a part of its path is a file",
+  EACCES: "no permission for a directory of its path",
+  ELOOP: "its path has too many symbolic links",
+  ENAMETOOLONG: "its path is too long"
+}
+
+const reasonOf = ({ reason }: PlatformError): string => {
+  const { code } = (reason.cause ?? {}) as { readonly code?: unknown }
+  return reasons[String(code)] ?? reason._tag
+}

@@ -154,6 +154,24 @@ describe.skipIf(whySkipped !== undefined)(titled("a confined command"), () => {
     }).pipe(Effect.provide(confined))
   )
 
+  it.live("cannot make protected paths that do not exist, nor the directories that they would be in", () =>
+    Effect.gen(function* () {
+      const cwd = yield* directory
+      mkdirSync(join(cwd, "a"))
+      symlinkSync("a", join(cwd, "link"))
+      const protectedPaths = ["home", "b/c/home", "link/home", "../outside"].map((path) => `${cwd}/${path}`)
+      const narrow = workspace(cwd, { protectedPaths })
+      for (const path of ["home", "b/c/home", "a/home", "link/home"]) {
+        const { exitCode, output } = yield* narrow(run(`mkdir -p ${path} && echo x > ${path}/config.toml`, cwd))
+        assert.notStrictEqual(exitCode, 0)
+        assert.include(output, "Read-only file system", path)
+      }
+      assert.strictEqual((yield* narrow(run("echo x > a/other", cwd))).exitCode, 0)
+      assert.deepStrictEqual(readdirSync(cwd).sort(), ["a", "link"])
+      assert.deepStrictEqual(readdirSync(join(cwd, "a")), ["other"])
+    }).pipe(Effect.provide(confined))
+  )
+
   it.live("cannot write the repository that a worktree belongs to", () =>
     Effect.gen(function* () {
       const cwd = yield* directory

@@ -109,6 +109,11 @@ export const attempts: ReadonlyArray<Attempt> = [
   ),
   file("write through ..", () => "echo x > ../outside/new"),
   kernel("write through /proc/self/root", ({ outside }) => `echo x > /proc/self/root${outside}/new`, readOnly),
+  kernel(
+    "write through the root of a process outside",
+    ({ outside, victim }) => `echo x > /proc/${victim}/root${outside}/new`,
+    /no such file|nonexistent|permission denied|read-only file system|operation not permitted/i
+  ),
   file("add a git hook", () => "echo x > .git/hooks/pre-commit"),
   file("change the settings of git", () => "echo x >> .git/config"),
   file("move .git away", () => "mv .git free/moved", busy),

@@ -59,6 +59,12 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
   const configured = yield* real(policy.protectedPaths)
   const mounts: Array<Mount> = writable.map((path) => ({ path, kind: "writable" }))
   for (const mount of covers) if (mount !== undefined) mounts.push(mount)
+  for (const path of yield* missingIn(policy.protectedPaths)) {
+    const isOpen = writable.some((one) => isWithin(path, one))
+    if (!isOpen || [...repositories, ...configured].some((one) => isWithin(path, one))) continue
+    const mount = yield* protect(path, holder, made)
+    if (mount !== undefined) mounts.push(mount)
+  }
   for (const path of [...repositories, ...configured]) {
     const root = writable.find((one) => isWithin(path, one))
     if (root !== undefined) mounts.push({ path, kind: "readOnly" }, ...(yield* fixed(path, root)))
@@ -67,7 +73,21 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
   return result
 })
 
-/** Covers a folder with a protected name; undefined where it can neither exist nor be made. */
+/** Returns for each protected path that does not exist the first part of it that does not, with its real directory. */
+const missingIn = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const { basename, dirname, join } = yield* Path.Path
+  const missing = new Set<string>()
+  for (let path of paths) {
+    if (yield* Effect.isSuccess(fileSystem.lstat(path))) continue
+    while (dirname(path) !== path && !(yield* Effect.isSuccess(fileSystem.stat(dirname(path))))) path = dirname(path)
+    const directory = yield* Effect.option(fileSystem.realPath(dirname(path)))
+    if (directory._tag === "Some") missing.add(join(directory.value, basename(path)))
+  }
+  return missing
+})
+
+/** Covers a folder that stays read-only; undefined where it can neither exist nor be made. */
 const protect = Effect.fnUntraced(function* (path: string, { name, placeholders }: Holder, made: Array<string>) {
   const fileSystem = yield* FileSystem.FileSystem
   const info = yield* Effect.option(fileSystem.lstat(path))

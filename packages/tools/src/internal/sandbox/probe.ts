@@ -17,7 +17,10 @@ export interface Missing {
   readonly repair: string | undefined
 }
 
-/** Runs the ways in which `bwrap` can be started, and returns the first that works. */
+/**
+ * Runs the ways in which `bwrap` can be started, the strictest first, and returns the first that works. One that does not end
+ * in time ends the search: on a machine that is busy for a moment, a weaker way would be found in its place.
+ */
 export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<string>, filter: Uint8Array) {
   const fileSystem = yield* FileSystem.FileSystem
   const isProgram = (path: string) => Effect.isSuccess(fileSystem.access(path))
@@ -35,6 +38,7 @@ export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<stri
     const support: Bubblewrap.Support = { program: program.value, ...ways }
     const failure = yield* attempt(support, filter)
     if (failure === undefined) return support
+    if (failure === isLate) return yield* Effect.fail(yield* refused(failure))
     first ??= failure
   }
   return yield* Effect.fail(yield* refused(first!))
@@ -48,7 +52,8 @@ export const refusalOfProxy = (support: Bubblewrap.Support, filter: Uint8Array, 
   attempt(support, filter, { node, socket: "", port: NetworkProxy.port })
 
 /** How long a way may take. A host that takes longer has no sandbox. */
-const limit = "5 seconds"
+const limit = "10 seconds"
+const isLate = `bwrap did not end within ${limit}`
 
 /** Runs `true` in a sandbox. Returns what was printed if it fails. */
 const attempt = Effect.fnUntraced(function* (
@@ -58,14 +63,15 @@ const attempt = Effect.fnUntraced(function* (
 ) {
   const spawner = yield* ChildProcessSpawner
   const [shell, ...args] = Bubblewrap.wrap({ support, mounts: [], network, cwd: "/", command: ["true"] }, filter)
-  const command = ChildProcess.make(shell!, args, { stdin: "ignore" })
+  // the shell of a sandbox ignores the other signals
+  const command = ChildProcess.make(shell!, args, { stdin: "ignore", killSignal: "SIGKILL" })
   const run = Effect.gen(function* () {
     const handle = yield* spawner.spawn(command)
     const output = yield* Stream.mkString(Stream.decodeText(handle.all))
     return (yield* handle.exitCode) === 0 ? undefined : output.trim() || "bwrap failed without a reason"
   })
   return yield* Effect.scoped(run).pipe(
-    Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.succeed(`bwrap did not end within ${limit}`) }),
+    Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.succeed(isLate) }),
     Effect.catch((error) => Effect.succeed(error.message))
   )
 })
