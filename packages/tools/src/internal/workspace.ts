@@ -4,6 +4,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import { PatchError } from "../Patch.ts"
+import * as SystemReasons from "./systemReasons.ts"
 
 /** Resolves the paths of a patch to files inside a directory. */
 export interface Workspace {
@@ -48,7 +49,7 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
         })
       ),
       Effect.catchTag("PlatformError", (error) =>
-        Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${error.reason._tag}` }))
+        Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${SystemReasons.reasonOf(error)}` }))
       )
     )
 
