@@ -45,7 +45,12 @@ export interface Granular extends ApprovalPolicies.Granular {
 
 export type { Account, Provider, ServerProvider } from "./settings/providers.ts"
 export { Reason, SettingsInvalid } from "./settings/reason.ts"
-export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
+export type { AgentModel, AgentRole, AgentSettings } from "./settings/agents.ts"
+export type { Catalog, ModelInfo } from "./settings/catalog.ts"
+export type { CommandSettings } from "./settings/commands.ts"
+export type { Configured } from "./settings/mcp.ts"
+export { type SandboxMode, sandboxModes, type SandboxSettings } from "./settings/sandbox.ts"
+export type { Key, Settings as Table } from "./settings/table.ts"
 
 /** The configuration in force. */
 export interface Settings {
@@ -374,7 +379,7 @@ const systemErrors: { readonly [code: string]: string } = {
 
 /** Reads the files that keys name, relative to the directory of the configuration. */
 const filesOf = (directory: string): Files => {
-  const named = (table: Table.Settings, key: Table.Key) => {
+  const fileOf = (table: Table.Settings, key: Table.Key) => {
     const name = table.text(key)
     if (name === undefined) return undefined
     const file = Path.resolve(directory, name)
@@ -385,13 +390,13 @@ const filesOf = (directory: string): Files => {
     ] as const
   }
   return {
-    text: (table, key) => named(table, key)?.[1],
+    text: (table, key) => fileOf(table, key)?.[1],
     table: (table, key) => {
-      const found = named(table, key)
+      const found = fileOf(table, key)
       return Table.make(found === undefined ? [] : [layerOf(...found)], wrongType)
     },
     json: (table, key, schema) => {
-      const found = named(table, key)
+      const found = fileOf(table, key)
       if (found === undefined) return undefined
       const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(schema))(found[1])
       if (Exit.isSuccess(decoded)) return decoded.value

@@ -5,7 +5,7 @@ import * as KillNow from "../src/killNow.ts"
 
 const nothing = { targets: [], controlFiles: [], mark: undefined }
 
-/** Starts a process in a session of its own, which is killed when the scope closes. */
+/** Starts a process in a separate session, which is killed when the scope closes. */
 const daemon = (env: { readonly [name: string]: string }) =>
   Effect.map(
     Effect.acquireRelease(
@@ -36,7 +36,7 @@ describe("run", () => {
     })
   )
 
-  it("does not throw if nothing lives any more, or if there are no control groups", () => {
+  it("does not throw if all have ended, or if there are no control groups", () => {
     KillNow.run({ targets: [-0x3fffffff], controlFiles: ["/nowhere/cgroup.kill"], mark: "SPINDLE_HOST=nobody" })
   })
 })

@@ -282,7 +282,7 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
       const exporter = yield* SpanExporter.make({
         ...limits,
         send: (batch) =>
-          SpanExporter.bounded(
+          SpanExporter.sendWithin(
             // a batch that cannot be serialized fails alone, not with the exporter
             Effect.suspend(() => {
               const body = serialization.traces(Otlp.traceData(resource, scope, batch))

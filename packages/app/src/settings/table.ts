@@ -83,13 +83,13 @@ export const make = (
     seconds: (key) => find(key, "a number of seconds, more than 0", isSeconds),
     flag: (key) => find(key, "true or false", (value): value is boolean => typeof value === "boolean"),
     variant: (key, choices) => {
-      const named = (value: unknown) => choices.find((choice) => value === choice || isOnlyKey(choice, value))
+      const choiceOf = (value: unknown) => choices.find((choice) => value === choice || isOnlyKey(choice, value))
       const found = find(
         key,
         `${choices.join(" or ")}, or a table of that name`,
-        (value): value is unknown => named(value) !== undefined
+        (value): value is unknown => choiceOf(value) !== undefined
       )
-      return named(found)
+      return choiceOf(found)
     },
     value: (key) => find(key, "anything", isAnything),
     isTable: (key) => isTree(find(key, "anything", isAnything)),

@@ -1,9 +1,11 @@
 /**
  * Limits and delays of a session.
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { ModelFailed } from "./SessionError.ts"
@@ -93,15 +95,15 @@ export const retrySchedule: Schedule.Schedule<Duration.Duration> = Schedule.modi
   ({ duration }) => Effect.map(Random.next, (random) => Duration.times(duration, 0.9 + 0.2 * random))
 )
 
-/** The defaults. */
+/** The defaults. Their durations are values: a text would be parsed for each session. */
 export const defaults: SessionConfig = {
-  grace: "100 millis",
-  abortHookLimit: "100 millis",
-  interruptHookLimit: "1 second",
-  processGrace: "500 millis",
-  processDeadline: "2 seconds",
-  delegateDeadline: "500 millis",
-  journalDeadline: "10 seconds",
+  grace: Duration.millis(100),
+  abortHookLimit: Duration.millis(100),
+  interruptHookLimit: Duration.seconds(1),
+  processGrace: Duration.millis(500),
+  processDeadline: Duration.seconds(2),
+  delegateDeadline: Duration.millis(500),
+  journalDeadline: Duration.seconds(10),
   inboxCapacity: 512,
   inputLimit: 1_048_576,
   subscriberCapacity: 512,
@@ -109,7 +111,7 @@ export const defaults: SessionConfig = {
   streamRetries: 5,
   retrySchedule,
   toolConcurrency: 16,
-  hookLimit: "10 seconds",
+  hookLimit: Duration.seconds(10),
   stopContinuations: 8,
   turnModelRequests: 1_000,
   turnToolCalls: 5_000,
@@ -121,7 +123,7 @@ export const defaults: SessionConfig = {
   turnDuration: undefined,
   identicalFailures: 5,
   questionDeadline: undefined,
-  unansweredLimit: "1 minute"
+  unansweredLimit: Duration.minutes(1)
 }
 
 /** The limits and delays in force, with {@link defaults} as default. */
@@ -129,6 +131,27 @@ export const SessionConfig: Context.Reference<SessionConfig> = Context.Reference
   "@spindle/core/SessionConfig",
   { defaultValue: () => defaults }
 )
+
+/** Provides limits and delays to the sessions that are made with this layer. What is left out has its default. */
+export const layer = (config: Partial<SessionConfig>): Layer.Layer<never> =>
+  Layer.succeed(SessionConfig, { ...defaults, ...config })
+
+/**
+ * {@link layer}, its limits and delays read from the configuration.
+ *
+ * @example
+ * ```ts
+ * import { SessionConfig } from "@spindle/core"
+ * import { Config } from "effect"
+ *
+ * export const limits = SessionConfig.layerConfig({
+ *   turnModelRequests: Config.Int("TURN_MODEL_REQUESTS").pipe(Config.withDefault(100)),
+ *   turnDuration: Config.Duration("TURN_DURATION").pipe(Config.withDefault(undefined))
+ * })
+ * ```
+ */
+export const layerConfig = (config: Config.Wrap<Partial<SessionConfig>>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(config), layer))
 
 /** Limits that can be changed while sessions use them. */
 export interface Adjustable {

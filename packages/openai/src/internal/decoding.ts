@@ -17,7 +17,7 @@ export const textOf = (
     .map((encoding) => encoding.trim().toLowerCase())
     .filter((encoding) => encoding !== "" && encoding !== "identity")
   // the last one was applied last
-  const plain = encodings.reduceRight((body, encoding) => decompressed(context, encoding, body), bytes)
+  const plain = encodings.reduceRight((body, encoding) => decodeBytes(context, encoding, body), bytes)
   return Stream.decodeText(plain, { encoding: charsetOf(response) })
 }
 
@@ -50,7 +50,7 @@ const formats: { readonly [encoding: string]: Format | undefined } = {
 const isText = (start: Uint8Array): boolean =>
   /^(\u00ef\u00bb\u00bf)?[:deir{<[\n\r ][\t\n\r -~]*$/.test(String.fromCharCode(...start.subarray(0, 8)))
 
-const decompressed = (
+const decodeBytes = (
   context: Failures.FailureContext,
   encoding: string,
   bytes: Stream.Stream<Uint8Array, ModelFailed>

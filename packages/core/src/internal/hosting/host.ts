@@ -21,6 +21,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
+import { Alongside } from "../../Alongside.ts"
 import { Hooks } from "../../Hooks.ts"
 import { Journal, type JournalWriter } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
@@ -62,13 +63,17 @@ type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
 }
 
 type Opening = Pick<Start, "agent" | "references">
+type Forking = Pick<Start, "references"> & { readonly until?: TurnId | undefined }
 
 /** Makes a host in the current scope. All that its sessions need is captured here. */
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
   const captured = yield* Effect.context<Model | Journal>()
   const callers = new CallerContexts(references)
-  // sessions are not part of the trace in which the host was made
-  const context = Context.omit(Tracer.ParentSpan)(captured).pipe(
+  // sessions are not part of the trace or the task in which the host was made
+  const context = Context.omit(
+    Tracer.ParentSpan,
+    Alongside
+  )(captured).pipe(
     Context.add(Model, callers.toModel(Context.get(captured, Model))),
     Context.add(Hooks, callers.toHooks(Context.get(captured, Hooks)))
   ) as Context.Context<any>
@@ -97,7 +102,7 @@ interface HostParts {
   readonly clock: Clock.Clock
   readonly journal: Journal
   readonly stores: ReadonlyArray<SessionStore>
-  readonly ids: { readonly next: (nowMillis: number) => string }
+  readonly ids: IdGenerator
   readonly agents: ReadonlyMap<string | undefined, Agent<any>>
   /** The name of the agent of sessions that name none. */
   readonly agent: string | undefined
@@ -198,7 +203,7 @@ export class Host {
   readonly leave = (hosted: HostedSession): void => {
     hosted.isLeaving = true
     // in the next step: this may run in the middle of a step of the session
-    this.parts.run(Effect.andThen(Effect.yieldNow, this.locked(hosted.sessionId, closeScope(hosted))))
+    this.parts.run(Effect.andThen(Effect.yieldNow, this.withLock(hosted.sessionId, closeScope(hosted))))
   }
 
   /** Closes the session of an id, and returns whether it was open. Runs with the lock of the id. */
@@ -212,7 +217,7 @@ export class Host {
   }
 
   /** Runs an effect with the lock of an id. Once it has the lock it is not interruptible. */
-  private locked<A, E>(sessionId: SessionId, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  private withLock<A, E>(sessionId: SessionId, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return this.locks.withLock(sessionId, Effect.uninterruptible(effect))
   }
 
@@ -223,7 +228,7 @@ export class Host {
   /** Closes a session if it is open, then does something with its journal. **Interruption** stops only the wait. */
   afterClose<A, E>(sessionId: SessionId, next: (wasOpen: boolean) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() =>
-      Fiber.join(this.parts.run(this.locked(sessionId, Effect.flatMap(this.closeNow(sessionId), next))))
+      Fiber.join(this.parts.run(this.withLock(sessionId, Effect.flatMap(this.closeNow(sessionId), next))))
     )
   }
 
@@ -234,7 +239,7 @@ export class Host {
       Effect.gen({ self: this }, function* () {
         for (const below of yield* Deletion.descendantsOf(journal, sessionId)) {
           const deleting = Effect.andThen(this.closeNow(below), Deletion.deleteOne(this.parts, below))
-          yield* this.locked(below, deleting)
+          yield* this.withLock(below, deleting)
         }
         yield* Deletion.deleteOne(this.parts, sessionId)
       })
@@ -244,7 +249,7 @@ export class Host {
   /** Does something with the journal of a session unless it is open. **Interruption** stops only the wait. */
   unlessOpen<E>(sessionId: SessionId, next: Effect.Effect<void, E>): Effect.Effect<void, E> {
     const guarded = Effect.suspend(() => (this.lookup(sessionId, undefined) === undefined ? next : Effect.void))
-    return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, guarded))))
+    return Effect.suspend(() => Fiber.join(this.parts.run(this.withLock(sessionId, guarded))))
   }
 
   /** Renames a session: an open one through its records, any other in its journal. **Interruption** stops only the wait. */
@@ -259,14 +264,17 @@ export class Host {
         receipt._tag === "Rejected" ? inJournal : Effect.void
       )
     })
-    return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, renaming))))
+    return Effect.suspend(() => Fiber.join(this.parts.run(this.withLock(sessionId, renaming))))
   }
 
-  fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
+  fork(source: SessionId, { references, until }: Forking): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
       const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
-      return this.locks.withLock(sessionId, Effect.andThen(copying, this.start(sessionId, { mode: "existing" })))
+      return this.locks.withLock(
+        sessionId,
+        Effect.andThen(copying, this.start(sessionId, { mode: "existing", references }))
+      )
     })
   }
 }
