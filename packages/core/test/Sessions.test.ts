@@ -6,9 +6,10 @@ import * as Op from "@spindle/core/Op"
 import { isTerminal } from "@spindle/core/SessionEvent"
 import * as History from "@spindle/core/History"
 import * as Sessions from "@spindle/core/Sessions"
+import * as Task from "@spindle/core/Task"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 const { gate, pieces, text } = ScriptedModel
@@ -97,6 +98,30 @@ describe("Sessions", () => {
         ends.map((end) => end._tag),
         ["TurnAborted", "TurnCompleted"]
       )
+    })
+  )
+
+  it.effect("a session that is being closed delays no other one", () =>
+    Effect.gen(function* () {
+      const { sessions } = yield* program()
+      const deaf = yield* sessions.create()
+      const [started, released] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      yield* deaf.start(
+        Task.make(
+          "deaf",
+          Effect.uninterruptible(Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(released)))
+        )
+      )
+      yield* Deferred.await(started)
+      const closing = yield* Effect.forkChild(sessions.close(deaf.sessionId), { startImmediately: true })
+      const other = yield* sessions.create()
+      yield* other.submit(Op.userInput("hi"))
+      yield* other.awaitIdle
+      assert.strictEqual((yield* sessions.open(other.sessionId)).sessionId, other.sessionId)
+      // time stands still, so the session is still waiting for its task
+      assert.isUndefined(closing.pollUnsafe())
+      yield* Deferred.succeed(released, undefined)
+      assert.isTrue(yield* Fiber.join(closing))
     })
   )
 

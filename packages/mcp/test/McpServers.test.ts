@@ -42,17 +42,26 @@ describe("a server that does not start", () => {
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 
-  it.live("has no such command", () =>
+  it.live.each([
+    { options: { command: "/no/such/command" }, detail: "the program /no/such/command does not exist" },
+    { options: { command: "/tmp" }, detail: "the program /tmp is not a program that may be run" },
+    { options: { command: "cat", cwd: "/no/such" }, detail: "the directory /no/such does not exist" },
+    { options: { command: "cat", args: ["a\0b"] }, detail: "the program cat: Argument 1 .*" }
+  ])("has no such command: $detail", ({ detail, options }) =>
     Effect.gen(function* () {
-      const reason = yield* reasonOf(Harness.stdio("", { command: "/no/such/command" }))
-      assert.strictEqual(reason._tag, "NotStarted")
+      const reason = yield* reasonOf(Harness.stdio("", options))
+      if (reason._tag !== "NotStarted") throw new Error(reason._tag)
+      assert.match(reason.detail, new RegExp(`^${detail}$`))
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 
   it.live("has no server at its address", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.scoped(HttpServer.start())
-      assert.strictEqual((yield* reasonOf(Harness.http(url)))._tag, "NotStarted")
+      const reason = yield* reasonOf(Harness.http(`${url}?key=secret`))
+      if (reason._tag !== "NotStarted") throw new Error(reason._tag)
+      const { host, origin } = new URL(url)
+      assert.strictEqual(reason.detail, `cannot reach ${origin}: connect ECONNREFUSED ${host}`)
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 

@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as CommandEnvironment from "./CommandEnvironment.ts"
+import * as Spawn from "./internal/spawn.ts"
 import * as Utf8 from "./Utf8.ts"
 
 /** Why git could not do what it was asked to. */
@@ -128,14 +129,18 @@ const run = Effect.fnUntraced(function* (
   })
   const missing = (detail: string) => new GitFailed({ problem: "NoGit", subject: cwd, detail })
   const handle = yield* Effect.mapError(spawner.spawn(command), (error) =>
-    missing(error.reason._tag === "NotFound" ? "there is no program git, or no such directory" : error.message)
+    missing(
+      error.reason._tag === "NotFound" ? "there is no program git, or no such directory" : Spawn.reasonOf(error.reason)
+    )
   )
   const [output, errors, code] = yield* Effect.all(
     [Stream.mkUint8Array(handle.stdout), Stream.mkUint8Array(handle.stderr), handle.exitCode],
     {
       concurrency: "unbounded"
     }
-  ).pipe(Effect.mapError((error) => new GitFailed({ problem: "Failed", subject: cwd, detail: error.message })))
+  ).pipe(
+    Effect.mapError(({ reason }) => new GitFailed({ problem: "Failed", subject: cwd, detail: Spawn.reasonOf(reason) }))
+  )
   if (code !== 0) return yield* failureOf(cwd, Utf8.decode(errors), `${args[0]} exited with code ${code}`)
   return output
 })

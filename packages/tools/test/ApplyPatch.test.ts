@@ -457,6 +457,19 @@ describe("apply", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
+  it.live.each([
+    { path: "loop", detail: "its symbolic links lead to each other" },
+    { path: "a/b", detail: "a part of its path is not a directory" },
+    { path: "x".repeat(300), detail: "its name is too long" }
+  ])("says in words why a file cannot be reached: $detail", ({ detail, path }) =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "one\n" })
+      symlinkSync("loop", join(root, "loop"))
+      const refusal = yield* refusalOf(root, patch(`*** Add File: ${path}`, "+x"))
+      assert.include(refusal, `${path}: cannot be reached: ${detail}`)
+    }).pipe(Effect.provide(host))
+  )
+
   it.live("a symbolic link is followed to change its file, deleted itself, and otherwise refused", () =>
     Effect.gen(function* () {
       const root = yield* tree({ a: "one\n" })

@@ -10,7 +10,7 @@
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
 import type { AcceptedTask } from "../protocol/Op.ts"
-import type { InputAccepted, TaskReported } from "../protocol/SessionEvent.ts"
+import type { InputAccepted, TaskReported, Terminal, TurnCompleted, TurnFailed } from "../protocol/SessionEvent.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 
 /**
@@ -128,8 +128,41 @@ export const takeContexts = (
   }
 }
 
+/** What is known about a turn that ends. */
+interface Ending {
+  readonly startedWith: SubmissionId | undefined
+  /** Whether one of its records is missing. */
+  readonly hasGap: boolean
+}
+
 /** Unbinds the entries that steered a turn that has ended. They keep their place, ahead of everything newer. */
 export const release = (self: Inbox, turnId: TurnId): Inbox =>
   self.some((entry) => entry.turnId === turnId)
     ? self.map((entry) => (entry.turnId === turnId ? { ...entry, turnId: undefined } : entry))
     : self
+
+/** Removes what a turn that ends has carried, returned or dropped, and releases the rest. */
+export const endTurn = (self: Inbox, turn: Ending | undefined, record: Terminal): Inbox => {
+  const left =
+    record._tag === "TurnAborted"
+      ? remove(self, [...record.returned.map((one) => one.submissionId), ...record.dropped])
+      : turn?.hasGap === true
+        ? remove(self, carriedInGap(self, turn, record))
+        : self
+  return release(left, record.turnId)
+}
+
+/**
+ * Returns the input that the missing record of a turn has carried: a turn that completed leaves none, and one that failed
+ * names what it leaves. To carry it again would run it twice (contract J1).
+ */
+const carriedInGap = (
+  self: Inbox,
+  { startedWith }: Ending,
+  record: TurnCompleted | TurnFailed
+): ReadonlyArray<SubmissionId> => {
+  const kept: ReadonlyArray<SubmissionId> = record._tag === "TurnFailed" ? record.kept : []
+  return forTurn(self, record.turnId, startedWith)
+    .map(({ submissionId }) => submissionId)
+    .filter((submissionId) => !kept.includes(submissionId))
+}

@@ -67,6 +67,8 @@ export interface OpenTurn {
   readonly isAside: boolean
   /** Whether the model has produced anything. */
   readonly produced: boolean
+  /** Whether a record is missing since its start, because the journal is damaged (J1). */
+  readonly hasGap: boolean
   readonly usage: TokenUsage.TokenUsage
 }
 
@@ -146,6 +148,7 @@ export const empty: SessionState = {
 /** Returns the state after one more record. Total: a record that breaks an invariant changes as little as it can. */
 export const apply = (self: SessionState, record: JournalRecord): SessionState => {
   const state = { ...self, seq: record.seq + 1 }
+  if (record.seq !== self.seq && self.turn !== undefined) state.turn = { ...self.turn, hasGap: true }
   return record._tag === "Unknown" ? state : applyKnown(state, record)
 }
 
@@ -294,6 +297,7 @@ const startTurn = (
     modelRequest: undefined,
     isAside: false,
     produced: false,
+    hasGap: false,
     usage: TokenUsage.zero
   }
   return state
@@ -393,10 +397,7 @@ const settleQuestion = (state: Mutable<SessionState>, record: QuestionSettled): 
 }
 
 const endTurn = (state: Mutable<SessionState>, record: Terminal): SessionState => {
-  if (record._tag === "TurnAborted") {
-    state.inbox = Inbox.remove(state.inbox, [...record.returned.map((one) => one.submissionId), ...record.dropped])
-  }
-  state.inbox = Inbox.release(state.inbox, record.turnId)
+  state.inbox = Inbox.endTurn(state.inbox, state.turn, record)
   state.grants = Authority.endTurn(state.grants)
   state.turn = undefined
   return state

@@ -112,6 +112,26 @@ describe("damage between records", () => {
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 30 } }
   )
+
+  it.live("J1 P2 a session with one record lost runs no input again", () =>
+    Effect.gen(function* () {
+      const failing = [Records.accepted("four"), Records.turnStarted("t-four", "four")]
+      const carried = [Records.recorded("t-four", Records.user("four", "four")), Records.failed("t-four")]
+      const all = [...conversation, ...numbered([...failing, ...carried], conversation.length)]
+      for (const lost of all.slice(1, -1)) {
+        const { directory, journal } = yield* JournalFiles.make()
+        put(directory, all.map((record) => (record === lost ? "lost\n" : lineOf(record))).join(""))
+        const model = ScriptedModel.make(() => [ScriptedModel.text("fine")])
+        const session = yield* Session.make(Agent.make({}), { resume: sessionId }).pipe(
+          Effect.provide(Layer.merge(Layer.succeed(Journal, journal), model.layer))
+        )
+        yield* session.submit(Op.userInput("next"))
+        yield* session.awaitIdle
+        assert.lengthOf(model.requests, 1, JSON.stringify(lost))
+        assert.include(JSON.stringify(model.requests[0]), "next")
+      }
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("a journal that another program changes while it is written", () => {

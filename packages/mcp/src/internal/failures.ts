@@ -1,5 +1,9 @@
 /** Errors of the client, as errors of the server. */
+import type { PlatformError } from "effect/PlatformError"
+import * as Result from "effect/Result"
 import type { McpClientError } from "effect/ai/McpClientError"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import * as Url from "effect/http/Url"
 import { McpFailed, type Reason } from "../McpFailed.ts"
 import * as Wire from "./wire.ts"
 
@@ -41,4 +45,39 @@ const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {
     default:
       return { _tag: "Unreadable", detail: reason.message }
   }
+}
+
+/** Says why the program of a server cannot be started. */
+export const startDetail = ({ reason }: PlatformError, command: string, cwd: string | undefined): string => {
+  const isCommand = reason.module !== "FileSystem"
+  const subject = isCommand ? `the program ${command}` : `the directory ${cwd ?? "."}`
+  switch (reason._tag) {
+    case "NotFound":
+      return `${subject} does not exist`
+    case "PermissionDenied":
+      return isCommand ? `${subject} is not a program that may be run` : `${subject} may not be used`
+    case "BadArgument":
+      return `${subject}: ${reason.description ?? reason.message}`
+    default:
+      return `${subject}: ${codeOf(reason.cause) ?? reason._tag}`
+  }
+}
+
+/** Says why a request got no response. The rest of the address may have a key. */
+export const requestDetail = ({ reason }: HttpClientError, url: string): string => {
+  const parsed = Url.fromString(url)
+  const origin = Result.isSuccess(parsed) ? parsed.success.origin : "its address"
+  return `cannot reach ${origin}: ${causeText(reason.cause) || reason._tag}`
+}
+
+const codeOf = (cause: unknown): string | undefined => {
+  const code = (cause as { readonly code?: unknown } | undefined)?.code
+  return typeof code === "string" ? code : undefined
+}
+
+/** The text of the innermost error, which names the reason; a client wraps it. */
+const causeText = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return cause === undefined ? "" : String(cause)
+  const inner = cause instanceof AggregateError ? cause.errors[0] : cause.cause
+  return inner === undefined ? cause.message || (codeOf(cause) ?? "") : causeText(inner)
 }

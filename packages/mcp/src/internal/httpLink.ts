@@ -9,6 +9,7 @@ import type { HttpClientError } from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { Headers } from "../TurnHeaders.ts"
 import type { Authorization } from "./authorization.ts"
+import * as Failures from "./failures.ts"
 import * as HttpBody from "./httpBody.ts"
 import * as Wire from "./wire.ts"
 
@@ -122,7 +123,7 @@ export class HttpLink {
     const sent = Effect.catch(this.client.execute(request), (cause) =>
       // a client may take a status for a failure
       cause.response === undefined
-        ? Effect.fail(Wire.lost("the request failed", cause))
+        ? Effect.fail(Wire.lost(Failures.requestDetail(cause, this.address.url), cause))
         : Effect.succeed(cause.response)
     )
     return Effect.flatMap(sent, (response) => {

@@ -15,6 +15,7 @@ import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { environmentOf, type StdioServer, type Variables } from "../ServerConfig.ts"
 import * as TurnHeaders from "../TurnHeaders.ts"
 import { CurrentCall } from "./currentCall.ts"
+import * as Failures from "./failures.ts"
 import * as InputRequests from "./inputRequests.ts"
 import * as Wire from "./wire.ts"
 
@@ -50,7 +51,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const scope = yield* Scope.Scope
   const spawner = yield* ChildProcessSpawner
   const child = yield* Effect.mapError(spawner.spawn(commandOf(server, variables)), (cause) =>
-    Wire.lost(cause.message, cause)
+    Wire.lost(Failures.startDetail(cause, server.command, server.cwd), cause)
   )
   const onEnd = onStart(child.pid)
   yield* Effect.addFinalizer(() => Effect.sync(onEnd))

@@ -117,7 +117,8 @@ const codeOf = (error: unknown): string | undefined => {
   return typeof code === "string" ? code : undefined
 }
 
-const reasonOf = (reason: PlatformError["reason"]): string => {
+/** Says why a program cannot be started. */
+export const reasonOf = (reason: PlatformError["reason"]): string => {
   const what = reason.module === "FileSystem" ? "directory" : "program"
   switch (reason._tag) {
     case "NotFound":

@@ -4,6 +4,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import { PatchError } from "../Patch.ts"
+import * as SystemReasons from "./systemReasons.ts"
 
 /** Resolves the paths of a patch to files inside a directory. */
 export interface Workspace {
@@ -48,7 +49,7 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
         })
       ),
       Effect.catchTag("PlatformError", (error) =>
-        Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${reasonOf(error)}` }))
+        Effect.fail(new PatchError({ path: target, detail: `cannot be reached: ${SystemReasons.reasonOf(error)}` }))
       )
     )
 
@@ -68,15 +69,3 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
   }
   return workspace
 })
-
-const reasons: { readonly [code: string]: string } = {
-  ENOTDIR: "a part of its path is a file",
-  EACCES: "no permission for a directory of its path",
-  ELOOP: "its path has too many symbolic links",
-  ENAMETOOLONG: "its path is too long"
-}
-
-const reasonOf = ({ reason }: PlatformError): string => {
-  const { code } = (reason.cause ?? {}) as { readonly code?: unknown }
-  return reasons[String(code)] ?? reason._tag
-}

@@ -15,6 +15,7 @@ import type { Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 import * as Globs from "../internal/project/globs.ts"
 import * as RegularFile from "../internal/project/regularFile.ts"
+import * as SystemReasons from "../internal/systemReasons.ts"
 import * as Searches from "../internal/project/searches.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
@@ -108,7 +109,7 @@ const placeOf: (target: string) => Effect.Effect<Searches.Place, string, FileSys
     const fileSystem = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     if (target.includes("\0")) return yield* Effect.fail("it is not a path")
-    const { type } = yield* Effect.mapError(fileSystem.stat(target), RegularFile.reasonOf)
+    const { type } = yield* Effect.mapError(fileSystem.stat(target), SystemReasons.reasonOf)
     if (type === "Directory") return { directory: target, file: undefined }
     yield* RegularFile.stat(target)
     return { directory: path.dirname(target), file: path.basename(target) }

@@ -5,7 +5,7 @@ import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { CallDisplay } from "@spindle/core/Display"
-import * as RegularFile from "../internal/project/regularFile.ts"
+import * as SystemReasons from "../internal/systemReasons.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** How many entries a call returns, unless the model asks for another number. */
@@ -82,9 +82,9 @@ const list = (listing: Listing, directory: string, level: number): Effect.Effect
     const path = yield* Path.Path
     if (directory.includes("\0")) return yield* Effect.fail("it is not a path")
     // a FIFO is not opened, and a file has no entries
-    const { type } = yield* Effect.mapError(fileSystem.stat(directory), RegularFile.reasonOf)
+    const { type } = yield* Effect.mapError(fileSystem.stat(directory), SystemReasons.reasonOf)
     if (type !== "Directory") return yield* Effect.fail("it is not a directory")
-    const names = yield* Effect.mapError(fileSystem.readDirectory(directory), RegularFile.reasonOf)
+    const names = yield* Effect.mapError(fileSystem.readDirectory(directory), SystemReasons.reasonOf)
     for (const name of names.toSorted()) {
       if (listing.lines.length >= listing.until) return
       const entry = path.join(directory, name)

@@ -12,6 +12,7 @@ import type { CallDisplay } from "@spindle/core/Display"
 import * as Indentation from "../internal/project/indentation.ts"
 import * as LineReader from "../internal/project/lineReader.ts"
 import * as RegularFile from "../internal/project/regularFile.ts"
+import * as SystemReasons from "../internal/systemReasons.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** How many lines a call returns, unless the model asks for another number. */
@@ -102,9 +103,9 @@ const slice = Effect.fnUntraced(function* (
   const fileSystem = yield* FileSystem.FileSystem
   const read = Effect.scoped(
     Effect.gen(function* () {
-      const file = yield* Effect.mapError(fileSystem.open(target), RegularFile.reasonOf)
+      const file = yield* Effect.mapError(fileSystem.open(target), SystemReasons.reasonOf)
       for (let scanned = 0; !reader.isDone();) {
-        const piece = yield* Effect.mapError(file.readAlloc(65_536), RegularFile.reasonOf)
+        const piece = yield* Effect.mapError(file.readAlloc(65_536), SystemReasons.reasonOf)
         if (piece._tag === "None") return reader.end()
         if (scanned === 0 && RegularFile.isBinary(piece.value)) return yield* Effect.fail("it is a binary file")
         scanned += piece.value.length

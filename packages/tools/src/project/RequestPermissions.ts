@@ -11,7 +11,7 @@ import { CallId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as Answers from "../internal/project/answers.ts"
 import * as Grants from "../internal/project/grants.ts"
-import * as RegularFile from "../internal/project/regularFile.ts"
+import * as SystemReasons from "../internal/systemReasons.ts"
 import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
 import * as Permissions from "../sandbox/Permissions.ts"
 import * as SandboxPolicy from "../SandboxPolicy.ts"
@@ -97,8 +97,8 @@ const realDirectory = Effect.fnUntraced(function* (name: string, cwd: string) {
     new ToolFailure({ detail: `The user was not asked: cannot use ${name}: ${detail}` })
   if (name.includes("\0")) return yield* refuse("it is not a path")
   const real = yield* Effect.mapError(fileSystem.realPath(path.resolve(cwd, name)), (error) =>
-    refuse(RegularFile.reasonOf(error))
+    refuse(SystemReasons.reasonOf(error))
   )
-  const { type } = yield* Effect.mapError(fileSystem.stat(real), (error) => refuse(RegularFile.reasonOf(error)))
+  const { type } = yield* Effect.mapError(fileSystem.stat(real), (error) => refuse(SystemReasons.reasonOf(error)))
   return type === "Directory" ? real : yield* refuse("it is not a directory")
 })

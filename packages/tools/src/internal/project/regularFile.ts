@@ -1,7 +1,7 @@
 /** Reads regular files, and opens nothing else: a FIFO or a device could block, or never end. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import type { PlatformError } from "effect/PlatformError"
+import * as SystemReasons from "../systemReasons.ts"
 
 const kinds: { readonly [type: string]: string } = {
   Directory: "it is a directory",
@@ -11,20 +11,12 @@ const kinds: { readonly [type: string]: string } = {
   BlockDevice: "it is a device, not a regular file"
 }
 
-const reasons: { readonly [tag: string]: string } = {
-  NotFound: "it does not exist",
-  PermissionDenied: "permission denied"
-}
-
-/** Says why a file or a directory cannot be used, after its name. */
-export const reasonOf = ({ reason }: PlatformError): string => reasons[reason._tag] ?? reason.message
-
 /** Returns what is known about a regular file. **Errors**: why it is none. Symbolic links are followed. */
 export const stat: (path: string) => Effect.Effect<FileSystem.File.Info, string, FileSystem.FileSystem> =
   Effect.fnUntraced(function* (path) {
     const fileSystem = yield* FileSystem.FileSystem
     if (path.includes("\0")) return yield* Effect.fail("it is not a path")
-    const info = yield* Effect.mapError(fileSystem.stat(path), reasonOf)
+    const info = yield* Effect.mapError(fileSystem.stat(path), SystemReasons.reasonOf)
     return info.type === "File" ? info : yield* Effect.fail(kinds[info.type] ?? "it is not a regular file")
   })
 
@@ -34,7 +26,7 @@ export const readAll: (path: string, maxBytes: number) => Effect.Effect<Uint8Arr
     const fileSystem = yield* FileSystem.FileSystem
     const { size } = yield* stat(path)
     if (size > maxBytes) return yield* Effect.fail(`it has ${size} bytes, and the limit is ${maxBytes}`)
-    return yield* Effect.mapError(fileSystem.readFile(path), reasonOf)
+    return yield* Effect.mapError(fileSystem.readFile(path), SystemReasons.reasonOf)
   })
 
 const sampleBytes = 8_192

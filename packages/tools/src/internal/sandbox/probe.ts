@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as NetworkProxy from "../../sandbox/NetworkProxy.ts"
+import * as Spawn from "../spawn.ts"
 import * as Bubblewrap from "./bubblewrap.ts"
 
 /** Where `bwrap` is looked for. The path of the environment may name directories that a command can write. */
@@ -72,7 +73,7 @@ const attempt = Effect.fnUntraced(function* (
   })
   return yield* Effect.scoped(run).pipe(
     Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.succeed(isLate) }),
-    Effect.catch((error) => Effect.succeed(error.message))
+    Effect.catch(({ reason }) => Effect.succeed(Spawn.reasonOf(reason)))
   )
 })
 
