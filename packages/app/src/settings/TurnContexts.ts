@@ -1,8 +1,9 @@
 /**
  * The circumstances of the turns of a session: what the journal says about them, and what an input may change.
  *
- * An input may change the model, its effort and its summary, the approval policy and the sandbox. The rest is what the session
- * was opened with: its instructions, hooks, snapshots and the journals of its patches belong to one working directory.
+ * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
+ * its turn. The rest is what the session was opened with: its instructions, hooks, snapshots and the journals of its patches
+ * belong to one working directory.
  */
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import type { TurnContext } from "@spindle/core/TurnContext"
@@ -33,7 +34,7 @@ export const make = ({ cwd, output, settings }: Options, now: number): TurnConte
   date: Instructions.dayOf(now)
 })
 
-const fields = "model, effort, summary, approvalPolicy and sandbox"
+const fields = "model, effort, summary, approvalPolicy, sandbox and output"
 
 /** Returns why an input may not change the context of turns like this; undefined if it may. */
 export type Rule = (change: TurnContext) => string | undefined
@@ -42,7 +43,7 @@ export type Rule = (change: TurnContext) => string | undefined
 export const ruleOf =
   (models: MakeModel | undefined, mayChange: Rule = () => undefined): Rule =>
   (change) => {
-    const { approvalPolicy, effort, model, sandbox, summary, ...others } = change
+    const { approvalPolicy, effort, model, output, sandbox, summary, ...others } = change
     const [name] = Object.keys(others)
     if (name !== undefined) return `an input cannot change ${name}, only ${fields}`
     const hasModel = model !== undefined || effort !== undefined || summary !== undefined
@@ -51,6 +52,8 @@ export const ruleOf =
       return `approvalPolicy is one of ${approvalPolicies.join(", ")}`
     }
     if (sandbox !== undefined && modeOf(sandbox) === undefined) return `sandbox is one of ${sandboxModes.join(", ")}`
+    const isSchema = typeof output === "object" && output !== null && !Array.isArray(output)
+    if (output !== undefined && !isSchema) return "output is a JSON schema, which is an object"
     return mayChange(change)
   }
 

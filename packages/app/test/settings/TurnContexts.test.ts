@@ -69,7 +69,7 @@ describe("an input that changes the context", () => {
           assert.deepInclude(receipt, {
             reason: {
               _tag: "InvalidContext",
-              message: "an input cannot change cwd, only model, effort, summary, approvalPolicy and sandbox"
+              message: "an input cannot change cwd, only model, effort, summary, approvalPolicy, sandbox and output"
             }
           })
         }).pipe(Effect.scoped, Effect.provide(at.layer))
@@ -180,6 +180,10 @@ describe("ruleOf", () => {
       rule({ sandbox: { mode: "read-only" } }),
       "sandbox is one of read-only, workspace-write, danger-full-access"
     )
+    assert.isUndefined(rule({ output: { type: "object" } }))
+    for (const output of [null, "text", []]) {
+      assert.strictEqual(rule({ output }), "output is a JSON schema, which is an object")
+    }
   })
 
   it("asks the face about a change that turns can act on", () => {
