@@ -318,7 +318,7 @@ export const open = (
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => TurnContexts.make(opening, clock.currentTimeMillisUnsafe())),
-      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(models, opening.mayChange)),
+      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(settings, models, opening.mayChange)),
       Effect.provideService(ModelOfTurn, TurnContexts.modelOf(settings, models)),
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),
