@@ -57,7 +57,7 @@ export const ruleOf =
     return mayChange(change)
   }
 
-/** A granular policy has no name of its own, so it can only be that of the settings. */
+/** Returns the policy of a name. The name of a granular policy can only mean that of the settings. */
 const policyOf = ({ approvalPolicy: own }: Settings, name: string): Settings["approvalPolicy"] | undefined =>
   name === nameOf(own) ? own : approvalPolicies.find((one) => one === name)
 const modeOf = (name: unknown): SandboxMode | undefined => sandboxModes.find((one) => one === name)
