@@ -96,12 +96,11 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        tools(options).pipe(
+        Layer.merge(tools(options), fragments(options)).pipe(
           Layer.provideMerge(sandboxFor(options.settings.home)),
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
-        fragments(options),
         mcp(options),
         Layer.provideMerge(StoredSessions.stores(options.settings.home), snapshots(options.settings.home))
       )
@@ -172,11 +171,16 @@ const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places
 })
 
 /** The instructions, the environment and the skills of the model. */
-const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
+const fragments = ({
+  cwd,
+  settings
+}: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Sandbox.Sandbox> =>
   Layer.effect(
     Fragments,
-    Effect.map(ExecCommand.defaultShell, (shell) =>
-      Instructions.make({
+    Effect.gen(function* () {
+      const shell = yield* ExecCommand.defaultShell
+      const context = yield* Effect.context<Sandbox.Sandbox>()
+      const make = Instructions.make({
         places: placesOf(settings, cwd),
         further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now, context) => {
@@ -191,7 +195,9 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
           ]
         }
       })
-    )
+      const prepare = Effect.provideContext(CodingAgent.prepareTurn(settings), context)
+      return (known) => Effect.andThen(prepare, make(known))
+    })
   )
 
 const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<readonly [string, string]> => {
