@@ -97,12 +97,11 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
     Layer.provideMerge(
       Layer.mergeAll(
         Models.layer(options.settings, options.serveScripted),
-        tools(options).pipe(
+        Layer.merge(tools(options), fragments(options)).pipe(
           Layer.provideMerge(sandboxFor(options.settings.home)),
           Layer.provideMerge(processesFor(options.settings, process.env))
         ),
         journals(options.settings.home),
-        fragments(options),
         mcp(options),
         Layer.provideMerge(StoredSessions.stores(options.settings.home), snapshots(options.settings.home))
       )
@@ -174,11 +173,16 @@ const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places
 })
 
 /** The instructions, the environment and the skills of the model. */
-const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem> =>
+const fragments = ({
+  cwd,
+  settings
+}: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Sandbox.Sandbox> =>
   Layer.effect(
     Fragments,
-    Effect.map(ExecCommand.defaultShell, (shell) =>
-      Instructions.make({
+    Effect.gen(function* () {
+      const shell = yield* ExecCommand.defaultShell
+      const context = yield* Effect.context<Sandbox.Sandbox>()
+      const make = Instructions.make({
         places: placesOf(settings, cwd),
         further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
         environment: (now, context) => {
@@ -193,7 +197,9 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
           ]
         }
       })
-    )
+      const prepare = Effect.provideContext(CodingAgent.prepareTurn(settings), context)
+      return (known) => Effect.andThen(prepare, make(known))
+    })
   )
 
 const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<readonly [string, string]> => {
@@ -323,7 +329,7 @@ export const open = (
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => TurnContexts.make(opening, clock.currentTimeMillisUnsafe())),
-      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(models, opening.mayChange)),
+      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(settings, models, opening.mayChange)),
       Effect.provideService(ModelOfTurn, TurnContexts.modelOf(settings, models)),
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),

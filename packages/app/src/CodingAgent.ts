@@ -6,7 +6,7 @@ import * as CompactTask from "@spindle/core/CompactTask"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import type { Processes } from "@spindle/core/Processes"
-import type { TurnContext } from "@spindle/core/TurnContext"
+import { ofTurn, type TurnContext } from "@spindle/core/TurnContext"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
@@ -99,16 +99,32 @@ export interface InTurn {
   readonly sandbox: CodingTools.Limits
 }
 
+/** Whether there is a sandbox here, once that was looked for. */
+const found = new WeakMap<Sandbox, boolean>()
+
+const lookForSandbox = Effect.flatMap(Sandbox, (sandbox) =>
+  Effect.map(Effect.isSuccess(sandbox.available), (isAvailable) => void found.set(sandbox, isAvailable))
+)
+
+/**
+ * Looks for a sandbox, if the turn that runs needs one. A session with full access does not look when it is opened, so its
+ * turns look before their first request; until then nothing is contained, and commands need approval.
+ */
+export const prepareTurn = (settings: Settings.Settings): Effect.Effect<void, never, Sandbox> =>
+  Effect.flatMap(ofTurn, (context) =>
+    TurnContexts.settingsIn(settings, context).sandboxMode === "danger-full-access" ? Effect.void : lookForSandbox
+  )
+
 /** Returns what holds in a turn with a context: how commands are approved, and what contains them and patches. */
 export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext) => InTurn, never, Sandbox> =
   Effect.fnUntraced(function* ({ cwd, isBound = false, settings: own }) {
-    const { available } = yield* Sandbox
-    const hasSandbox = yield* Effect.isSuccess(available)
+    const sandbox = yield* Sandbox
+    if (own.sandboxMode !== "danger-full-access") yield* lookForSandbox
     const made = new Map<string, InTurn>()
     const rules = () => RuleFiles.read({ home: own.home, cwd }).rules
     const make = (settings: Settings.Settings): InTurn => {
       const { sandboxMode } = settings
-      const isConfined = hasSandbox && sandboxMode !== "danger-full-access"
+      const isConfined = found.get(sandbox) === true && sandboxMode !== "danger-full-access"
       const contained = (isConfinedHere: boolean) =>
         sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
       const { commands, patches } = policiesOf(sandboxMode, settings.sandbox, cwd)
@@ -127,7 +143,7 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
     return (context) => {
       const changed = TurnContexts.settingsIn(own, context)
       const settings = isBound ? { ...changed, sandboxMode: narrowest(changed.sandboxMode, own.sandboxMode) } : changed
-      const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode])
+      const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode, found.get(sandbox)])
       let known = made.get(key)
       if (known === undefined) made.set(key, (known = make(settings)))
       return known

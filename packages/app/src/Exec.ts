@@ -15,6 +15,7 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { SessionObserver } from "@spindle/core/SessionObserver"
 import type { TraceContext } from "@spindle/core/TraceContext"
+import type { TurnContext } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -24,6 +25,7 @@ import * as Stream from "effect/Stream"
 import * as App from "./App.ts"
 import * as CustomPrompts from "./CustomPrompts.ts"
 import type { Settings } from "./Settings.ts"
+import * as TurnContexts from "./settings/TurnContexts.ts"
 import * as Submission from "./Submission.ts"
 
 /** The session did not accept the prompt. */
@@ -104,7 +106,9 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  const op = options.op ?? operationOf(input)
+  // a person who continues a session is shown these settings, so they hold even if an input has changed them before
+  const context = resume === undefined ? undefined : TurnContexts.policiesOf(options.settings)
+  const op = options.op ?? operationOf(input, context)
   const receipt = yield* session.submit({ id, op, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
   const end = yield* Fiber.join(following)
@@ -124,8 +128,10 @@ const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">)
 /** The prompt that compacts the conversation, instead of being sent to the model. */
 export const compactPrompt = "/compact"
 
-const operationOf = (input: Input): Op.Op =>
-  textOf(input).trim() === compactPrompt ? Op.startTask("compact") : { _tag: "UserInput", input, delivery: "queue" }
+const operationOf = (input: Input, context: TurnContext | undefined): Op.Op =>
+  textOf(input).trim() === compactPrompt
+    ? Op.startTask("compact")
+    : { _tag: "UserInput", input, delivery: "queue", ...(context === undefined ? {} : { context }) }
 
 /** Rejects a prompt that no session accepts, before there is a session for it. */
 const check = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<void, PromptRejected> {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { CurrentTurnContext } from "@spindle/core/TurnContext"
 import { Sandbox, SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as Effect from "effect/Effect"
 import * as CodingAgent from "../src/CodingAgent.ts"
@@ -34,6 +35,39 @@ describe("limitsIn", () => {
       assert.deepStrictEqual(yield* containedIn(false, "danger-full-access"), ["full-access", "FullAccess"])
       assert.deepStrictEqual(yield* containedIn(true, "read-only"), ["sandbox", "ReadOnly"])
       assert.deepStrictEqual(yield* containedIn(true, "danger-full-access"), ["sandbox", "WorkspaceWrite"])
+    })
+  )
+})
+
+describe("prepareTurn", () => {
+  it.effect("looks for a sandbox only for a turn that needs one; before that nothing is contained", () =>
+    Effect.gen(function* () {
+      let looked = 0
+      const sandbox = { available: Effect.sync(() => void looked++), takeDenials: () => [] }
+      const settings = {
+        home: "/h",
+        approvalPolicy: "on-request",
+        sandboxMode: "danger-full-access",
+        sandbox: {
+          writableRoots: [],
+          scratch: [],
+          network: false,
+          readOnlyNetwork: false,
+          processes: undefined,
+          protectedPaths: []
+        }
+      } as unknown as Settings
+      yield* Effect.gen(function* () {
+        const limits = yield* CodingAgent.limitsIn({ cwd: "/w", settings })
+        const narrow = { sandbox: "read-only" }
+        yield* CodingAgent.prepareTurn(settings)
+        assert.strictEqual(looked, 0)
+        assert.strictEqual(limits(narrow).approval.containment, "missing")
+        yield* Effect.provideService(CodingAgent.prepareTurn(settings), CurrentTurnContext, () => narrow)
+        assert.strictEqual(looked, 1)
+        assert.strictEqual(limits(narrow).approval.containment, "sandbox")
+        assert.strictEqual(limits({}).approval.containment, "full-access")
+      }).pipe(Effect.provideService(Sandbox, sandbox))
     })
   )
 })

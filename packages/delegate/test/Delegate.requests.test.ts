@@ -4,6 +4,7 @@ import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Input from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
+import { TurnContextRule } from "@spindle/core/TurnContext"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import type * as SessionHarness from "@spindle/testing/SessionHarness"
@@ -456,6 +457,44 @@ describe("the authority of a delegate", () => {
       const terminal = yield* family.root.run("delegate")
       assert.strictEqual(child.runs(), 0)
       assert.include(JSON.stringify(terminal), "the policy forbids reach")
+    })
+  )
+
+  it.effect("A4 follows from the context of the turn that starts it, which an input may have changed", () =>
+    Effect.gen(function* () {
+      const child = reach({ approval: (_, { approvalPolicy }) => (approvalPolicy === "never" ? "deny" : "allow") })
+      const family = yield* Effect.provideService(
+        Family.make({
+          script: (request) =>
+            Family.asked(request) === "delegate" && !Family.isAnswered(request)
+              ? [ScriptedModel.call("start", {}, `start ${request.items.length}`)]
+              : reaching(request, 0),
+          tools: {
+            start: {
+              run: () =>
+                Effect.scoped(
+                  child.provide(Delegate.runOnce({ ...Family.endless, agent: child.agent, input: Input.text("one") }))
+                ) as Effect.Effect<unknown, unknown, Turn>
+            }
+          }
+        }),
+        TurnContextRule,
+        () => undefined
+      )
+      const { events, session } = family.root
+      const contexts = [{ approvalPolicy: "never" }, { approvalPolicy: "on-request" }]
+      for (const context of contexts) {
+        yield* session.submit(Op.userInput("delegate", { context }))
+        yield* session.awaitIdle
+      }
+      assert.strictEqual(child.runs(), 1)
+      const children = events.flatMap((event) => (event._tag === "DelegateStarted" ? [event.delegateId] : []))
+      assert.deepStrictEqual(
+        children.map((id) =>
+          family.told(id).flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : []))
+        ),
+        contexts.map((context) => [context])
+      )
     })
   )
 })

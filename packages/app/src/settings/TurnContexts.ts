@@ -1,8 +1,9 @@
 /**
  * The circumstances of the turns of a session: what the journal says about them, and what an input may change.
  *
- * An input may change the model, its effort and its summary, the approval policy and the sandbox. The rest is what the session
- * was opened with: its instructions, hooks, snapshots and the journals of its patches belong to one working directory.
+ * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
+ * its turn. The rest is what the session was opened with: its instructions, hooks, snapshots and the journals of its patches
+ * belong to one working directory.
  */
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import type { TurnContext } from "@spindle/core/TurnContext"
@@ -12,7 +13,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Instructions from "../Instructions.ts"
 import type { MakeModel } from "../Models.ts"
-import { type ApprovalPolicy, approvalPolicies, type SandboxMode, sandboxModes, type Settings } from "../Settings.ts"
+import { approvalPolicies, type SandboxMode, sandboxModes, type Settings } from "../Settings.ts"
 
 /** Where the turns of a session run, and in which form they answer. */
 export interface Options {
@@ -33,41 +34,49 @@ export const make = ({ cwd, output, settings }: Options, now: number): TurnConte
   date: Instructions.dayOf(now)
 })
 
-const fields = "model, effort, summary, approvalPolicy and sandbox"
+const fields = "model, effort, summary, approvalPolicy, sandbox and output"
 
 /** Returns why an input may not change the context of turns like this; undefined if it may. */
 export type Rule = (change: TurnContext) => string | undefined
 
 /** Returns the rule for inputs. Without `models` the provider has only one. `mayChange` is the rule of the face. */
 export const ruleOf =
-  (models: MakeModel | undefined, mayChange: Rule = () => undefined): Rule =>
+  (settings: Settings, models: MakeModel | undefined, mayChange: Rule = () => undefined): Rule =>
   (change) => {
-    const { approvalPolicy, effort, model, sandbox, summary, ...others } = change
+    const { approvalPolicy, effort, model, output, sandbox, summary, ...others } = change
     const [name] = Object.keys(others)
     if (name !== undefined) return `an input cannot change ${name}, only ${fields}`
     const hasModel = model !== undefined || effort !== undefined || summary !== undefined
     if (hasModel && models === undefined) return "the provider has only one model"
-    if (approvalPolicy !== undefined && policyOf(approvalPolicy) === undefined) {
+    if (approvalPolicy !== undefined && policyOf(settings, approvalPolicy) === undefined) {
       return `approvalPolicy is one of ${approvalPolicies.join(", ")}`
     }
     if (sandbox !== undefined && modeOf(sandbox) === undefined) return `sandbox is one of ${sandboxModes.join(", ")}`
+    const isSchema = typeof output === "object" && output !== null && !Array.isArray(output)
+    if (output !== undefined && !isSchema) return "output is a JSON schema, which is an object"
     return mayChange(change)
   }
 
-const policyOf = (name: string): ApprovalPolicy | undefined => approvalPolicies.find((one) => one === name)
+/** Returns the policy of a name. The name of a granular policy can only mean that of the settings. */
+const policyOf = ({ approvalPolicy: own }: Settings, name: string): Settings["approvalPolicy"] | undefined =>
+  name === nameOf(own) ? own : approvalPolicies.find((one) => one === name)
 const modeOf = (name: unknown): SandboxMode | undefined => sandboxModes.find((one) => one === name)
 
 /** Returns the settings in a turn with a context: those of the session, with the policy and the sandbox of the turn. */
 export const settingsIn = (settings: Settings, { approvalPolicy, sandbox }: TurnContext): Settings => {
-  const policy =
-    approvalPolicy === undefined || approvalPolicy === nameOf(settings.approvalPolicy)
-      ? settings.approvalPolicy
-      : (policyOf(approvalPolicy) ?? settings.approvalPolicy)
+  const named = approvalPolicy === undefined ? undefined : policyOf(settings, approvalPolicy)
+  const policy = named ?? settings.approvalPolicy
   const mode = modeOf(sandbox) ?? settings.sandboxMode
   return policy === settings.approvalPolicy && mode === settings.sandboxMode
     ? settings
     : { ...settings, approvalPolicy: policy, sandboxMode: mode }
 }
+
+/** Returns the change that puts the policy and the sandbox of settings in force, whatever inputs have changed before. */
+export const policiesOf = ({ approvalPolicy, sandboxMode }: Settings): TurnContext => ({
+  approvalPolicy: nameOf(approvalPolicy),
+  sandbox: sandboxMode
+})
 
 /** Returns the model of a turn with a context: that of the session, or another one of its provider. */
 export const modelOf = (settings: Settings, models: MakeModel | undefined) => {

@@ -2,14 +2,16 @@
 import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TurnContext } from "@spindle/core/TurnContext"
 import { Effect } from "effect"
 import * as App from "../../src/App.ts"
+import * as Exec from "../../src/Exec.ts"
 import * as Instructions from "../../src/Instructions.ts"
 import type { MakeModel } from "../../src/Models.ts"
-import { approvalPolicies, sandboxModes } from "../../src/Settings.ts"
+import { approvalPolicies, sandboxModes, type Settings } from "../../src/Settings.ts"
 import * as TurnContexts from "../../src/settings/TurnContexts.ts"
 import { platform, world } from "../fixtures/world.ts"
 
@@ -69,7 +71,7 @@ describe("an input that changes the context", () => {
           assert.deepInclude(receipt, {
             reason: {
               _tag: "InvalidContext",
-              message: "an input cannot change cwd, only model, effort, summary, approvalPolicy and sandbox"
+              message: "an input cannot change cwd, only model, effort, summary, approvalPolicy, sandbox and output"
             }
           })
         }).pipe(Effect.scoped, Effect.provide(at.layer))
@@ -158,32 +160,65 @@ describe("an input that changes the context", () => {
   )
 })
 
+describe("a session that a person continues", () => {
+  it.live("A4 has the policy and the sandbox of their settings, whatever an input has changed before", () =>
+    scoped(
+      Effect.gen(function* () {
+        const patch = (name: string) => ({
+          events: [
+            { call: "apply_patch", args: { input: `*** Begin Patch\n*** Add File: ${name}\n+x\n*** End Patch` } }
+          ]
+        })
+        const turns = [patch("widened"), said("done"), patch("continued"), said("done")]
+        const at = yield* world({ turns }, [["approval_policy", "never"]])
+        const sessionId = "session" as SessionId
+        const approvals = { decide: () => Effect.never }
+        yield* Effect.gen(function* () {
+          const { session } = yield* App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
+          yield* session.submit(Op.userInput("go", { context: { sandbox: "danger-full-access" } }))
+          yield* session.awaitIdle
+        }).pipe(Effect.scoped, Effect.provide(at.layer))
+        const face = { approvals, onOpen: () => Effect.void, show: () => Effect.void }
+        yield* Effect.scoped(
+          Exec.run({ ...at, input: Input.text("go"), resume: sessionId, meta: {}, face: () => Effect.succeed(face) })
+        ).pipe(Effect.provide(at.layer))
+        assert.deepStrictEqual(readdirSync(at.cwd), ["widened"])
+        assert.lengthOf(at.server.requests, 4)
+      })
+    )
+  )
+})
+
 describe("ruleOf", () => {
   const make: MakeModel = () => Effect.die("no model is made")
+  const settings = { approvalPolicy: "on-request", sandboxMode: "read-only" } as Settings
 
   it("takes the model only where the provider makes models", () => {
-    const rule = TurnContexts.ruleOf(undefined)
+    const rule = TurnContexts.ruleOf(settings, undefined)
     assert.strictEqual(rule({ model: "other" }), "the provider has only one model")
     assert.isUndefined(rule({ approvalPolicy: "never" }))
-    assert.isUndefined(TurnContexts.ruleOf(make)({ model: "other", effort: "low", summary: "auto" }))
+    assert.isUndefined(TurnContexts.ruleOf(settings, make)({ model: "other", effort: "low", summary: "auto" }))
   })
 
-  it("takes the policies and modes that exist", () => {
-    const rule = TurnContexts.ruleOf(make)
+  it("takes the policies and modes that exist, and schemas", () => {
+    const rule = TurnContexts.ruleOf(settings, make)
     for (const approvalPolicy of approvalPolicies) assert.isUndefined(rule({ approvalPolicy }))
     for (const sandbox of sandboxModes) assert.isUndefined(rule({ sandbox }))
-    assert.strictEqual(
-      rule({ approvalPolicy: "always" }),
-      "approvalPolicy is one of untrusted, on-failure, on-request, never"
-    )
+    for (const approvalPolicy of ["always", "granular"]) {
+      assert.strictEqual(rule({ approvalPolicy }), "approvalPolicy is one of untrusted, on-failure, on-request, never")
+    }
     assert.strictEqual(
       rule({ sandbox: { mode: "read-only" } }),
       "sandbox is one of read-only, workspace-write, danger-full-access"
     )
+    assert.isUndefined(rule({ output: { type: "object" } }))
+    for (const output of [null, "text", []]) {
+      assert.strictEqual(rule({ output }), "output is a JSON schema, which is an object")
+    }
   })
 
   it("asks the face about a change that turns can act on", () => {
-    const rule = TurnContexts.ruleOf(make, ({ sandbox }) =>
+    const rule = TurnContexts.ruleOf(settings, make, ({ sandbox }) =>
       sandbox === undefined ? undefined : "the sandbox is fixed here"
     )
     assert.strictEqual(rule({ sandbox: "danger-full-access" }), "the sandbox is fixed here")
@@ -200,6 +235,9 @@ describe("settingsIn", () => {
         assert.strictEqual(TurnContexts.settingsIn(settings, TurnContexts.make({ cwd: "/", settings }, 0)), settings)
         const changed = TurnContexts.settingsIn(settings, { approvalPolicy: "never", sandbox: "workspace-write" })
         assert.deepStrictEqual(changed, { ...settings, approvalPolicy: "never", sandboxMode: "workspace-write" })
+        const own = TurnContexts.policiesOf(settings)
+        assert.isUndefined(TurnContexts.ruleOf(settings, undefined)(own))
+        assert.strictEqual(TurnContexts.settingsIn(settings, own), settings)
       })
     )
   )

@@ -67,7 +67,8 @@ export class UserInput extends Schema.Opaque<UserInput>()(
     expectedTurnId: Schema.optionalKey(TurnId),
     /**
      * Changes the fields that it has, from the turn onwards that this input starts or joins while it waits, and from the
-     * next turn onwards if it steers one. The changes are part of the session: a resume keeps them.
+     * next turn onwards if it steers one. The changes are part of the session: a resume keeps them. The form of the answer
+     * (`output`) is that of the turn which the input starts, and no other: input that steers a turn does not change it.
      */
     context: Schema.optionalKey(TurnContext)
   }).annotate({ identifier: "UserInput" })

@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 
 /**
  * The circumstances of a turn, in the application's own words; `sandbox` is a JSON value, and `output` the JSON schema of the
- * answer. Recorded when they differ from those of the turn before.
+ * answer, which the regular task asks its model for. Recorded when they differ from those of the turn before.
  */
 export class TurnContext extends Schema.Opaque<TurnContext>()(
   Schema.Struct({

@@ -17,6 +17,7 @@
  * 9. The history is replaced between model requests, while no call is open (I6).
  * 10. A task that runs alongside a turn reports its result once, before the terminal record of that turn (P2).
  */
+import * as Struct from "effect/Struct"
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Item, ToolCall } from "../protocol/Item.ts"
 import type { AcceptedTask } from "../protocol/Op.ts"
@@ -109,7 +110,7 @@ export interface SessionState {
   readonly userTurn: UserTurn | undefined
   /** The circumstances of the last turn that recorded them. */
   readonly turnContext: TurnContext | undefined
-  /** What inputs have changed in the circumstances of turns. */
+  /** What inputs have changed in the circumstances of turns. The form of the answer is that of the last turn. */
   readonly changedContext: TurnContext
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
@@ -280,6 +281,8 @@ const startTurn = (
   const task = state.inbox.find((entry) => entry.submissionId === submissionId)?.task
   const { contexts, inbox } = Inbox.takeContexts(state.inbox, submissionId)
   state.inbox = inbox
+  // the form of the answer is that of one turn
+  if (state.changedContext.output !== undefined) state.changedContext = Struct.omit(state.changedContext, ["output"])
   for (const context of contexts) state.changedContext = { ...state.changedContext, ...context }
   if (carried === true && submissionId !== undefined) state.inbox = Inbox.remove(state.inbox, [submissionId])
   state.inbox = Inbox.join(state.inbox, turnId)

@@ -12,12 +12,13 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type { Agent } from "../Agent.ts"
 import { reach } from "../internal/tools.ts"
 import * as ToolTables from "../internal/toolTables.ts"
 import { guard, Hooks, provide } from "../Hooks.ts"
 import { MutationGate } from "../MutationGate.ts"
-import type { Model, ToolSpec } from "../ports/Model.ts"
+import type { Model, OutputFormat, ToolSpec } from "../ports/Model.ts"
 import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
@@ -92,7 +93,7 @@ const run = <R>(
       parent,
       gate: yield* MutationGate
     })
-    const requests = requestsOf(agent)
+    const requests = requestsOf({ instructions: agent.instructions, output: outputIn(context, agent.output) })
     let continuations = 0
     let said: string | undefined
     const compaction = AutomaticCompaction.make(turn, config)
@@ -127,8 +128,15 @@ const run = <R>(
     }
   })
 
+/** The form of the answers of a turn: that which its context names, which is that of the agent unless an input has changed it. */
+const outputIn = (
+  { output: schema }: TurnContexts.TurnContext,
+  own: OutputFormat | undefined
+): OutputFormat | undefined =>
+  schema === undefined || Equal.equals(schema, own?.schema) ? own : { name: "output", schema }
+
 /** The requests of one turn: made again only if the tools have changed. */
-const requestsOf = <R>({ instructions, output }: Agent<R>) => {
+const requestsOf = ({ instructions, output }: Pick<SampleRequest, "instructions" | "output">) => {
   let made: { readonly table: ToolTable; readonly request: SampleRequest } | undefined
   const isMade = (table: ToolTable, specs: ReadonlyArray<ToolSpec>) =>
     made?.table === table && (made.request.tools === specs || sameSpecs(made.request.tools, specs))

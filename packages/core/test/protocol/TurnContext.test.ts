@@ -1,5 +1,6 @@
 /** The circumstances of turns, recorded when they change. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@spindle/core/Agent"
 import { ModelOfTurn } from "@spindle/core/Model"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
@@ -174,6 +175,31 @@ describe("input that changes the context of turns", () => {
         assert.deepStrictEqual(results, ["completed", "completed", "denied"])
       }
       assert.deepStrictEqual(asked, ["untrusted", "never", "untrusted", "never"])
+    })
+  )
+
+  it.effect("J3 changes the form of the answer of its turn, and of no other", () =>
+    Effect.gen(function* () {
+      const journal = yield* SessionHarness.memoryJournal
+      const own = { name: "own", schema: { type: "string" } }
+      const factory: SessionHarness.SessionFactory = (agent, options) =>
+        Session.make(Agent.withOutput(agent, own), options)
+      const schema = { type: "object", properties: { a: { type: "string" } } }
+      const { harness: making } = make({ journal, factory }, () => ({ output: own.schema }))
+      const harness = yield* making
+      yield* harness.run("own")
+      yield* submit(harness, "other", { output: schema })
+      yield* harness.session.awaitIdle
+      yield* harness.run("own again")
+      assert.deepStrictEqual(
+        harness.requests.map(({ output }) => output),
+        [own, { name: "output", schema }, own]
+      )
+      assert.deepStrictEqual(
+        contextsOf(harness).map(({ output }) => output),
+        [own.schema, schema, own.schema]
+      )
+      assert.deepStrictEqual(SessionState.fold(harness.records()).changedContext, {})
     })
   )
 

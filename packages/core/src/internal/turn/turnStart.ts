@@ -7,6 +7,7 @@ import * as Equal from "effect/Equal"
 import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Struct from "effect/Struct"
 import * as Tracer from "effect/Tracer"
 import { Model, ModelOfTurn } from "../../ports/Model.ts"
 import { CallbackFailed } from "../../protocol/AgentError.ts"
@@ -22,8 +23,7 @@ import type { AbortHook, Slot } from "../../TaskSupervisor.ts"
 import * as Tracing from "../../Tracing.ts"
 import { Turn } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
-import type { Recorder } from "../log/recorder.ts"
-import { millis } from "../session/sessionContext.ts"
+import { millis, type SessionContext } from "../session/sessionContext.ts"
 import { link, type TraceParent } from "../session/submissionSpan.ts"
 import { afterAbort } from "./abortHooks.ts"
 import * as Alongside from "./alongside.ts"
@@ -165,7 +165,7 @@ export class Turns {
       ...(parent === undefined ? {} : { trace: parent.trace }),
       ...(span === undefined ? {} : { span: fromSpan(span) })
     })
-    const turnContext = recordContext(recorder, turnId, context)
+    const turnContext = recordContext(this.options, turnId, context)
     onStart()
     const origin = {
       turnId,
@@ -218,14 +218,16 @@ const runTask = <A, E, R>(
 
 /** Records the circumstances of a turn that has just started, if they differ from the last ones, and returns them. */
 const recordContext = (
-  recorder: Recorder,
+  { recorder, session }: TurnParts,
   turnId: TurnId,
   services: Context.Context<never>
 ): TurnContext | undefined => {
   const current = Context.get(services, CurrentTurnContext)
   const { changedContext } = recorder.state
   if (current === undefined && Object.keys(changedContext).length === 0) return undefined
-  const read = Effect.runSyncExit(Effect.suspend(() => decodeContext({ ...current?.(), ...changedContext })))
+  const read = Effect.runSyncExit(
+    Effect.suspend(() => decodeContext({ ...inherited(session, current?.()), ...changedContext }))
+  )
   if (read._tag === "Failure") {
     const why = textOf(Cause.squash(read.cause))
     recorder.append({ _tag: "Warning", message: `the context of turn ${turnId} is not recorded: ${why}` })
@@ -238,6 +240,10 @@ const recordContext = (
   recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
   return read.value
 }
+
+/** A session below another one answers in the form of its agent, not in that of the turn that started it. */
+const inherited = ({ ancestors }: SessionContext, context: TurnContext | undefined): TurnContext | undefined =>
+  context === undefined || ancestors.length === 0 ? context : Struct.omit(context, ["output"])
 
 /** The services of a turn: those of its task, with the context of the turn, and its model if inputs have changed it. */
 const withContext = (
