@@ -72,7 +72,7 @@ export class Change extends Schema.Opaque<Change>()(
       Schema.Struct({ type: Schema.Literal("update"), move_path: Schema.NullOr(Schema.String) })
     ]),
     diff: Schema.String
-  })
+  }).annotate({ identifier: "FileUpdateChange" })
 ) {}
 
 /** A patch: what it asks for while it is in progress, what it did when it is completed. */
@@ -163,7 +163,7 @@ export class ErrorItem extends Schema.Opaque<ErrorItem>()(item("error", { messag
 /** Something that a person should know. */
 export class WarningItem extends Schema.Opaque<WarningItem>()(item("warning", { message: Schema.String })) {}
 
-const notices = Schema.Union([ErrorItem, WarningItem])
+const notices = Schema.Union([ErrorItem, WarningItem]).annotate({ identifier: "ThreadNotice" })
 /** Something that went wrong outside of a call, or that a person should know. */
 export type Notice = ErrorItem | WarningItem
 /** The schema of {@link Notice}. */
@@ -182,7 +182,7 @@ const calls = Schema.Union([
   Plan,
   ImageView,
   OtherToolCall
-])
+]).annotate({ identifier: "CallItem" })
 /** A call. */
 export type CallItem =
   | CommandExecution
@@ -200,7 +200,9 @@ export interface CallItemSchema extends Schema.Union<typeof calls.members> {
 /** @see {@link CallItem} */
 export const CallItem: CallItemSchema = calls
 
-const items = Schema.Union([UserMessage, AgentMessage, Reasoning, ...CallItem.members, ...Notice.members])
+const items = Schema.Union([UserMessage, AgentMessage, Reasoning, ...CallItem.members, ...Notice.members]).annotate({
+  identifier: "ThreadItem"
+})
 /** One item of a thread. */
 export type ThreadItem = UserMessage | AgentMessage | Reasoning | CallItem | Notice
 /** The schema of {@link ThreadItem}. */
