@@ -117,11 +117,14 @@ export const meet: {
 })
 
 /** Allows further hosts. What a list denies stays denied, and addresses that are not public stay denied by `*`. */
-export const allow = (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy => {
+export const allow: {
+  (hosts: ReadonlyArray<string>): (self: NetworkPolicy) => NetworkPolicy
+  (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy
+} = dual(2, (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy => {
   if (self === true || hosts.length === 0) return self
   const { allowed, denied } = self === false ? { allowed: [], denied: [] } : self
   return { _tag: "Hosts", allowed: toSet([...allowed, ...hosts]), denied }
-}
+})
 
 const toSet = (patterns: ReadonlyArray<string>): ReadonlyArray<string> =>
   Array.from(new Set(patterns.map(normalize))).sort()
