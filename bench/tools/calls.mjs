@@ -70,7 +70,7 @@ const root = mkdtempSync(join(tmpdir(), "spindle-calls-"))
 const percentile = (values, share) => values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))]
 
 const measured = Effect.gen(function* () {
-  const { baseUrl } = yield* ResponsesServer.answering(respond)
+  const { baseUrl } = yield* ResponsesServer.fromFunction(respond)
   for (const mode of modes) {
     const programs = programsOf(options, mode)
     const all = Object.fromEntries(programs.map(({ name }) => [name, {}]))

@@ -6,6 +6,7 @@ import * as CompactTask from "@spindle/core/CompactTask"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import type { Processes } from "@spindle/core/Processes"
+import type { TurnContext } from "@spindle/core/TurnContext"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
@@ -17,6 +18,7 @@ import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
+import type * as ApprovalPolicy from "@spindle/tools/ApprovalPolicy"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -29,6 +31,7 @@ import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import { narrowest, networkIn, policiesOf } from "./settings/sandbox.ts"
+import * as TurnContexts from "./settings/TurnContexts.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
@@ -37,8 +40,13 @@ export interface Options {
   readonly cwd: string
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
-  /** Whether nothing lets its commands out of the sandbox. */
+  /** Whether nothing lets its commands out of the sandbox, and no turn has a wider one. */
   readonly isBound?: boolean | undefined
+  /**
+   * The rule of a face whose clients may change less than turns can act on: a change may widen what the tools may do
+   * without asking. By default inputs may change all of it.
+   */
+  readonly mayChange?: TurnContexts.Rule | undefined
 }
 
 /**
@@ -82,27 +90,59 @@ interface Common {
   readonly tasks: ReturnType<typeof tasksIn>
 }
 
-/** How commands are approved, and what contains patches. */
-export const approvalsOf = Effect.fnUntraced(function* ({ cwd, isBound = false, settings }: Options) {
-  const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
-  const { sandboxMode } = settings
-  const contained = (isConfinedHere: boolean) =>
-    sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
-  const approval: CommandApproval.Options = {
-    policy: settings.approvalPolicy,
-    containment: contained(isConfined),
-    isBound,
-    sandbox: allowedBy(settings, isConfined),
-    rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
-  }
-  return { approval, patches: contained(isConfined && sandboxMode === "workspace-write") } as const
-})
+/** What holds in one turn. */
+export interface InTurn {
+  readonly approval: CommandApproval.Options
+  /** What contains patches. */
+  readonly patches: ApprovalPolicy.Containment
+  /** What commands and patches may touch at most. Where there is no sandbox, each command was approved before it runs. */
+  readonly sandbox: CodingTools.Limits
+}
+
+/** Returns what holds in a turn with a context: how commands are approved, and what contains them and patches. */
+export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext) => InTurn, never, Sandbox> =
+  Effect.fnUntraced(function* ({ cwd, isBound = false, settings: own }) {
+    const { available } = yield* Sandbox
+    const hasSandbox = yield* Effect.isSuccess(available)
+    const made = new Map<string, InTurn>()
+    const rules = () => RuleFiles.read({ home: own.home, cwd }).rules
+    const make = (settings: Settings.Settings): InTurn => {
+      const { sandboxMode } = settings
+      const isConfined = hasSandbox && sandboxMode !== "danger-full-access"
+      const contained = (isConfinedHere: boolean) =>
+        sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
+      const { commands, patches } = policiesOf(sandboxMode, settings.sandbox, cwd)
+      return {
+        approval: {
+          policy: settings.approvalPolicy,
+          containment: contained(isConfined),
+          isBound,
+          sandbox: allowedBy(settings, isConfined),
+          rules
+        },
+        patches: contained(isConfined && sandboxMode === "workspace-write"),
+        sandbox: { commands: isConfined ? commands : SandboxPolicy.fullAccess, patches }
+      }
+    }
+    return (context) => {
+      const changed = TurnContexts.settingsIn(own, context)
+      const settings = isBound ? { ...changed, sandboxMode: narrowest(changed.sandboxMode, own.sandboxMode) } : changed
+      const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode])
+      let known = made.get(key)
+      if (known === undefined) made.set(key, (known = make(settings)))
+      return known
+    }
+  })
 
 const common = Effect.fnUntraced(function* (options: Options) {
   const { cwd, settings } = options
-  const { approval, patches } = yield* approvalsOf(options)
+  const limits = yield* limitsIn(options)
+  const approval = (context: TurnContext) => limits(context).approval
+  const patches = (context: TurnContext) => limits(context).patches
   const parts: Common = {
-    instructions: settings.instructions ?? instructions(cwd),
+    instructions: [settings.instructions ?? instructions(cwd), settings.addition]
+      .filter((part) => part !== undefined)
+      .join("\n\n"),
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [Connectors.source],
     tasks: tasksIn(cwd),
@@ -139,7 +179,7 @@ const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRe
 const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
-const leading = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
+const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
   const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
@@ -157,7 +197,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
-    const agent = agents === undefined ? alone(parts) : leading(parts)
+    const agent = agents === undefined ? alone(parts) : leadingAgent(parts)
     return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 

@@ -63,6 +63,9 @@ export interface Settings {
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  readonly verbosity: string | undefined
+  /** How the provider schedules requests. */
+  readonly serviceTier: string | undefined
   /** How many tokens a response may have, for providers that need a limit. */
   readonly maxOutputTokens: number | undefined
   /** How the provider searches the web; undefined if it does not. */
@@ -77,6 +80,8 @@ export interface Settings {
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
+  /** The `developer_instructions`, which follow the instructions. */
+  readonly addition: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
   readonly commands: CommandSettings.CommandSettings
@@ -256,6 +261,8 @@ const read = (sources: Sources): Settings => {
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    verbosity: table.text("model_verbosity"),
+    serviceTier: serviceTierOf(table.text("service_tier")),
     maxOutputTokens: table.count("model_max_output_tokens"),
     webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
     configDirectory: directory,
@@ -267,6 +274,7 @@ const read = (sources: Sources): Settings => {
     catalog,
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
+    addition: table.text("developer_instructions"),
     agents: features.isEnabled("multi_agent")
       ? AgentSettings.read({
           table,
@@ -283,6 +291,9 @@ const read = (sources: Sources): Settings => {
 }
 
 const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
+
+/** The API has another word for the tier that the reference's configuration calls fast. */
+const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority" : tier)
 
 /** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
@@ -368,7 +379,7 @@ const systemErrors: { readonly [code: string]: string } = {
 
 /** Reads the files that keys name, relative to the directory of the configuration. */
 const filesOf = (directory: string): Files => {
-  const named = (table: Table.Settings, key: Table.Key) => {
+  const fileOf = (table: Table.Settings, key: Table.Key) => {
     const name = table.text(key)
     if (name === undefined) return undefined
     const file = Path.resolve(directory, name)
@@ -379,13 +390,13 @@ const filesOf = (directory: string): Files => {
     ] as const
   }
   return {
-    text: (table, key) => named(table, key)?.[1],
+    text: (table, key) => fileOf(table, key)?.[1],
     table: (table, key) => {
-      const found = named(table, key)
+      const found = fileOf(table, key)
       return Table.make(found === undefined ? [] : [layerOf(...found)], wrongType)
     },
     json: (table, key, schema) => {
-      const found = named(table, key)
+      const found = fileOf(table, key)
       if (found === undefined) return undefined
       const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(schema))(found[1])
       if (Exit.isSuccess(decoded)) return decoded.value

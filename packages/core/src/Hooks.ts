@@ -286,7 +286,7 @@ export const guard: {
     : mapHooks<E, R, never, R>(self, (hook, effect) =>
         recover(effect, (reason) => {
           const message = failureOf(hook, reason)
-          return Effect.as(warn(message), verdictOf(closed(message), hook))
+          return Effect.as(warn(message), verdictOf(verdictsOfFailure(message), hook))
         })
       )
 )
@@ -294,7 +294,7 @@ export const guard: {
 const failureOf = (hook: keyof Hooks, reason: string): string => `the hook ${hook} failed: ${reason}`
 
 /** The verdicts in place of hooks that fail. */
-const closed = (reason: string): Verdicts => ({
+const verdictsOfFailure = (reason: string): Verdicts => ({
   ...neutral,
   userPromptSubmit: { block: true, reason, contexts: [] },
   preToolUse: { deny: true, reason },
@@ -307,7 +307,7 @@ const verdictOf = <A>(verdicts: Verdicts, hook: keyof Hooks): A => verdicts[hook
 type MapHook<E, R, E2, R2> = <A>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
 
 const mapHooks = <E, R, E2, R2>(self: Hooks<E, R>, map: MapHook<E, R, E2, R2>): Hooks<E2, R2> => {
-  const mapped =
+  const mapHook =
     <Args extends ReadonlyArray<unknown>, A>(name: keyof Hooks, hook: (...args: Args) => Effect.Effect<A, E, R>) =>
     (...args: Args) =>
       map(
@@ -315,16 +315,16 @@ const mapHooks = <E, R, E2, R2>(self: Hooks<E, R>, map: MapHook<E, R, E2, R2>): 
         call(() => hook(...args))
       )
   return {
-    sessionStart: mapped("sessionStart", self.sessionStart),
-    userPromptSubmit: mapped("userPromptSubmit", self.userPromptSubmit),
-    preToolUse: mapped("preToolUse", self.preToolUse),
-    permissionRequest: mapped("permissionRequest", self.permissionRequest),
-    postToolUse: mapped("postToolUse", self.postToolUse),
-    preCompact: mapped("preCompact", self.preCompact),
-    postCompact: mapped("postCompact", self.postCompact),
-    stop: mapped("stop", self.stop),
-    interrupt: mapped("interrupt", self.interrupt),
-    notification: mapped("notification", self.notification)
+    sessionStart: mapHook("sessionStart", self.sessionStart),
+    userPromptSubmit: mapHook("userPromptSubmit", self.userPromptSubmit),
+    preToolUse: mapHook("preToolUse", self.preToolUse),
+    permissionRequest: mapHook("permissionRequest", self.permissionRequest),
+    postToolUse: mapHook("postToolUse", self.postToolUse),
+    preCompact: mapHook("preCompact", self.preCompact),
+    postCompact: mapHook("postCompact", self.postCompact),
+    stop: mapHook("stop", self.stop),
+    interrupt: mapHook("interrupt", self.interrupt),
+    notification: mapHook("notification", self.notification)
   }
 }
 

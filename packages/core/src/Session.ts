@@ -195,7 +195,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
     fragments: yield* Fragments,
     approvals: approvalsOf(config, yield* Approvals, (question) => reportUnanswered(parts, question)),
-    contextRule: yield* TurnContextRule,
+    contextRule: ancestors.length === 0 ? yield* TurnContextRule : refuseChange,
     newId
   }
   const parts = makeParts(session, writer, { observers: observersOf(options, yield* SessionObserver), agent, services })
@@ -224,6 +224,8 @@ const reportUnanswered = (
     const message = `no one answers the question ${questionId} (${about}): the session has no decider, no deadline and no client`
     recorder.append({ _tag: "Warning", message })
   })
+
+const refuseChange = () => "a session below another one has the context of the turn that started it"
 
 // one for all sessions that have none
 const none: ReadonlyArray<never> = []
@@ -351,10 +353,12 @@ const close = Effect.fnUntraced(function* ({
   lifetime.close()
   questions.cancelAll(undefined, "end")
   supervisor.abort("Shutdown")
-  const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
-  const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
-  // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
-  yield* Effect.all([idle, children], { concurrency: "unbounded" })
+  if (supervisor.state()._tag !== "Idle" || ownerSession.hasChildren) {
+    const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
+    const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
+    // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
+    yield* Effect.all([idle, children], { concurrency: "unbounded" })
+  } else yield* ownerSession.closeChildren
   if (!resources.isEmpty) {
     yield* Effect.timeoutOption(runDetached(context, resources.endAll), config.processDeadline)
   }

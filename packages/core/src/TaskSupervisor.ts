@@ -345,8 +345,8 @@ class Supervisor implements TaskSupervisor {
     const { job, running, task } = attempt
     const ended = Effect.suspend(() =>
       this.slot._tag === "Aborting"
-        ? Effect.map(stop(this.context, attempt), (open) => this.aborted(attempt, open))
-        : Effect.map(drain(this.context, attempt), () => this.returned(running, task))
+        ? Effect.map(stop(this.context, attempt), (open) => this.endOfAbort(attempt, open))
+        : Effect.map(drain(this.context, attempt), () => this.endOfReturn(running, task))
     )
     return Effect.flatMap(ended, (how) => {
       running.fenced = true
@@ -366,9 +366,9 @@ class Supervisor implements TaskSupervisor {
     })
   }
 
-  private aborted<A, E, S>({ running, task }: Attempt<A, E, S>, open: ReadonlyArray<Open>): Ended<A, E> {
+  private endOfAbort<A, E, S>({ running, task }: Attempt<A, E, S>, open: ReadonlyArray<Open>): Ended<A, E> {
     // the owner may have failed in the meantime
-    if (!this.signal({ _tag: "GraceOver" })) return this.returned(running, task)
+    if (!this.signal({ _tag: "GraceOver" })) return this.endOfReturn(running, task)
     running.stragglers = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     return {
       _tag: "Aborted",
@@ -378,7 +378,7 @@ class Supervisor implements TaskSupervisor {
     }
   }
 
-  private returned<A, E>(running: RunningJob, task: Fiber.Fiber<A, E>): Ended<A, E> {
+  private endOfReturn<A, E>(running: RunningJob, task: Fiber.Fiber<A, E>): Ended<A, E> {
     if (running.failure !== undefined) {
       task.interruptUnsafe()
       return { _tag: "Failed", cause: running.failure as Cause.Cause<never> }
@@ -457,7 +457,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
       const straggler = { kind, name }
       list.push({
         straggler,
-        fiber: watched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
+        fiber: startWatched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
       })
     }
   running.cleanups.startAll(startIn(open))
@@ -468,7 +468,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   running.fenced = true
   for (const { limit, name, run } of job.abortHooks) {
     const straggler = { kind: "hook", name } as const
-    const hook = watched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
+    const hook = startWatched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
     const exit = yield* Effect.timeoutOption(Fiber.await(hook), limit)
     if (exit._tag === "None")
       job.onFailure(straggler, `it was cut off after ${Duration.format(Duration.fromInputUnsafe(limit))}`)
@@ -491,7 +491,7 @@ const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attem
   const start = ({ drain: limit, kind, name, run }: Cleanup): void => {
     if (limit === undefined) return
     // mutant drains-all-at-once (D1: a turn that returned asks all its delegates to end at once): drop
-    const fiber = watched(context, job, { of: { kind, name }, effect: Effect.suspend(() => run("Parent")) })
+    const fiber = startWatched(context, job, { of: { kind, name }, effect: Effect.suspend(() => run("Parent")) })
     // mutant drains-all-at-once (D1): replace: `Fiber.await(fiber)` => `Effect.suspend(() => run("Parent"))`
     ending.push(Effect.timeoutOption(Fiber.await(fiber), limit))
   }
@@ -503,7 +503,7 @@ const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attem
 }
 
 /** Starts a clean-up or a hook, whose death is reported. */
-const watched = <A, E, S>(
+const startWatched = <A, E, S>(
   context: Context.Context<never>,
   { onFailure }: Job<A, E, S>,
   { effect, of }: { readonly effect: Effect.Effect<void>; readonly of: Straggler }

@@ -57,7 +57,7 @@ export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | u
   Context.getOrUndefined(context, Tracer.ParentSpan)
 
 /** Logs what a tracer does wrong, and continues: spans begin and end in the steps that start and settle turns. */
-const guarded = <A>(
+const callTracer = <A>(
   context: Context.Context<never>,
   step: "begin" | "annotate" | "end",
   run: () => A
@@ -73,7 +73,7 @@ const guarded = <A>(
 /** Opens a span in a context; undefined if no tracer listens or the tracer fails. The caller ends it with {@link end}. */
 export const open = (context: Context.Context<never>, settings: SpanSettings): Tracer.Span | undefined =>
   isTraced(context)
-    ? guarded(context, "begin", () => Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)))
+    ? callTracer(context, "begin", () => Effect.runSyncWith(context)(Effect.makeSpan(settings.name, settings)))
     : undefined
 
 /** Adds attributes to a span. */
@@ -82,13 +82,13 @@ export const annotate = (
   span: Tracer.Span,
   attributes: NonNullable<SpanSettings["attributes"]>
 ): void =>
-  guarded(context, "annotate", () => {
+  callTracer(context, "annotate", () => {
     for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
   })
 
 /** Ends a span, once; a second end changes nothing. */
 export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void =>
-  guarded(context, "end", () => {
+  callTracer(context, "end", () => {
     if (span.status._tag === "Ended") return
     span.attribute("spindle.outcome", outcome._tag)
     let exit: Exit.Exit<void, SpanError> = Exit.void

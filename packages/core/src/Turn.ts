@@ -264,7 +264,7 @@ export interface Turn {
     onCall: (call: ToolCall) => Effect.Effect<void>
   ) => Effect.Effect<Sampled, ModelFailed, Model>
   /** Records that the last request is tried again. */
-  readonly retrying: (retry: Retry) => Effect.Effect<void>
+  readonly reportRetry: (retry: Retry) => Effect.Effect<void>
   /**
    * Reports the result of a call. Results are recorded in the order of their calls, once the response that made them has
    * ended. A second result is ignored.

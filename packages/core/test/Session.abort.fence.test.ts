@@ -50,7 +50,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   takeInput: turn.takeInput,
   closeGate: turn.closeGate,
   sample: turn.sample({ instructions: undefined, tools: [], output: undefined }, 1, () => Effect.void),
-  retrying: turn.retrying({
+  reportRetry: turn.reportRetry({
     attempt: 1,
     maxAttempts: 2,
     delay: "1 second",

@@ -146,7 +146,7 @@ const open = (child: Child, options: BridgeOptions): Effect.Effect<Bridge, never
     )
     // whatever ends the forwarder ends the queue that it fills
     upward.addObserver(() => events.end())
-    const ending = Effect.fnUntraced(function* (reason: AbortReason) {
+    const endBridge = Effect.fnUntraced(function* (reason: AbortReason) {
       Queue.endUnsafe(submissions)
       receipts.refuseQueued()
       // mutant releases-a-full-queue (D2: a forwarder that is blocked on a full queue ends at once): drop
@@ -176,7 +176,7 @@ const open = (child: Child, options: BridgeOptions): Effect.Effect<Bridge, never
         if (hasBegun) return restore(Deferred.await(over))
         hasBegun = true
         // mutant begins-the-end-in-its-region (D1): replace: return Effect.uninterruptible(ending(reason))
-        return ending(reason)
+        return endBridge(reason)
       })
     // added last, so that it runs before the forwarders are interrupted
     // mutant ends-with-its-scope (D2: a bridge whose scope closes ends its child): drop

@@ -65,7 +65,7 @@ const words: { readonly [Tag in Status["_tag"]]: string } = {
 /** Converts a status to what the parent records when the delegate ends. The message is bounded. */
 export const toEnd = (status: Status): DelegateEnd => {
   const message = messageOf(status)
-  return { status: recorded[status._tag], ...(message === undefined ? {} : { message: bounded(message) }) }
+  return { status: recorded[status._tag], ...(message === undefined ? {} : { message: cutMessage(message) }) }
 }
 
 const recorded: { readonly [Tag in Status["_tag"]]: AgentStatus } = {
@@ -111,11 +111,11 @@ export const toWire = (status: Status): WireStatus => {
     case "Running":
       return "running"
     case "Completed":
-      return { completed: status.message === undefined ? null : bounded(status.message) }
+      return { completed: status.message === undefined ? null : cutMessage(status.message) }
     case "Interrupted":
       return status.reason === "Interrupted" ? "interrupted" : { errored: stoppedText(status) }
     case "Errored":
-      return { errored: bounded(status.error.message) }
+      return { errored: cutMessage(status.error.message) }
     case "Shutdown":
       return "shutdown"
     case "NotFound":
@@ -141,7 +141,7 @@ const stopped: { readonly [R in AbortReason]: string } = {
 }
 
 const stoppedText = ({ message, reason }: Extract<Status, { readonly _tag: "Interrupted" }>): string =>
-  message === undefined ? stopped[reason] : `${stopped[reason]}; its last message: ${bounded(message)}`
+  message === undefined ? stopped[reason] : `${stopped[reason]}; its last message: ${cutMessage(message)}`
 
-const bounded = (text: string): string =>
+const cutMessage = (text: string): string =>
   text.length <= messageLimit ? text : `${text.slice(0, messageLimit)} [${text.length - messageLimit} more characters]`

@@ -292,11 +292,11 @@ const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
           return { status: toWire(status) }
         })
       ),
-    list_agents: (_, { toolCallId }) => run(listed(toolCallId))
+    list_agents: (_, { toolCallId }) => run(listAll(toolCallId))
   })
 }
 
-const listed = Effect.fnUntraced(function* (callId: string | undefined) {
+const listAll = Effect.fnUntraced(function* (callId: string | undefined) {
   const agents = yield* SubAgents.list
   yield* report(
     callId,

@@ -148,8 +148,8 @@ export const wait = Effect.fnUntraced(function* (
     return yield* Choosing.failed(`agent ${above} waits for this agent: waiting for it would never end`)
   const known = new Map<SessionId, Delegate.Interactive | Status.Status>()
   for (const id of agentIds) {
-    const ended = (missing: DelegateNotFound) => Effect.map(findEarlier(missing), ({ status }) => status)
-    const found = Effect.catchTag(find(id), "DelegateNotFound", ended)
+    const statusBefore = (missing: DelegateNotFound) => Effect.map(findEarlier(missing), ({ status }) => status)
+    const found = Effect.catchTag(find(id), "DelegateNotFound", statusBefore)
     known.set(id, yield* Effect.catchTag(found, "DelegateNotFound", () => Effect.succeed(Status.notFound)))
   }
   const settled = Effect.gen(function* () {

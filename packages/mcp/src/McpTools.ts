@@ -10,6 +10,7 @@ import type { ToolSpec } from "@spindle/core/Model"
 import * as Tools from "@spindle/core/Tools"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
+import { type ByTurn, valueIn } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -64,9 +65,10 @@ export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@s
 export interface Options {
   readonly servers: ReadonlyArray<ServerConfig>
   /**
-   * What happens before a call that may change something: a call of a tool that is marked as read-only is always allowed.
+   * What happens before a call that may change something, which may depend on the context of the turn: a call of a tool
+   * that is marked as read-only is always allowed.
    */
-  readonly approval: "allow" | "ask"
+  readonly approval: ByTurn<"allow" | "ask">
 }
 
 /**
@@ -184,7 +186,7 @@ const policyOf = (
 ): ToolPolicy => {
   const isReadOnly = annotations?.readOnlyHint === true
   return {
-    approval: isReadOnly ? "allow" : approval,
+    approval: isReadOnly ? "allow" : (_, context) => valueIn(approval, context),
     concurrency: isReadOnly || parallel === true ? "parallel" : "exclusive",
     mutates: !isReadOnly,
     display: () => ({ _tag: "Mcp", server, tool })

@@ -290,7 +290,7 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
         ...limits,
         retries: options.retries,
         send: (batch) =>
-          SpanExporter.bounded(
+          SpanExporter.sendWithin(
             // a batch that cannot be serialized fails alone, not with the exporter
             Effect.suspend(() => {
               const body = serialization.traces(Otlp.traceData(resource, scope, batch))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { SpanData } from "@spindle/telemetry"
 import { Duration, Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { bounded, type ExporterOptions, make, type Sent } from "../src/internal/spanExporter.ts"
+import { sendWithin, type ExporterOptions, make, type Sent } from "../src/internal/spanExporter.ts"
 
 const span = (name: string): SpanData => ({
   traceId: "1".repeat(32),
@@ -166,13 +166,13 @@ describe("the exporter of spans", () => {
     Effect.gen(function* () {
       const limit = Duration.seconds(10)
       const hanging = yield* Effect.forkChild(
-        bounded(Effect.never, limit, () => "refused"),
+        sendWithin(Effect.never, limit, () => "refused"),
         { startImmediately: true }
       )
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(hanging), "later")
-      assert.strictEqual(yield* bounded(Effect.die("broken"), limit, () => "later"), "refused")
-      assert.strictEqual(yield* bounded(Effect.fail("no"), limit, () => "refused"), "refused")
+      assert.strictEqual(yield* sendWithin(Effect.die("broken"), limit, () => "later"), "refused")
+      assert.strictEqual(yield* sendWithin(Effect.fail("no"), limit, () => "refused"), "refused")
     })
   )
 })

@@ -193,7 +193,7 @@ export const exploreAsync: {
 export const replay: {
   <A, E>(program: Program<A, E>, options: Options<A, E>, decisions: Partial<Decisions>): string | undefined
   <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): string | undefined
-} = <A, E>(...args: ReplayArguments<A, E>): string | undefined => makeRuns(repeated(...args))
+} = <A, E>(...args: ReplayArguments<A, E>): string | undefined => makeRuns(repeat(...args))
 
 /** Does the same for a program of {@link exploreAsync}. */
 export const replayAsync: {
@@ -204,7 +204,7 @@ export const replayAsync: {
   ): Effect.Effect<string | undefined>
   <A, E>(exploration: Exploration<A, E>, decisions: Partial<Decisions>): Effect.Effect<string | undefined>
 } = <A, E>(...args: ReplayArguments<A, E>): Effect.Effect<string | undefined> =>
-  Effect.promise((signal) => makeRunsAsync(repeated(...args), signal))
+  Effect.promise((signal) => makeRunsAsync(repeat(...args), signal))
 
 /** How to format a report. */
 export interface FormatOptions {
@@ -244,7 +244,7 @@ type ReplayArguments<A, E> =
   | readonly [Program<A, E>, Options<A, E>, Partial<Decisions>]
   | readonly [Exploration<A, E>, Partial<Decisions>]
 
-const repeated = function* <A, E>(...args: ReplayArguments<A, E>): Runs<A, E, string | undefined> {
+const repeat = function* <A, E>(...args: ReplayArguments<A, E>): Runs<A, E, string | undefined> {
   const [exploration, decisions] = args.length === 3 ? [{ ...args[1], program: args[0] }, args[2]] : args
   const { finding } = yield* Reporting.judgeClosely(subjectOf(exploration), {
     ...baseOf(exploration, decisions.seed ?? 0),

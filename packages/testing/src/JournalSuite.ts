@@ -327,7 +327,12 @@ const testPages = (test: Test): void => {
 }
 
 const testTitles = (test: Test): void => {
-  const named = (title: string, seq: number): JournalRecord => ({ _tag: "SessionRenamed", seq, at: 1_000 + seq, title })
+  const titleRecord = (title: string, seq: number): JournalRecord => ({
+    _tag: "SessionRenamed",
+    seq,
+    at: 1_000 + seq,
+    title
+  })
 
   test(
     "a list shows the last title of each journal, and selects by id, title and time",
@@ -345,12 +350,12 @@ const testTitles = (test: Test): void => {
         [ids[2]!, "Old"]
       ] as const) {
         const { close, writer } = yield* openScoped(id, "existing")
-        yield* writer.append([named("Before", 2), named(title, 3)])
+        yield* writer.append([titleRecord("Before", 2), titleRecord(title, 3)])
         assert.strictEqual((yield* titlesOf({}))[id], title)
         yield* close
       }
       const { close, writer } = yield* openScoped(ids[2]!, "existing")
-      yield* writer.append([named("", 4)])
+      yield* writer.append([titleRecord("", 4)])
       yield* close
       assert.deepStrictEqual(yield* titlesOf({}), { "a.one": "Invoices", "a.two": undefined, "b.one": undefined })
       assert.deepStrictEqual(yield* titlesOf({ title: "voice" }), { "a.one": "Invoices" })

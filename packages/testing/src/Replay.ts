@@ -84,17 +84,17 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   let openCount = 0
   let mismatch: string | undefined
   const differs = (text: string): string => (mismatch ??= text)
-  const failed = (detail: string, kind: ModelFailureKind = "InvalidRequest") =>
+  const fail = (detail: string, kind: ModelFailureKind = "InvalidRequest") =>
     Stream.fail(new ModelFailed({ kind, provider: "replay", model: "replay", detail }))
 
   const next = (request: ModelRequest): Stream.Stream<ModelPart, ModelFailed> => {
     const number = requests.push(request)
     const one = recorded[number - 1]
-    if (mismatch !== undefined) return failed(mismatch)
-    if (one === undefined) return failed(differs(`request ${number} was not recorded`))
+    if (mismatch !== undefined) return fail(mismatch)
+    if (one === undefined) return fail(differs(`request ${number} was not recorded`))
     const difference = diff(one.items, request.items)
-    if (difference !== undefined) return failed(differs(`request ${number} differs ${difference}`))
-    return answerOf(one, failed)
+    if (difference !== undefined) return fail(differs(`request ${number} differs ${difference}`))
+    return answerOf(one, fail)
   }
   const counted = Effect.acquireRelease(
     Effect.sync(() => void openCount++),
@@ -185,13 +185,13 @@ const callsOf = (records: ReadonlyArray<JournalRecord>) => {
 /** Streams a recorded response. One that was aborted never ends, and one that failed fails again. */
 const answerOf = (
   { answer, ended, failure }: Recorded,
-  failed: (detail: string, kind?: ModelFailureKind) => Stream.Stream<never, ModelFailed>
+  fail: (detail: string, kind?: ModelFailureKind) => Stream.Stream<never, ModelFailed>
 ): Stream.Stream<ModelPart, ModelFailed> => {
   const parts = Stream.fromIterable(answer.flatMap(partsOf))
   if (ended === undefined || ended.finish === "aborted") return Stream.concat(parts, Stream.never)
   // the journal has the kind of a failure only if it was retried
   if (ended.finish === "failed") {
-    return Stream.concat(parts, failed(failure?.detail ?? "the request had failed", failure?.kind))
+    return Stream.concat(parts, fail(failure?.detail ?? "the request had failed", failure?.kind))
   }
   const usage = ended.estimated === true ? undefined : ended.usage
   return Stream.concat(parts, Stream.succeed<ModelPart>({ _tag: "Finish", reason: ended.finish, usage }))

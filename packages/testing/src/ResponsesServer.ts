@@ -75,7 +75,7 @@ export const make = (script: Script): Effect.Effect<ResponsesServer, ListenFaile
  * As {@link make}, with turns that are computed: `answer` gets the parsed body of each request to `/responses`. When it
  * throws, the request is logged as a `script error` and its connection is destroyed.
  */
-export const answering = (
+export const fromFunction = (
   answer: (body: unknown) => ScriptTurn
 ): Effect.Effect<ResponsesServer, ListenFailed, Scope.Scope> => serve({}, { take: ({ body }) => answer(body) })
 

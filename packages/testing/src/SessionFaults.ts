@@ -68,7 +68,7 @@ export const model = (inner: Model): Effect.Effect<Model> =>
           case "drop":
             return firstParts
           case "fail":
-            return Stream.concat(firstParts, Stream.fail(disconnected(inner)))
+            return Stream.concat(firstParts, Stream.fail(disconnection(inner)))
           case "hang":
             return Stream.concat(firstParts, Stream.fromEffectDrain(Effect.sleep(hangMillis)))
         }
@@ -89,5 +89,5 @@ export const tool = (inner: TestTool): Effect.Effect<TestTool> =>
       })
   }))
 
-const disconnected = ({ model: name, provider }: Model) =>
+const disconnection = ({ model: name, provider }: Model) =>
   new ModelFailed({ kind: "Disconnected", provider, model: name, detail: "a fault of the simulation" })

@@ -119,7 +119,7 @@ export const replayAsync = <A, E>(
  * seed are reported as not deterministic.
  */
 export const explore = <A, E>(program: Effect.Effect<A, E>, options: ExploreOptions<A, E> = {}): Report =>
-  makeRuns(explored(program, options))
+  makeRuns(runsOfExplore(program, options))
 
 /**
  * Does the same for a program that may await promises and the timers of the platform's microtask queue; see
@@ -128,14 +128,14 @@ export const explore = <A, E>(program: Effect.Effect<A, E>, options: ExploreOpti
 export const exploreAsync = <A, E>(
   program: Effect.Effect<A, E>,
   options: ExploreOptions<A, E> = {}
-): Effect.Effect<Report> => Effect.promise((signal) => makeRunsAsync(explored(program, options), signal))
+): Effect.Effect<Report> => Effect.promise((signal) => makeRunsAsync(runsOfExplore(program, options), signal))
 
 /**
  * Runs a small program in all orders of its tasks, depth first, with up to `preemptions` and `faults` in one run
  * (default 0 each). Stops after `maxRuns` (default 20,000); `isComplete` says whether that sufficed.
  */
 export const exhaustive = <A, E>(program: Effect.Effect<A, E>, options: ExhaustiveOptions<A, E> = {}): Report =>
-  makeRuns(exhausted(program, options))
+  makeRuns(runsOfExhaustive(program, options))
 
 /**
  * Does the same for a program that may await promises and the timers of the platform's microtask queue; see
@@ -144,7 +144,7 @@ export const exhaustive = <A, E>(program: Effect.Effect<A, E>, options: Exhausti
 export const exhaustiveAsync = <A, E>(
   program: Effect.Effect<A, E>,
   options: ExhaustiveOptions<A, E> = {}
-): Effect.Effect<Report> => Effect.promise((signal) => makeRunsAsync(exhausted(program, options), signal))
+): Effect.Effect<Report> => Effect.promise((signal) => makeRunsAsync(runsOfExhaustive(program, options), signal))
 
 /** Formats a report: its figures, and for each fault its smallest case with the line that repeats it. */
 export const format = (report: Report): string => {
@@ -169,7 +169,10 @@ const decisionsOf = <A, E>(
   maxMillis: maxDuration === undefined ? undefined : Duration.toMillis(maxDuration)
 })
 
-const explored = function* <A, E>(program: Effect.Effect<A, E>, options: ExploreOptions<A, E>): Runs<A, E, Report> {
+const runsOfExplore = function* <A, E>(
+  program: Effect.Effect<A, E>,
+  options: ExploreOptions<A, E>
+): Runs<A, E, Report> {
   const simulator = new Simulator(program, options)
   const first = options.firstSeed ?? 1
   const seeds = Array.from({ length: (options.runs ?? 1_000) - 1 }, (_, index) => first + index)
@@ -182,7 +185,10 @@ const explored = function* <A, E>(program: Effect.Effect<A, E>, options: Explore
   return yield* simulator.report(false)
 }
 
-const exhausted = function* <A, E>(program: Effect.Effect<A, E>, options: ExhaustiveOptions<A, E>): Runs<A, E, Report> {
+const runsOfExhaustive = function* <A, E>(
+  program: Effect.Effect<A, E>,
+  options: ExhaustiveOptions<A, E>
+): Runs<A, E, Report> {
   const simulator = new Simulator(program, options)
   const search = new Search(options.preemptions ?? 0, options.faults ?? 0)
   const base = decisionsOf(options, { choices: [] })

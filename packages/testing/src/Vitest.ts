@@ -127,7 +127,7 @@ export const checkInterruptsAsync = <A, E>(
 
 const multipliedRuns = <A, E>(options: Interrupts.Options<A, E>): Interrupts.Options<A, E> => ({
   ...options,
-  maxRuns: multiplied(options.maxRuns ?? 2_000)
+  maxRuns: multiply(options.maxRuns ?? 2_000)
 })
 
 const concludeInterrupts = (report: Interrupts.Report): Interrupts.Report => {
@@ -161,8 +161,8 @@ export const checkSimulation = <A, E>(
 ): Simulation.Report =>
   concludeSimulation(
     options.isExhaustive === true
-      ? Simulation.exhaustive(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 20_000) })
-      : Simulation.explore(program, { ...options, runs: multiplied(options.runs ?? 1_000) }),
+      ? Simulation.exhaustive(program, { ...options, maxRuns: multiply(options.maxRuns ?? 20_000) })
+      : Simulation.explore(program, { ...options, runs: multiply(options.runs ?? 1_000) }),
     options
   )
 
@@ -173,8 +173,8 @@ export const checkSimulationAsync = <A, E>(
 ): Effect.Effect<Simulation.Report> =>
   Effect.map(
     options.isExhaustive === true
-      ? Simulation.exhaustiveAsync(program, { ...options, maxRuns: multiplied(options.maxRuns ?? 20_000) })
-      : Simulation.exploreAsync(program, { ...options, runs: multiplied(options.runs ?? 1_000) }),
+      ? Simulation.exhaustiveAsync(program, { ...options, maxRuns: multiply(options.maxRuns ?? 20_000) })
+      : Simulation.exploreAsync(program, { ...options, runs: multiply(options.runs ?? 1_000) }),
     (report) => concludeSimulation(report, options)
   )
 
@@ -265,7 +265,7 @@ export const extend = <Own extends It>(it: Own): Own & Methods => {
 
 const ignore: Register = () => undefined
 
-const multiplied = (runs: number): number => Math.ceil(runs * factor())
+const multiply = (runs: number): number => Math.ceil(runs * factor())
 
 /** Twenty seconds, multiplied like the runs. */
 const defaultTimeout = (): number => Math.max(20_000, 20_000 * factor())

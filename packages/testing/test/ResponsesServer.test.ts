@@ -33,7 +33,7 @@ const user = (text: string) => ({ type: "message", role: "user", content: [{ typ
 describe("ResponsesServer", () => {
   it.live("computes its turns from the bodies of requests, and notes where that throws", () =>
     Effect.gen(function* () {
-      const server = yield* ResponsesServer.answering((body) => {
+      const server = yield* ResponsesServer.fromFunction((body) => {
         const { input } = body as { readonly input: string }
         if (input === "throw") throw new Error("no turn")
         return { events: [{ text: input.toUpperCase() }] }

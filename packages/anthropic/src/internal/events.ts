@@ -33,7 +33,7 @@ export class EventReader extends HttpModel.ResponseReader {
   readResponse(body: string): void {
     const message = HttpModel.parse(body)
     if (!HttpModel.isObject(message) || !Array.isArray(message["content"])) return
-    this.begun(message)
+    this.begin(message)
     for (const [index, block] of message["content"].entries()) {
       if (HttpModel.isObject(block)) this.start(index, block)
       this.stop(index)
@@ -60,7 +60,7 @@ export class EventReader extends HttpModel.ResponseReader {
     const { content_block: block, delta, index, message } = event
     switch (HttpModel.textOf(event["type"]) ?? name) {
       case "message_start":
-        return HttpModel.isObject(message) && this.begun(message)
+        return HttpModel.isObject(message) && this.begin(message)
       case "content_block_start":
         return HttpModel.isObject(block) && this.start(index, block)
       case "content_block_delta":
@@ -77,13 +77,13 @@ export class EventReader extends HttpModel.ResponseReader {
       case "ping":
         return true
       case "error":
-        return this.failed(event)
+        return this.fail(event)
       default:
         return false
     }
   }
 
-  private begun(message: HttpModel.Json): boolean {
+  private begin(message: HttpModel.Json): boolean {
     this.servedBy(message["model"])
     this.count(message["usage"])
     return true

@@ -49,7 +49,7 @@ const plain: ReadonlyArray<HookEvent> = ["SessionStart", "SubagentStart", "UserP
 const unblockable: ReadonlyArray<HookEvent> = ["SessionStart", "SubagentStart", "Interrupt", "Notification"]
 const stops: ReadonlyArray<HookEvent> = ["Stop", "SubagentStop"]
 
-const failed = (reason: string): HookResult => ({ status: "failed", reason })
+const failure = (reason: string): HookResult => ({ status: "failed", reason })
 const isBlank = (text: string | undefined): text is undefined => text === undefined || text.trim() === ""
 
 /**
@@ -63,18 +63,18 @@ const isBlank = (text: string | undefined): text is undefined => text === undefi
 export const read = (event: HookEvent, { exitCode, stderr, stdout }: HookEnd): HookResult => {
   if (exitCode === 2 && !unblockable.includes(event)) {
     return isBlank(stderr)
-      ? failed("it exited with code 2 without a reason on standard error")
+      ? failure("it exited with code 2 without a reason on standard error")
       : { status: "blocked", reason: stderr.trim() }
   }
-  if (exitCode !== 0) return failed(exitCode === null ? "a signal ended it" : `it exited with code ${exitCode}`)
+  if (exitCode !== 0) return failure(exitCode === null ? "a signal ended it" : `it exited with code ${exitCode}`)
   const text = stdout.trim()
   if (text === "") return { status: "completed" }
   if (!/^[{[]/.test(text)) {
-    if (stops.includes(event)) return failed("its output is not JSON")
+    if (stops.includes(event)) return failure("its output is not JSON")
     return plain.includes(event) ? { status: "completed", context: text } : { status: "completed" }
   }
   const decoded = decode(text)
-  return Exit.isSuccess(decoded) ? readOutput(event, decoded.value) : failed("its output is not valid JSON of a hook")
+  return Exit.isSuccess(decoded) ? readOutput(event, decoded.value) : failure("its output is not valid JSON of a hook")
 }
 
 const readOutput = (event: HookEvent, output: typeof Output.Type): HookResult => {
@@ -89,7 +89,7 @@ const readOutput = (event: HookEvent, output: typeof Output.Type): HookResult =>
   const denial = denialOf(event, output)
   if (denial !== undefined) {
     return isBlank(denial.reason)
-      ? failed("it blocks without a reason")
+      ? failure("it blocks without a reason")
       : { status: "blocked", reason: denial.reason, ...common }
   }
   const allows = event === "PermissionRequest" && specific.decision?.behavior === "allow"

@@ -21,7 +21,7 @@ export const frontMatterOf = (text: string): FrontMatter => {
     const [, name, value = ""] = match
     const block = /^[>|][+-]?$/.exec(value.trim())
     if (block === null) {
-      fields[name!] = unquoted(value.trim())
+      fields[name!] = unquote(value.trim())
       continue
     }
     const own: Array<string> = []
@@ -31,7 +31,7 @@ export const frontMatterOf = (text: string): FrontMatter => {
   return { fields, body: lines.slice(end + 1).join("\n") }
 }
 
-const unquoted = (value: string): string => {
+const unquote = (value: string): string => {
   const match = /^(["'])(.*)\1$/.exec(value)
   return match === null ? value : match[2]!
 }

@@ -28,9 +28,9 @@ const serverOf = (
   const at = `mcp_servers.${name}`
   const common = {
     name,
-    ...defined({
-      startupSeconds: table.count([at, "startup_timeout_sec"]),
-      callSeconds: table.count([at, "tool_timeout_sec"]),
+    ...definedFields({
+      startupSeconds: table.seconds([at, "startup_timeout_sec"]),
+      callSeconds: table.seconds([at, "tool_timeout_sec"]),
       required: table.flag([at, "required"]),
       enabledTools: table.list([at, "enabled_tools"]),
       disabledTools: table.list([at, "disabled_tools"]),
@@ -50,7 +50,7 @@ const serverOf = (
       _tag: "Stdio",
       ...common,
       command,
-      ...defined({ args, cwd, inherit }),
+      ...definedFields({ args, cwd, inherit }),
       ...textsOf("env", table, [at, "env"])
     }
   }
@@ -63,7 +63,7 @@ const serverOf = (
     _tag: "Http",
     ...common,
     url,
-    ...defined({ bearerTokenVariable, clientId, clientSecretVariable, scopes }),
+    ...definedFields({ bearerTokenVariable, clientId, clientSecretVariable, scopes }),
     ...textsOf("headers", table, [at, "http_headers"]),
     ...textsOf("headerVariables", table, [at, "env_http_headers"])
   }
@@ -72,7 +72,7 @@ const serverOf = (
 type Defined<A> = { readonly [K in keyof A]?: Exclude<A[K], undefined> }
 
 /** Returns the fields that have a value. */
-const defined = <A extends object>(fields: A): Defined<A> =>
+const definedFields = <A extends object>(fields: A): Defined<A> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<A>
 
 const textsOf = <const Name extends string>(

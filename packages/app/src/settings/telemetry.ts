@@ -125,7 +125,7 @@ const signal = ({
   const base = found.url("OTEL_EXPORTER_OTLP_ENDPOINT")
   const fromVariables =
     found.url(`OTEL_EXPORTER_OTLP_${upper}_ENDPOINT`) ??
-    (base === undefined ? undefined : `${trimmed(base)}/v1/${name}`)
+    (base === undefined ? undefined : `${trimSlashes(base)}/v1/${name}`)
   const listed = found.choices(
     `OTEL_${upper}_EXPORTER`,
     name === "traces" ? ["otlp", "console", "none"] : ["otlp", "none"]
@@ -155,7 +155,7 @@ const signal = ({
   }
 }
 
-const trimmed = (url: string): string => url.replace(/\/+$/, "")
+const trimSlashes = (url: string): string => url.replace(/\/+$/, "")
 
 const sampleRatio = (found: Variables): number => {
   const sampler = found.choice("OTEL_TRACES_SAMPLER", [
@@ -191,7 +191,7 @@ const variables = (env: Environment): Variables => {
     const value = env[name]?.trim()
     return value === "" ? undefined : value
   }
-  const parsed = <A>(name: string, expected: string, parse: (value: string) => A | undefined): A | undefined => {
+  const parseVariable = <A>(name: string, expected: string, parse: (value: string) => A | undefined): A | undefined => {
     const value = text(name)
     if (value === undefined) return undefined
     const result = parse(value)
@@ -204,17 +204,17 @@ const variables = (env: Environment): Variables => {
     warnings,
     text,
     flag: (name) =>
-      parsed(name, "true or false", (value) => (/^(true|false)$/i.test(value) ? /^t/i.test(value) : undefined)),
-    url: (name) => parsed(name, "a URL that begins with http:// or https://", urlOf),
+      parseVariable(name, "true or false", (value) => (/^(true|false)$/i.test(value) ? /^t/i.test(value) : undefined)),
+    url: (name) => parseVariable(name, "a URL that begins with http:// or https://", urlOf),
     count: (name) =>
-      parsed(name, `a whole number from 1 to ${greatest}`, (value) => {
+      parseVariable(name, `a whole number from 1 to ${greatest}`, (value) => {
         const count = /^\d+$/.test(value) ? Number(value) : 0
         return count >= 1 && count <= greatest ? count : undefined
       }),
     ratio: (name) =>
-      parsed(name, "a number from 0 to 1", (value) => ((number(value) ?? 2) <= 1 ? number(value) : undefined)),
+      parseVariable(name, "a number from 0 to 1", (value) => ((number(value) ?? 2) <= 1 ? number(value) : undefined)),
     choice: (name, choices) =>
-      parsed(name, `one of ${choices.join(", ")}`, (value) => choices.find((one) => one === value)),
+      parseVariable(name, `one of ${choices.join(", ")}`, (value) => choices.find((one) => one === value)),
     choices: (name, choices) => {
       const entries = (text(name) ?? "").split(",").flatMap((entry) => entry.trim() || [])
       const known = choices.filter((choice) => entries.includes(choice))
@@ -224,7 +224,7 @@ const variables = (env: Environment): Variables => {
       }
       return known
     },
-    pairs: (name) => parsed(name, "key=value, separated by commas", pairsOf) ?? {}
+    pairs: (name) => parseVariable(name, "key=value, separated by commas", pairsOf) ?? {}
   }
 }
 

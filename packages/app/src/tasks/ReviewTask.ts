@@ -33,7 +33,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import { agentOf } from "./reviewAgent.ts"
-import { differences, reviewing } from "./reviewContext.ts"
+import { differences, toReviewing } from "./reviewContext.ts"
 import { parse, render, reviewer, ReviewOutput } from "./reviewOutput.ts"
 import { hintOf, promptOf, ReviewTarget } from "./reviewTarget.ts"
 
@@ -101,7 +101,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   const prompt = yield* promptOf(cwd, target)
   const agent = yield* agentOf((yield* Git.repositoryOf(cwd)).top)
   const current = (yield* CurrentTurnContext)?.()
-  const context = current && reviewing(current)
+  const context = current && toReviewing(current)
   const compared = current && context && { differences: differences(current, context) }
   yield* Effect.uninterruptible(
     Effect.suspend(() => {

@@ -82,7 +82,7 @@ export const agentOf = (top: string): Effect.Effect<Agent.Agent, never, Git.Git>
   Effect.map(Git.Git, (git) => {
     const run = (args: ReadonlyArray<string>, none: string) =>
       git.run({ cwd: top, args, env: { GIT_LITERAL_PATHSPECS: "1" } }).pipe(
-        Effect.map((output) => bounded(new TextDecoder().decode(output)) || none),
+        Effect.map((output) => cutText(new TextDecoder().decode(output)) || none),
         // grep exits with 1 and says nothing if nothing matches
         Effect.catch((error) =>
           error.detail.endsWith(" exited with code 1")
@@ -123,7 +123,7 @@ export const agentOf = (top: string): Effect.Effect<Agent.Agent, never, Git.Git>
     return Agent.make({ name: "review", instructions, sources: [source] })
   })
 
-const bounded = (text: string): string =>
+const cutText = (text: string): string =>
   text.length <= limitCharacters ? text : `${text.slice(0, limitCharacters)}\n[cut after ${limitCharacters} characters]`
 
 /** Reads a regular file that is in the repository after symbolic links are resolved. */
@@ -142,7 +142,7 @@ const read = (
       const lines = (await Fs.readFile(real, "utf8")).replace(/\n$/, "").split("\n")
       const start = Math.max(1, params.start_line ?? 1)
       const wanted = lines.slice(start - 1, start - 1 + Math.max(1, params.line_count ?? 400))
-      return bounded(wanted.map((line, index) => `${start + index}\t${line}`).join("\n")) || "no such line"
+      return cutText(wanted.map((line, index) => `${start + index}\t${line}`).join("\n")) || "no such line"
     },
     catch: (error) => new ToolFailure({ detail: `cannot read ${params.path}: ${(error as Error).message}` })
   })

@@ -4,7 +4,7 @@ import * as Equal from "effect/Equal"
 import * as Struct from "effect/Struct"
 
 /** Returns the context of a review of turns with a context: nobody is asked, nothing is written, the answer has its own form. */
-export const reviewing = (context: TurnContext): TurnContext => ({
+export const toReviewing = (context: TurnContext): TurnContext => ({
   ...Struct.omit(context, ["output"]),
   approvalPolicy: "never",
   sandbox: "read-only"

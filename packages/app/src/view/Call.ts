@@ -17,7 +17,7 @@ export interface Where {
 }
 
 /** The item of a call that has just been recorded. */
-export const started = (call: ToolCall, at: number, { cwd, sessionId }: Where): CallItem => {
+export const start = (call: ToolCall, at: number, { cwd, sessionId }: Where): CallItem => {
   const common = { id: call.callId as string, status: "inProgress", startedAtMs: at, completedAtMs: null } as const
   const args = call.invalid ?? call.params ?? null
   const display: CallDisplay = call.display ?? { _tag: "Other" }
@@ -124,7 +124,7 @@ export const textOf = ({ output }: Pick<ToolResult, "output">): string =>
   typeof output === "string" ? output : (JSON.stringify(output) ?? "")
 
 /** The item of a call that has ended. */
-export const completed = (item: CallItem, result: ToolResult, end: End): CallItem => {
+export const complete = (item: CallItem, result: ToolResult, end: End): CallItem => {
   const status = statusOf(result)
   const common = { status, completedAtMs: end.at }
   const durationMs = status === "declined" ? null : end.millis
@@ -132,15 +132,19 @@ export const completed = (item: CallItem, result: ToolResult, end: End): CallIte
     case "commandExecution": {
       const detail = detailOf(result, "Command")
       const exitCode = detail?.exitCode ?? end.exitCode
+      const hasEnded = exitCode !== null || detail?.signal !== undefined || detail?.timedOut === true
+      const background = hasEnded ? undefined : detail?.processId
+      const hasFailed = exitCode !== 0 && background === undefined
       return {
         ...item,
         ...common,
-        status: status === "completed" && exitCode !== 0 ? "failed" : status,
+        status: status === "completed" && hasFailed ? "failed" : status,
         aggregatedOutput: end.output ?? (detail === undefined || detail.output === "" ? null : detail.output),
         exitCode,
         durationMs: detail?.durationMillis ?? durationMs,
         ...(detail?.signal === undefined ? {} : { signal: detail.signal }),
-        ...(detail?.timedOut === undefined ? {} : { timedOut: detail.timedOut })
+        ...(detail?.timedOut === undefined ? {} : { timedOut: detail.timedOut }),
+        ...(background === undefined ? {} : { processId: background })
       }
     }
     case "fileChange": {

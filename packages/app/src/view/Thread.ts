@@ -196,16 +196,16 @@ export const step = (before: Thread, event: SessionEvent): Step => {
       return [thread, [notice(thread, { type: "warning", id: `warning_${event.seq}`, message })]]
     }
     case "InputBlocked":
-      return noted(thread, `the input was not accepted${event.reason === undefined ? "" : `: ${event.reason}`}`)
+      return note(thread, `the input was not accepted${event.reason === undefined ? "" : `: ${event.reason}`}`)
     case "InputWithdrawn":
-      return noted(thread, "input was withdrawn")
+      return note(thread, "input was withdrawn")
     case "SessionRenamed":
-      return noted(thread, event.title === "" ? "the session has no title" : `the session is called ${event.title}`)
+      return note(thread, event.title === "" ? "the session has no title" : `the session is called ${event.title}`)
     case "RolledBack":
-      return noted(thread, `the last ${event.turns === 1 ? "turn was" : `${event.turns} turns were`} taken back`)
+      return note(thread, `the last ${event.turns === 1 ? "turn was" : `${event.turns} turns were`} taken back`)
     case "StragglerEnded": {
       const { afterMillis, straggler } = event
-      return noted(thread, `${straggler.name} has stopped after ${(afterMillis / 1_000).toFixed(1)} s`)
+      return note(thread, `${straggler.name} has stopped after ${(afterMillis / 1_000).toFixed(1)} s`)
     }
     case "TaskNote":
       return [thread, [{ _tag: "TaskNoted", note: event }]]
@@ -223,7 +223,7 @@ export const step = (before: Thread, event: SessionEvent): Step => {
   }
 }
 
-const noted = (thread: Thread, message: string): Step => [thread, [{ _tag: "Noted", message }]]
+const note = (thread: Thread, message: string): Step => [thread, [{ _tag: "Noted", message }]]
 
 const notice = (
   { now }: Thread,
@@ -314,7 +314,7 @@ const addItem = (thread: Thread, item: Item): Step => {
     case "Reasoning":
       return completeText(thread, "reasoning", item)
     case "ToolCall": {
-      const started = Call.started(item, thread.now, thread)
+      const started = Call.start(item, thread.now, thread)
       const call: OpenCall = { item: started, runsFrom: thread.now, output: Output.empty, exitCode: null }
       const calls = new Map(thread.calls).set(item.callId, call)
       return [{ ...thread, calls }, [{ _tag: "ItemStarted", item: started }]]
@@ -347,7 +347,7 @@ const completeCall = (thread: Thread, result: ToolResult): Step => {
   const millis = Math.max(0, thread.now - open.runsFrom)
   const output = open.output.length === 0 ? undefined : outputOf(open)
   const end = { cwd: thread.cwd, at: thread.now, millis, output, exitCode: open.exitCode }
-  const item = Call.completed(open.item, result, end)
+  const item = Call.complete(open.item, result, end)
   const callEnd = { status: result.status, text: Call.textOf(result), millis }
   return [{ ...thread, calls }, [{ _tag: "ItemCompleted", item, end: callEnd }]]
 }

@@ -30,7 +30,7 @@ export const make = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>
 }
 
 /** Orders the bars of a turn by their start, each followed by those that belong to it. */
-export const nested = (bars: ReadonlyArray<Bar>): ReadonlyArray<{ readonly bar: Bar; readonly depth: number }> => {
+export const nest = (bars: ReadonlyArray<Bar>): ReadonlyArray<{ readonly bar: Bar; readonly depth: number }> => {
   const ids = new Set(bars.map(({ id }) => id))
   const children = Map.groupBy(bars, ({ parent }) => (parent !== undefined && ids.has(parent) ? parent : undefined))
   return (children.get(undefined) ?? []).flatMap((root) => [

@@ -8,7 +8,7 @@ import { duration } from "./timeline/durations.ts"
 import * as Html from "./timeline/html.ts"
 import type { Bar, Detail, Message, Note, Timeline, TurnLane } from "./timeline/model.ts"
 import { style } from "./timeline/style.ts"
-import { nested } from "./Timeline.ts"
+import { nest } from "./Timeline.ts"
 
 const { tag, text } = Html
 
@@ -175,7 +175,7 @@ const chart = (turn: TurnLane): string => {
     { class: "chart" },
     ticks(axis),
     turn.marks.length === 0 ? "" : markRow(turn, axis),
-    ...nested(turn.bars).map(({ bar, depth }) => row(bar, depth, axis))
+    ...nest(turn.bars).map(({ bar, depth }) => row(bar, depth, axis))
   )
 }
 

@@ -61,7 +61,7 @@ export const step = (
 ): readonly [tree: Tree, change: Change | undefined] => {
   const agent = tree.agents.get(sessionId)
   if (agent === undefined) return [tree, undefined]
-  const changed = (change: Partial<Agent>): Tree => withAgent(tree, sessionId, { ...agent, ...change })
+  const withChange = (change: Partial<Agent>): Tree => withAgent(tree, sessionId, { ...agent, ...change })
   switch (event._tag) {
     case "DelegateStarted": {
       const { at, delegateId, linked, name } = event
@@ -69,19 +69,19 @@ export const step = (
       return [withAgent(tree, delegateId, started), { _tag: "Started", agent: started, isLinked: linked }]
     }
     case "TurnStarted":
-      return [changed({ isWorking: true, startedAt: event.at }), undefined]
+      return [withChange({ isWorking: true, startedAt: event.at }), undefined]
     case "QuestionOpened":
       // a question is shown in every session on its path; only the last one asks
       if (event.path.at(-1) !== sessionId) return [tree, undefined]
-      return [changed({ questionCount: agent.questionCount + 1 }), undefined]
+      return [withChange({ questionCount: agent.questionCount + 1 }), undefined]
     case "QuestionSettled":
-      return [changed({ questionCount: Math.max(0, agent.questionCount - 1) }), undefined]
+      return [withChange({ questionCount: Math.max(0, agent.questionCount - 1) }), undefined]
     case "ItemRecorded":
-      return [changed({ waits: waitsAfter(agent, event.item) }), undefined]
+      return [withChange({ waits: waitsAfter(agent, event.item) }), undefined]
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted": {
-      const idle = changed({ isWorking: false, questionCount: 0, waits: new Map() })
+      const idle = withChange({ isWorking: false, questionCount: 0, waits: new Map() })
       return [idle, sessionId === tree.rootId ? undefined : endOf(agent, event)]
     }
     default:
@@ -123,7 +123,7 @@ const waitsAfter = ({ waits }: Agent, item: Item): Agent["waits"] => {
 }
 
 /** The agents below the root that are working, in the order in which they were started. */
-export const working = ({ agents, rootId }: Tree): ReadonlyArray<Agent> =>
+export const workingAgents = ({ agents, rootId }: Tree): ReadonlyArray<Agent> =>
   Array.from(agents).flatMap(([id, agent]) => (agent.isWorking && id !== rootId ? [agent] : []))
 
 /** The names of the agents that an agent waits for. */

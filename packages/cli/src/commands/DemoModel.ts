@@ -15,7 +15,7 @@ import * as DemoScript from "./DemoScript.ts"
 export const serve = (options: { readonly paced: boolean }): Effect.Effect<string, CliError, Scope.Scope> =>
   Effect.gen(function* () {
     const ResponsesServer = yield* Effect.promise(() => import("@spindle/testing/ResponsesServer"))
-    const { baseUrl } = yield* ResponsesServer.answering((body) => DemoScript.turnOf(body, options))
+    const { baseUrl } = yield* ResponsesServer.fromFunction((body) => DemoScript.turnOf(body, options))
     return baseUrl
   }).pipe(
     Effect.mapError(

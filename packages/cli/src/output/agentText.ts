@@ -26,7 +26,7 @@ const firstLine = (text: string | undefined): string =>
 
 /** Returns one line saying what each busy agent is doing; undefined when all are idle. */
 export const summary = (tree: Tree.Tree): string | undefined => {
-  const busy = Tree.working(tree)
+  const busy = Tree.workingAgents(tree)
   if (busy.length === 0) return undefined
   return busy.map((agent) => `${Ansi.visible(agent.name)} ${activityOf(tree, agent)}`).join(", ")
 }

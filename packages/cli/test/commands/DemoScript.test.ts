@@ -22,7 +22,7 @@ const example = fileURLToPath(new URL("../../example", import.meta.url))
 // the script as the program has it: served over HTTP, with the model of packages/openai as its client
 const layer = Layer.unwrap(
   Effect.map(
-    ResponsesServer.answering((body) => DemoScript.turnOf(body, { paced: false })),
+    ResponsesServer.fromFunction((body) => DemoScript.turnOf(body, { paced: false })),
     ({ baseUrl }) => OpenAiModel.layer({ model: "scripted", baseUrl })
   )
 ).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))

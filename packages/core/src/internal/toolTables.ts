@@ -12,13 +12,14 @@ import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolSource, ToolTable } from "../ports/ToolSource.ts"
 import { messageOf } from "../protocol/AgentError.ts"
 import type { Item } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import type { TurnSession } from "../Turn.ts"
 import * as Tools from "./tools.ts"
 
 /** The tools of the turns of one session. */
 export interface ToolTables {
-  /** What a turn may do by itself, with the tools of the last request. */
-  readonly authority: ToolAuthority
+  /** What a turn with this context may do by itself, with the tools of the last request; the same for the same context. */
+  readonly authorityIn: (context: TurnContext) => ToolAuthority
   /** Returns the tools of a turn. `warn` reports sources that fail and names that clash. */
   readonly forTurn: (warn: (message: string) => Effect.Effect<void>) => TurnTables
 }
@@ -34,7 +35,7 @@ export interface TurnTables {
   /** Whether some source offers a choice of its tools; see `ToolSource.offer`. */
   readonly hasChoice: boolean
   /** The tools of the last table that the next request offers, for the items of the turn. */
-  readonly offered: (items: ReadonlyArray<Item>) => ReadonlyArray<ToolSpec>
+  readonly offer: (items: ReadonlyArray<Item>) => ReadonlyArray<ToolSpec>
   /** Interrupts the sources that still run. */
   readonly release: () => void
 }
@@ -61,10 +62,23 @@ const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {
     isGone: () => false,
     next: tools,
     hasChoice: false,
-    offered: () => tools().specs,
+    offer: () => tools().specs,
     release: () => {}
   }
-  return { authority: Tools.authorityOf(tools, defaultPolicy), forTurn: () => turn }
+  return {
+    authorityIn: memo((context) => Tools.authorityOf(tools, defaultPolicy, context)),
+    forTurn: () => turn
+  }
+}
+
+/** Remembers what a function returned for each context. */
+const memo = <A>(make: (context: TurnContext) => A): ((context: TurnContext) => A) => {
+  const made = new WeakMap<TurnContext, A>()
+  return (context) => {
+    let known = made.get(context)
+    if (known === undefined) made.set(context, (known = make(context)))
+    return known
+  }
 }
 
 const defaultDeadline = Duration.seconds(10)
@@ -81,7 +95,7 @@ interface SourceState {
 }
 
 class SourceTables implements ToolTables {
-  readonly authority: ToolAuthority
+  readonly authorityIn: ToolTables["authorityIn"]
   /** The joined table. */
   private current: ToolTable = Tools.noTools
   private readonly agent: Agent<any>
@@ -102,7 +116,7 @@ class SourceTables implements ToolTables {
       isFailing: false,
       isChoiceFailing: false
     }))
-    this.authority = Tools.authorityOf(() => this.current, agent.defaultPolicy)
+    this.authorityIn = memo((context) => Tools.authorityOf(() => this.current, agent.defaultPolicy, context))
   }
 
   forTurn(warn: (message: string) => Effect.Effect<void>): TurnTables {
@@ -131,7 +145,7 @@ class SourceTables implements ToolTables {
         return this.reports.length === 0 ? current : report
       },
       hasChoice: this.states.some(({ source }) => source.offer !== undefined),
-      offered: (items) => this.offered(current, items),
+      offer: (items) => this.offer(current, items),
       release: () => {
         for (const fiber of running.values()) fiber.interruptUnsafe()
         running.clear()
@@ -140,7 +154,7 @@ class SourceTables implements ToolTables {
   }
 
   /** The tools of a table, without those that their source does not offer. The table itself if all are offered. */
-  private offered(current: ToolTable, items: ReadonlyArray<Item>): ReadonlyArray<ToolSpec> {
+  private offer(current: ToolTable, items: ReadonlyArray<Item>): ReadonlyArray<ToolSpec> {
     const hidden = new Set<string>()
     for (const state of this.states) {
       const names = this.choiceOf(state, items)

@@ -190,7 +190,7 @@ const noCut = { cutBytes: 0, cutFile: undefined }
 const page = (files: Files, options: PageOptions): Effect.Effect<JournalPage, JournalFailed> => {
   const start = JournalPages.startOf(options.cursor)
   return start === undefined
-    ? Effect.fail(JournalPages.malformed(options.cursor))
+    ? Effect.fail(JournalPages.malformedCursor(options.cursor))
     : asJournalFailed("list", everySession)(pageFrom(files, start, options))
 }
 

@@ -38,7 +38,7 @@ export const makeWriter = Effect.fnUntraced(function* (
   let refused: JournalFailed | undefined
   const pages = new Pages(sequence)
 
-  const unacknowledged = Effect.fnUntraced(function* (bytes: Uint8Array) {
+  const holdsUnacknowledged = Effect.fnUntraced(function* (bytes: Uint8Array) {
     yield* refuseFenced(place)
     yield* file.writeAll(bytes).pipe(asJournalFailed("append", sessionId))
     if (files.isSynced) yield* file.sync.pipe(asJournalFailed("flush", sessionId))
@@ -51,7 +51,7 @@ export const makeWriter = Effect.fnUntraced(function* (
       if (refused !== undefined) return Effect.fail(refused)
       const lines = records.map((record) => encoder.encode(RecordCodec.encode(record) + "\n"))
       const bytes = concat(lines)
-      return Effect.matchEffect(unacknowledged(bytes), {
+      return Effect.matchEffect(holdsUnacknowledged(bytes), {
         onFailure: (error) => {
           refused = error
           return Effect.andThen(

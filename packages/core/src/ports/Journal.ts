@@ -129,7 +129,7 @@ export const layerMemory = (options?: {
 
 const existsAlready = "a journal of this id exists already"
 
-const titled = (title: string | undefined) => (title === undefined ? {} : { title })
+const titleField = (title: string | undefined) => (title === undefined ? {} : { title })
 
 interface MemoryJournal {
   title: string | undefined
@@ -173,10 +173,10 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
   }: PageOptions): Effect.Effect<JournalPage, JournalFailed> =>
     Effect.suspend(() => {
       const start = JournalPages.startOf(cursor)
-      if (start === undefined) return Effect.fail(JournalPages.malformed(cursor))
+      if (start === undefined) return Effect.fail(JournalPages.malformedCursor(cursor))
       const entries = Array.from(journals)
         .filter(([, journal]) => journal.archived === archived)
-        .map(([sessionId, { title, updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0, ...titled(title) }))
+        .map(([sessionId, { title, updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0, ...titleField(title) }))
         .filter((entry) => JournalPages.isPlaceOf(filter, entry) && JournalPages.isTitleOf(filter, entry.title))
       return Effect.succeed(JournalPages.pageOf(JournalPages.sortFrom(start, entries), limit))
     })

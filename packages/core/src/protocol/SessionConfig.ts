@@ -95,15 +95,15 @@ export const retrySchedule: Schedule.Schedule<Duration.Duration> = Schedule.modi
   ({ duration }) => Effect.map(Random.next, (random) => Duration.times(duration, 0.9 + 0.2 * random))
 )
 
-/** The defaults. */
+/** The defaults. Their durations are values: a text would be parsed for each session. */
 export const defaults: SessionConfig = {
-  grace: "100 millis",
-  abortHookLimit: "100 millis",
-  interruptHookLimit: "1 second",
-  processGrace: "500 millis",
-  processDeadline: "2 seconds",
-  delegateDeadline: "500 millis",
-  journalDeadline: "10 seconds",
+  grace: Duration.millis(100),
+  abortHookLimit: Duration.millis(100),
+  interruptHookLimit: Duration.seconds(1),
+  processGrace: Duration.millis(500),
+  processDeadline: Duration.seconds(2),
+  delegateDeadline: Duration.millis(500),
+  journalDeadline: Duration.seconds(10),
   inboxCapacity: 512,
   inputLimit: 1_048_576,
   subscriberCapacity: 512,
@@ -111,7 +111,7 @@ export const defaults: SessionConfig = {
   streamRetries: 5,
   retrySchedule,
   toolConcurrency: 16,
-  hookLimit: "10 seconds",
+  hookLimit: Duration.seconds(10),
   stopContinuations: 8,
   turnModelRequests: 1_000,
   turnToolCalls: 5_000,
@@ -123,7 +123,7 @@ export const defaults: SessionConfig = {
   turnDuration: undefined,
   identicalFailures: 5,
   questionDeadline: undefined,
-  unansweredLimit: "1 minute"
+  unansweredLimit: Duration.minutes(1)
 }
 
 /** The limits and delays in force, with {@link defaults} as default. */

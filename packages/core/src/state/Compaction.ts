@@ -143,7 +143,7 @@ export interface Summary {
 export const isEmpty = ({ sealed, text = "" }: Summary): boolean => sealed === undefined && text.trim() === ""
 
 /** Makes the history after a compaction: what was kept, then the summary. */
-export const compacted = (self: Plan, { sealed, text = "" }: Summary): ReadonlyArray<Item | NewItem> => [
+export const historyAfter = (self: Plan, { sealed, text = "" }: Summary): ReadonlyArray<Item | NewItem> => [
   ...withoutSummary(self),
   {
     _tag: "UserMessage",

@@ -32,9 +32,9 @@ export const fromItems = (items: ReadonlyArray<Item>): ItemLog => items.reduce(a
 
 /** Returns the items of a log, in order, in a new array. */
 export const toArray = (self: ItemLog): ReadonlyArray<Item> => {
-  const items = Array.from<Item>({ length: self.length })
-  for (let log = self; log.before !== undefined; log = log.before) items[log.length - 1] = log.last!
-  return items
+  const items: Array<Item> = []
+  for (let log = self; log.before !== undefined; log = log.before) items.push(log.last!)
+  return items.reverse()
 }
 
 /**

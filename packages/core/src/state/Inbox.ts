@@ -97,7 +97,7 @@ export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId |
 }
 
 /** Returns the entries that wait for their own turn, in order. */
-export const queued = (self: Inbox): ReadonlyArray<Entry> =>
+export const queuedEntries = (self: Inbox): ReadonlyArray<Entry> =>
   self.filter((entry) => entry.turnId === undefined && entry.waits !== true)
 
 /**
@@ -105,7 +105,7 @@ export const queued = (self: Inbox): ReadonlyArray<Entry> =>
  * still wait to be carried, but no longer waits for its own turn.
  */
 export const aheadCount = (self: Inbox, startedWith: SubmissionId | undefined): number =>
-  queued(self).filter((entry) => entry.submissionId !== startedWith).length
+  queuedEntries(self).filter((entry) => entry.submissionId !== startedWith).length
 
 /** Binds the entries that waited for the next turn to this one. */
 export const join = (self: Inbox, turnId: TurnId): Inbox =>

@@ -68,9 +68,9 @@ const pathsOf = ({ changes }: typeof PatchDetail.Type): ReadonlyArray<string> =>
 const shorten = (command: string): string => command.slice(0, limits.commandCharacters).toWellFormed()
 
 const stepsOf = ({ steps }: typeof PlanDisplay.Type): Pick<Progress, "done" | "next"> => {
-  const named = (isDone: boolean) =>
+  const stepsThat = (isDone: boolean) =>
     steps.filter(({ status }) => (status === "completed") === isDone).map(({ step }) => step)
-  return { done: named(true), next: named(false) }
+  return { done: stepsThat(true), next: stepsThat(false) }
 }
 
 /** Returns the last entries, each once, in the order of their last occurrence. */

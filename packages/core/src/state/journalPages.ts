@@ -17,7 +17,7 @@ export const startOf = (cursor: string | undefined): Place | undefined => {
 }
 
 /** The failure of a cursor that no page returned. */
-export const malformed = (cursor: string | undefined): JournalFailed =>
+export const malformedCursor = (cursor: string | undefined): JournalFailed =>
   new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: `${cursor} is not a cursor of a page` })
 
 /** Whether an entry with this id and time is part of the list. */

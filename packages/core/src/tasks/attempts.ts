@@ -21,32 +21,34 @@ export interface Attempts {
 }
 
 /** Sends a request until it succeeds, fails for good, or has no retries left. */
-export const sample = ({
-  afterFailure,
-  config,
-  onCall,
-  request,
-  turn
-}: Attempts): Effect.Effect<Sampled, ModelFailed, Model> =>
-  Effect.gen(function* () {
-    const requests = new Retries(config.requestRetries, config.retrySchedule)
-    const streams = new Retries(config.streamRetries, config.retrySchedule)
-    for (let count = 1; ; count++) {
-      const sampled = yield* Effect.matchEager(turn.sample(request, count, onCall), {
-        onFailure: (error: ModelFailed) => error,
-        onSuccess: (ended) => ended
-      })
-      if (!(sampled instanceof ModelFailed)) return sampled
-      // the calls of the broken response get their results first, so that the next request pairs up
-      yield* afterFailure
-      const hadStarted = sampled.kind === "Disconnected" || sampled.kind === "IdleTimeout"
-      const retries = hadStarted ? streams : requests
-      const delay = sampled.isRetryable ? yield* retries.next(sampled) : undefined
-      if (delay === undefined) return yield* sampled
-      yield* turn.retrying({ attempt: retries.done, maxAttempts: retries.most, delay, error: sampled })
-      yield* Effect.sleep(delay)
-    }
-  })
+export const sample = (attempts: Attempts): Effect.Effect<Sampled, ModelFailed, Model> =>
+  Effect.catch(attempts.turn.sample(attempts.request, 1, attempts.onCall), (error) => retry(attempts, error))
+
+/** Sends a request again after its first failure. */
+const retry = Effect.fnUntraced(function* (
+  { afterFailure, config, onCall, request, turn }: Attempts,
+  firstError: ModelFailed
+) {
+  const requests = new Retries(config.requestRetries, config.retrySchedule)
+  const streams = new Retries(config.streamRetries, config.retrySchedule)
+  let error = firstError
+  for (let count = 2; ; count++) {
+    // the calls of the broken response get their results first, so that the next request pairs up
+    yield* afterFailure
+    const hadStarted = error.kind === "Disconnected" || error.kind === "IdleTimeout"
+    const retries = hadStarted ? streams : requests
+    const delay = error.isRetryable ? yield* retries.next(error) : undefined
+    if (delay === undefined) return yield* error
+    yield* turn.reportRetry({ attempt: retries.done, maxAttempts: retries.most, delay, error })
+    yield* Effect.sleep(delay)
+    const sampled = yield* Effect.matchEager(turn.sample(request, count, onCall), {
+      onFailure: (failed) => failed,
+      onSuccess: (ended) => ended
+    })
+    if (!(sampled instanceof ModelFailed)) return sampled
+    error = sampled
+  }
+})
 
 /** The retries of one kind: those that were made, and when the next one is due. */
 class Retries {
@@ -64,11 +66,8 @@ class Retries {
     return Effect.gen({ self: this }, function* () {
       if (++this.done > this.most) return undefined
       this.step ??= yield* Schedule.toStep(this.schedule)
-      return yield* Pull.matchEffect(this.step(yield* Clock.currentTimeMillis, error), {
-        onSuccess: ([, delay]) => Effect.succeed(error.retryAfterMillis ?? Math.round(Duration.toMillis(delay))),
-        onFailure: (cause) => Effect.failCause(cause),
-        onDone: () => Effect.succeed(undefined)
-      })
+      const due = yield* Pull.catchDone(this.step(yield* Clock.currentTimeMillis, error), () => Effect.undefined)
+      return due && (error.retryAfterMillis ?? Math.round(Duration.toMillis(due[1])))
     })
   }
 }

@@ -9,6 +9,8 @@ import { compact, type Trigger } from "./compaction.ts"
 /** The share of the context window from which a turn compacts, by default. */
 const defaultShare = 0.9
 
+const no = Effect.succeed(false)
+
 /** The compactions of one turn. */
 export interface AutomaticCompaction {
   /**
@@ -26,7 +28,7 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
   let isInputTaken = false
   const attempt = (trigger: Trigger): Effect.Effect<boolean, never, Model> =>
     Effect.suspend(() => {
-      if (left < 1) return Effect.succeed(false)
+      if (left < 1) return no
       left--
       return Effect.matchEffect(compact({ turn, config, trigger }), {
         onSuccess: () => Effect.succeed(true),
@@ -38,15 +40,15 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
       })
     })
   return {
-    beforeRequest: Effect.gen(function* () {
-      const { contextWindow } = yield* Model
+    beforeRequest: Effect.flatMap(Model, ({ contextWindow }) => {
       const window = contextWindow ?? Infinity
       // a session may have a smaller model than the one that the limit was configured for
       const limit = Math.min(window, config.compactFromTokens ?? defaultShare * window)
-      const inputTokens = isInputTaken ? 0 : History.estimateInput(turn.input)
+      const isFirst = !isInputTaken
       isInputTaken = true
-      if (left < 1 || limit === Infinity || inputTokens + (yield* turn.contextTokens) < limit) return false
-      return yield* attempt("limit")
+      if (left < 1 || limit === Infinity) return no
+      const inputTokens = isFirst ? History.estimateInput(turn.input) : 0
+      return Effect.flatMap(turn.contextTokens, (tokens) => (inputTokens + tokens < limit ? no : attempt("limit")))
     }),
     afterOverflow: attempt("overflow")
   }

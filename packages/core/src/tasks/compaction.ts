@@ -115,7 +115,7 @@ export const compact = ({
     })
     let { material } = plan
     const remote = yield* fromEndpoint(turn, material, (summary) => {
-      const items = Compaction.compacted(plan, summary)
+      const items = Compaction.historyAfter(plan, summary)
       // mutant remote-compaction-must-gain (S11: a summary of the endpoint that frees too little is not used): true
       return Compaction.isEnough(before, items, limits) ? items : undefined
     })
@@ -128,7 +128,7 @@ export const compact = ({
         continue
       }
       if (Compaction.isEmpty(summary)) return yield* fail("EmptySummary")
-      after = Compaction.compacted(plan, summary)
+      after = Compaction.historyAfter(plan, summary)
       // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
       if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
     }

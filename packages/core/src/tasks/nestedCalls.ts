@@ -42,88 +42,97 @@ export interface NestOptions {
 }
 
 /** Makes the nested calls of one call. */
-export const makeNest = ({ call: parent, start, tools, turn }: NestOptions): Nest => {
-  const open = new Set<OpenCall>()
-  let count = 0
-  let isOver = false
-
-  const call = Effect.fnUntraced(function* (opened: OpenCall, restore: Restore) {
-    const { name, params } = opened
-    const callId = CallId.make(`${parent.callId}/${++count}`)
-    const { display, target } = yield* look(name, params)
-    const end = yield* turn.nestedCall({
-      callId,
-      parentId: parent.callId,
-      name,
-      ...defined({ params: jsonOfUnsafe(params), display })
-    })
-    let result: NestedResult | undefined
-    let detail: CallDetail | undefined
-    // in one region, or an interruption in between would record a second result
-    const finish: Finish = (status, output) =>
-      Effect.uninterruptible(
-        Effect.suspend(() => {
-          const made: NestedResult = { status, ...defined({ output: jsonOfUnsafe(output), detail }) }
-          return Effect.map(end(made), () => void (result = made))
-        })
-      )
-    if (target === parent.name) {
-      yield* finish("failed", `${target} cannot call itself`)
-      return result!
-    }
-    // the turn keeps the detail of the model's calls only
-    const own: Turn = {
-      ...turn,
-      detail: (id, data) => (id === callId ? Effect.sync(() => void (detail = data)) : turn.detail(id, data))
-    }
-    const started = start({ turn: own, made: { callId, name, params }, finish })
-    const fiber = yield* Effect.provideService(started, Turn, own)
-    opened.fiber = fiber
-    // the call that makes it may have ended while it started
-    if (isOver) fiber.interruptUnsafe()
-    return yield* restore(Fiber.join(fiber)).pipe(
-      Effect.onInterrupt(() => Fiber.interrupt(fiber)),
-      Effect.onInterrupt(() => (result === undefined ? finish("aborted", "aborted") : Effect.void)),
-      Effect.map(() => result!)
-    )
-  })
-
-  /** Returns how a call looks, and the tool that it reaches. */
-  const look = Effect.fnUntraced(function* (name: string, params: unknown) {
-    const { call: reached, entry } = reach(tools.current, { name, params })
-    let display: CallDisplay | undefined
-    try {
-      display = entry?.display(reached.params)
-    } catch (cause) {
-      yield* turn.warn(new CallbackFailed({ callback: `the display function of the tool ${name}`, cause }).message)
-    }
-    return { display, target: reached.name }
-  })
-
+export const makeNest = (options: NestOptions): Nest => {
+  const state: NestState = { options, open: new Set(), count: 0, isOver: false }
   return {
     calls: {
       call: (name, params) =>
         Effect.uninterruptibleMask((restore) => {
           // mutant nested-calls-end-with-their-call (I3: a call that has ended makes no calls): drop
-          if (isOver) return Effect.interrupt
+          if (state.isOver) return Effect.interrupt
           const opened: OpenCall = { name, params, fiber: undefined, ended: Deferred.makeUnsafe() }
-          open.add(opened)
+          state.open.add(opened)
           return Effect.ensuring(
-            call(opened, restore),
+            makeCall(state, opened, restore),
             Effect.sync(() => {
-              open.delete(opened)
+              state.open.delete(opened)
               Deferred.doneUnsafe(opened.ended, Effect.void)
             })
           )
         })
     },
     close: Effect.suspend(() => {
-      isOver = true
-      for (const { fiber } of open) fiber?.interruptUnsafe()
-      return Effect.forEach([...open], ({ ended }) => Deferred.await(ended), { discard: true })
+      state.isOver = true
+      if (state.open.size === 0) return Effect.void
+      for (const { fiber } of state.open) fiber?.interruptUnsafe()
+      return Effect.forEach([...state.open], ({ ended }) => Deferred.await(ended), { discard: true })
     })
   }
 }
+
+/** The nested calls of one call at a moment. */
+interface NestState {
+  readonly options: NestOptions
+  readonly open: Set<OpenCall>
+  /** How many were made. */
+  count: number
+  /** Whether the call that makes them has ended. */
+  isOver: boolean
+}
+
+const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall, restore: Restore) {
+  const { call: parent, start, turn } = state.options
+  const { name, params } = opened
+  const callId = CallId.make(`${parent.callId}/${++state.count}`)
+  const { display, target } = yield* look(state.options, name, params)
+  const end = yield* turn.nestedCall({
+    callId,
+    parentId: parent.callId,
+    name,
+    ...definedFields({ params: jsonOfUnsafe(params), display })
+  })
+  let result: NestedResult | undefined
+  let detail: CallDetail | undefined
+  // in one region, or an interruption in between would record a second result
+  const finish: Finish = (status, output) =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const made: NestedResult = { status, ...definedFields({ output: jsonOfUnsafe(output), detail }) }
+        return Effect.map(end(made), () => void (result = made))
+      })
+    )
+  if (target === parent.name) {
+    yield* finish("failed", `${target} cannot call itself`)
+    return result!
+  }
+  // the turn keeps the detail of the model's calls only
+  const own: Turn = {
+    ...turn,
+    detail: (id, data) => (id === callId ? Effect.sync(() => void (detail = data)) : turn.detail(id, data))
+  }
+  const started = start({ turn: own, made: { callId, name, params }, finish })
+  const fiber = yield* Effect.provideService(started, Turn, own)
+  opened.fiber = fiber
+  // the call that makes it may have ended while it started
+  if (state.isOver) fiber.interruptUnsafe()
+  return yield* restore(Fiber.join(fiber)).pipe(
+    Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+    Effect.onInterrupt(() => (result === undefined ? finish("aborted", "aborted") : Effect.void)),
+    Effect.map(() => result!)
+  )
+})
+
+/** Returns how a call looks, and the tool that it reaches. */
+const look = Effect.fnUntraced(function* ({ tools, turn }: NestOptions, name: string, params: unknown) {
+  const { call: reached, entry } = reach(tools.current, { name, params })
+  let display: CallDisplay | undefined
+  try {
+    display = entry?.display(reached.params)
+  } catch (cause) {
+    yield* turn.warn(new CallbackFailed({ callback: `the display function of the tool ${name}`, cause }).message)
+  }
+  return { display, target: reached.name }
+})
 
 /** A nested call that has not ended, and its fiber once that has started. */
 interface OpenCall {
@@ -134,7 +143,7 @@ interface OpenCall {
 }
 
 /** The fields that are not undefined, which JSON cannot carry. */
-const defined = <A extends object>(fields: A): { [Key in keyof A]?: Exclude<A[Key], undefined> } =>
+const definedFields = <A extends object>(fields: A): { [Key in keyof A]?: Exclude<A[Key], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

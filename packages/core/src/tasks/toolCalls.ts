@@ -15,6 +15,7 @@ import { NestedCalls } from "../NestedCalls.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "../state/Authority.ts"
 import * as Tracing from "../Tracing.ts"
 import type { Answer, Turn } from "../Turn.ts"
@@ -35,6 +36,8 @@ export interface ToolCalls {
 export interface CallOptions {
   readonly turn: Turn
   readonly tools: TurnTables
+  /** The context of the turn, for policies. */
+  readonly context: TurnContext
   readonly hooks: Hooks
   /** What calls that may change something wait for. */
   readonly gate: MutationGate | undefined
@@ -82,10 +85,11 @@ export const make = (options: CallOptions): ToolCalls => {
           finish: (status, output) => turn.finish(made, status, output),
           contexts: added,
           nest: (call) => {
-            // its calls wait for each other, and not for the call that makes them
-            const group = makeGroup(options, failures)
             const rest = { parent: undefined, contexts: added, nest: undefined }
-            return makeNest({ turn, tools, call, start: (nested) => group.start({ ...nested, ...rest }) })
+            // its calls wait for each other, and not for the call that makes them
+            let group: CallGroup | undefined
+            const start = (nested: NewCall) => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest })
+            return makeNest({ turn, tools, call, start })
           }
         })
         return Effect.asVoid(started)
@@ -113,15 +117,15 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
         const before = isExclusive ? [...exclusive, ...parallel] : exclusive
         const order: Order = {
           isFirst: before.length === 0,
-          awaitEarlier: Effect.forEach(before, Fiber.await, { discard: true }),
+          awaitEarlier: before.length === 0 ? Effect.void : Effect.forEach(before, Fiber.await, { discard: true }),
           run: (run) => {
             const permitted = Semaphore.withPermit(permits, run)
             return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
           }
         }
         const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
-          const finish = noting({ call, failures, finish: rest.finish, span })
-          const { gate, hooks, tools } = options
+          const finish = noteEnd({ call, failures, finish: rest.finish, span })
+          const { context, gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
           if (notice !== undefined) return finish("failed", notice)
           if (failure !== undefined) {
@@ -129,7 +133,17 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
           }
           return entry === undefined
             ? finish("failed", unknownTool(call.name, tools))
-            : process({ ...rest, finish, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order })
+            : process({
+                ...rest,
+                finish,
+                context,
+                hooks,
+                gate,
+                entry,
+                policy: entry.policy ?? defaultPolicy,
+                call,
+                order
+              })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -188,7 +202,7 @@ interface Noting {
 }
 
 /** Counts the failure of a call, and notes its end on its span: a call whose result is a failure has failed. */
-const noting =
+const noteEnd =
   ({ call, failures, finish, span }: Noting): Finish =>
   (status, output) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -206,7 +220,7 @@ const noting =
 const together = { concurrency: "unbounded", discard: true } as const
 
 /** A call of a tool that exists. */
-interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions, "hooks" | "gate"> {
+interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions, "context" | "hooks" | "gate"> {
   readonly entry: ToolEntry
   readonly policy: ToolPolicy<any>
   readonly call: MadeCall
@@ -243,18 +257,19 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     return yield* finish("failed", verdict.message)
   }
   if (verdict !== undefined && "reason" in verdict) return yield* finish(verdict.status, verdict.reason)
-  const closed = yield* Effect.matchEager(passGate(known, decoded.params), {
-    onFailure: (error) => error,
-    onSuccess: () => undefined
-  })
-  if (closed !== undefined) return yield* finish("failed", closed.message)
+  if (known.gate !== undefined) {
+    const closed = yield* Effect.matchEager(passGate(known, known.gate, decoded.params), {
+      onFailure: (error) => error,
+      onSuccess: () => undefined
+    })
+    if (closed !== undefined) return yield* finish("failed", closed.message)
+  }
   const work = run(known, decoded.params)
   yield* order.run(verdict === undefined ? work : Effect.provideService(work, Granted, verdict))
 })
 
 /** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
-const passGate = Effect.fnUntraced(function* ({ call, gate, policy, turn }: KnownCall, params: unknown) {
-  if (gate === undefined) return
+const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, gate: MutationGate, params: unknown) {
   const { mutates = true } = policy
   const waits =
     typeof mutates === "function"
@@ -274,7 +289,7 @@ interface Refusal {
   readonly reason: string
 }
 
-const denied = (reason: string): Refusal => ({ status: "denied", reason })
+const denial = (reason: string): Refusal => ({ status: "denied", reason })
 
 /**
  * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
@@ -282,27 +297,29 @@ const denied = (reason: string): Refusal => ({ status: "denied", reason })
  * (A2).
  */
 const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
-  const { call, hooks, policy, turn } = known
+  const { call, context, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
   const decision = { callId: call.callId, tool: call.name }
   if (verdict.deny) {
     yield* turn.recordDecision({ ...decision, permission: "deny", source: "hook", reason: verdict.reason })
-    return denied(`denied: ${verdict.reason ?? "a hook refused this call"}`)
+    return denial(`denied: ${verdict.reason ?? "a hook refused this call"}`)
   }
-  const ruling = yield* rulingFor(known, params)
+  const { approval } = policy
+  const isFixed = typeof approval !== "function" && known.entry.asks === undefined
+  const ruling = isFixed ? approval : yield* rulingFor(known, params)
   const permission = Authority.permissionOf(ruling)
   const { reason: why, source } = typeof ruling === "string" ? byPolicy : ruling
   if (permission !== "ask") {
     // what a policy always allows is no decision about this call
     if (ruling !== "allow") yield* turn.recordDecision({ ...decision, permission, source, reason: why })
-    return permission === "allow" ? undefined : denied(`denied: ${why ?? `the policy forbids ${call.name}`}`)
+    return permission === "allow" ? undefined : denial(`denied: ${why ?? `the policy forbids ${call.name}`}`)
   }
   const failure = yield* checkCall(known, params)
   if (failure !== undefined) return { status: "failed", reason: failure } satisfies Refusal
   const payload =
     policy.payload === undefined
       ? call.params
-      : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params))
+      : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params, context))
   const { keys: keysOf } = policy
   const keys =
     keysOf === undefined
@@ -319,17 +336,23 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
     answer._tag === "Approved" && answer.permissions !== undefined && !Authority.isEqual(answer.permissions, payload)
   if (isLess) return yield* acceptLess(known, params, { permissions: answer.permissions, scope: answer.scope })
   const reason = yield* refusalIn(answer)
-  return reason === undefined ? undefined : denied(reason)
+  return reason === undefined ? undefined : denial(reason)
 })
 
 /** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
-const acceptLess = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, params: unknown, granted: Granted) {
+const acceptLess = Effect.fnUntraced(function* (
+  { call, context, policy, turn }: KnownCall,
+  params: unknown,
+  granted: Granted
+) {
   const { mayRunWith } = policy
   const { permissions } = granted
   const canRun =
     mayRunWith !== undefined &&
-    (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () => mayRunWith(params, permissions)))
-  if (!canRun) return denied("not approved: less was granted than this call needs")
+    (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () =>
+      mayRunWith(params, permissions, context)
+    ))
+  if (!canRun) return denial("not approved: less was granted than this call needs")
   const { callId, name: tool } = call
   yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions })
   return granted
@@ -351,10 +374,12 @@ const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
 const byPolicy: Pick<Authority.Ruling, "source" | "reason"> = { source: "policy" }
 
 /** What the policy of a tool, and the tool itself, say about a call. */
-const rulingFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
+const rulingFor = Effect.fnUntraced(function* ({ call, context, entry, policy, turn }: KnownCall, params: unknown) {
   const ruling =
     typeof policy.approval === "function"
-      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => rulingOf(policy, params))
+      ? yield* callApplication(`the approval function of the tool ${call.name}`, () =>
+          rulingOf(policy, params, context)
+        )
       : policy.approval
   if (Authority.permissionOf(ruling) !== "allow" || entry.asks === undefined) return ruling
   const asks = entry.asks(params, call.callId, yield* turn.history)
@@ -418,7 +443,9 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
 const handle = ({ call, entry, nest, policy }: KnownCall, params: unknown): Effect.Effect<unknown, unknown> => {
   const handler = entry.run(params, call.callId)
   if (nest === undefined || policy.concurrency === "parallel") {
-    return Effect.provideService(handler, NestedCalls, undefined)
+    return Effect.flatMap(NestedCalls, (outer) =>
+      outer === undefined ? handler : Effect.provideService(handler, NestedCalls, undefined)
+    )
   }
   const { calls, close } = nest(call)
   return Effect.ensuring(Effect.provideService(handler, NestedCalls, calls), close)

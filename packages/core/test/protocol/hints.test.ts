@@ -60,5 +60,5 @@ describe("the compiler", () => {
     const written = readFileSync(join(folder, "out/build/hints/hints.d.ts"), "utf8").replaceAll(/\s+/g, " ")
     const shown = Object.keys(hints).map((_, index) => written.split(`hint${index}: `)[1]?.split(/; (?:export|$)/)[0])
     assert.deepStrictEqual(shown, Object.values(hints))
-  }, 180_000)
+  })
 })

@@ -113,7 +113,7 @@ describe("numbers that are not finite", () => {
         Effect.gen(function* () {
           const turn = yield* Turn
           yield* turn.sample({ instructions: undefined, tools: [], output: undefined }, NaN, () => Effect.void)
-          yield* turn.retrying({ attempt: NaN, maxAttempts: 3, delay: Infinity, error })
+          yield* turn.reportRetry({ attempt: NaN, maxAttempts: 3, delay: Infinity, error })
         })
       )
       const { outcome } = yield* Effect.provide(harness.session.start(own), harness.model.layer)

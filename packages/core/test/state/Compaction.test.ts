@@ -19,7 +19,9 @@ const fragmentsOf = (items: ReadonlyArray<Item>) =>
   items.flatMap((item) => (item._tag === "UserMessage" && item.fragment !== undefined ? [item.fragment] : []))
 /** The history after a compaction, with ids. */
 const compacted = (plan: Compaction.Plan, summary: string): ReadonlyArray<Item> =>
-  Compaction.compacted(plan, { text: summary }).map((item, index) => ({ id: `n${index}` as ItemId, ...item }) as Item)
+  Compaction.historyAfter(plan, { text: summary }).map(
+    (item, index) => ({ id: `n${index}` as ItemId, ...item }) as Item
+  )
 
 describe("plan", () => {
   it("keeps the newest messages of the user that fit, oldest first, and the beginning of the one before", () => {
@@ -183,7 +185,7 @@ describe("gain", () => {
   const long = [ask("hi"), said("x".repeat(4_000)), call("1"), result("1")]
 
   it("is the share of tokens that is freed", () => {
-    const after = Compaction.compacted(Compaction.plan(long), { text: "y".repeat(400) })
+    const after = Compaction.historyAfter(Compaction.plan(long), { text: "y".repeat(400) })
     assert.closeTo(Compaction.gain(long, after), 0.86, 0.01)
     assert.isTrue(Compaction.isEnough(long, after))
     assert.isFalse(Compaction.isEnough(long, after, { ...Compaction.defaults, minimumGain: 0.95 }))
@@ -191,7 +193,7 @@ describe("gain", () => {
 
   it("is negative when the summary is longer than what it replaces, and 0 for an empty history", () => {
     assert.isBelow(
-      Compaction.gain([ask("hi")], Compaction.compacted(Compaction.plan([ask("hi")]), { text: "more" })),
+      Compaction.gain([ask("hi")], Compaction.historyAfter(Compaction.plan([ask("hi")]), { text: "more" })),
       0
     )
     assert.strictEqual(Compaction.gain([], []), 0)

@@ -29,7 +29,7 @@ describe("Inbox", () => {
     assert.deepStrictEqual(Inbox.runningTasks(reported, turn("t")), [])
     assert.deepInclude(Inbox.forTurn(reported, turn("t"), undefined)[0], result)
     const left = Inbox.release(reported, turn("t"))
-    assert.deepStrictEqual(ids(Inbox.queued(left)), ["s1", "queued"])
+    assert.deepStrictEqual(ids(Inbox.queuedEntries(left)), ["s1", "queued"])
     assert.deepStrictEqual(ids(Inbox.forTurn(Inbox.join(left, turn("u")), turn("u"), undefined)), ["task"])
   })
 
@@ -58,15 +58,15 @@ describe("Inbox", () => {
     const inbox = inboxOf(entry("old"), entry("s1", "t"), entry("s2", "t"), entry("new"), entry("u1", "u"))
     const released = Inbox.release(inbox, turn("t"))
     assert.deepStrictEqual(ids(released), ids(inbox))
-    assert.deepStrictEqual(ids(Inbox.queued(released)), ["old", "s1", "s2", "new"])
-    assert.deepStrictEqual(ids(Inbox.queued(Inbox.accept(released, entry("newest")))).at(-1), "newest")
+    assert.deepStrictEqual(ids(Inbox.queuedEntries(released)), ["old", "s1", "s2", "new"])
+    assert.deepStrictEqual(ids(Inbox.queuedEntries(Inbox.accept(released, entry("newest")))).at(-1), "newest")
     assert.strictEqual(Inbox.release(released, turn("t")), released)
   })
 
   it.prop("P2 each entry is in the queue or steers one turn, and never both", [Entries], ([places]) => {
     const inbox = randomly(places)
     const parts = [
-      Inbox.queued(inbox),
+      Inbox.queuedEntries(inbox),
       Inbox.forTurn(inbox, turn("a"), undefined),
       Inbox.forTurn(inbox, turn("b"), undefined)
     ]

@@ -31,7 +31,7 @@ const plan = (...steps: ReadonlyArray<string>) =>
     steps: steps.map((step) => ({ step, status: step.startsWith("+") ? ("completed" as const) : ("pending" as const) }))
   })
 const compacted = (items: ReadonlyArray<Item>) =>
-  Compaction.compacted(Compaction.plan(items), { text: "a summary" }).map(
+  Compaction.historyAfter(Compaction.plan(items), { text: "a summary" }).map(
     (item) => ({ id: `n${ids++}` as ItemId, ...item }) as Item
   )
 

@@ -13,7 +13,7 @@ export const failed = (detail: string): Effect.Effect<never, SubAgentFailed, Tur
 export const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, SubAgentFailed, Turn> => {
   const role = own(settings.roles, name)
   if (role !== undefined) return Effect.succeed(role)
-  return failed(`there is no agent type ${name}; there are: ${listed(settings.roles)}`)
+  return failed(`there is no agent type ${name}; there are: ${namesOf(settings.roles)}`)
 }
 
 /** Returns the model that was asked for, else that of the role. Undefined means the model of the session. */
@@ -27,7 +27,7 @@ export const modelOf = Effect.fnUntraced(function* <R>(
   if (effort === undefined && name === current.model) return role.model
   const named: NamedModel | undefined = models === undefined ? undefined : own(models, name)
   if (named === undefined) {
-    const known = listed({ [current.model]: true, ...models })
+    const known = namesOf({ [current.model]: true, ...models })
     return asked === undefined
       ? yield* failed(`the reasoning effort of model ${name} cannot be chosen`)
       : yield* failed(`there is no model ${name}; there are: ${known}`)
@@ -56,4 +56,4 @@ export const choicesOf = ({ models = {}, roles }: Choices): string => {
 const own = <A>(all: { readonly [name: string]: A }, name: string): A | undefined =>
   Object.hasOwn(all, name) ? all[name] : undefined
 
-const listed = (all: object): string => Object.keys(all).join(", ")
+const namesOf = (all: object): string => Object.keys(all).join(", ")

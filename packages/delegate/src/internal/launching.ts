@@ -52,7 +52,7 @@ export const launch: <R>(
   if (begin._tag === "Resumed" && parent.children.has(begin.delegateId)) {
     return yield* new SessionBusy({ sessionId: begin.delegateId, holder: "a delegate that has not ended" })
   }
-  const refused = isStopping ? aborted(parent) : parent.spawn(clock.currentTimeMillisUnsafe())
+  const refused = isStopping ? refusalOfAbort(parent) : parent.spawn(clock.currentTimeMillisUnsafe())
   if (refused !== undefined) return yield* refused
   // mutant counts-when-it-looks (D6: a slot is taken atomically with the check for a free one):
   //   insert: parent.count(-1)
@@ -96,14 +96,14 @@ export const launch: <R>(
   // mutant ends-what-was-opened-meanwhile (D6: a delegate that was stopped while it was made is ended): drop
   if (handle.isEnding) {
     yield* handle.discard(opening.value)
-    return yield* aborted(parent)
+    return yield* refusalOfAbort(parent)
   }
   handle.open(opening.value)
   // added last, so that it runs first: a parent session that closes ends the delegate like any other caller
   // mutant ends-with-the-session (D1: a delegate ends with the session that started it): drop
   yield* Scope.addFinalizer(handle.scope, handle.end("Shutdown"))
   // the scope of a session that has closed in the meantime runs the finalizer at once
-  if (handle.isEnding) return yield* aborted(parent)
+  if (handle.isEnding) return yield* refusalOfAbort(parent)
   // mutant deadline (D7: a delegate ends at its deadline): false
   if (handle.node.endsAt < Infinity) yield* handle.expireIn(handle.node.endsAt - now, sessionScope)
   // mutant counts-when-it-looks (D6): insert: parent.count(1)
@@ -123,7 +123,7 @@ const ownLimits = (limits: Partial<Limits.Limits> = {}): Limits.Limits => ({
 // one that is not a number allows none
 const countOf = (limit = Infinity): number => (Number.isNaN(limit) ? 0 : limit)
 
-const aborted = ({ path, sessionId }: Node) => new DelegateRefused({ path, limit: "aborted", at: sessionId })
+const refusalOfAbort = ({ path, sessionId }: Node) => new DelegateRefused({ path, limit: "aborted", at: sessionId })
 
 /** Opens the session of a delegate, and its bridge unless it is a one-shot delegate. Interruptible until the session exists. */
 const open = Effect.fnUntraced(function* <R>(handle: Handle, options: LaunchOptions<R>, restore: Restore) {
@@ -144,12 +144,12 @@ const open = Effect.fnUntraced(function* <R>(handle: Handle, options: LaunchOpti
   const own = Scope.forkUnsafe(scope, "sequential")
   const shutdown = Scope.close(own, Exit.void)
   // mutant meets-authority (A4: a delegate never has more authority than its parent):
-  //   replace: `narrowed(options.agent, yield* ToolAuthority)` => `options.agent`
-  const session = yield* Session.make(narrowed(options.agent, yield* ToolAuthority), {
+  //   replace: `narrow(options.agent, yield* ToolAuthority)` => `options.agent`
+  const session = yield* Session.make(narrow(options.agent, yield* ToolAuthority), {
     ...(begin._tag === "New" ? { sessionId: delegateId } : { resume: delegateId }),
     meta,
     ancestors: turn.session.path,
-    onEvent: observing(handle, options.onEvent)
+    onEvent: observerOf(handle, options.onEvent)
   }).pipe(
     Effect.provideService(Scope.Scope, own),
     Effect.provideService(
@@ -190,7 +190,7 @@ const connect = Effect.fnUntraced(function* (
 })
 
 /** Returns the agent with at most the authority of its parent's; the same agent for the same two. */
-const narrowed = <R>(agent: Agent.Agent<R>, most: ToolAuthority): Agent.Agent<R> => {
+const narrow = <R>(agent: Agent.Agent<R>, most: ToolAuthority): Agent.Agent<R> => {
   let known = narrowings.get(most)
   if (known === undefined) narrowings.set(most, (known = new WeakMap()))
   let made = known.get(agent)
@@ -204,7 +204,7 @@ const narrowings = new WeakMap<ToolAuthority, WeakMap<Agent.Agent<any>, Agent.Ag
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** Reports events to the delegate and to the caller that runs it. */
-const observing = ({ onEvent: own }: Handle, other: LaunchOptions<never>["onEvent"]): Handle["onEvent"] =>
+const observerOf = ({ onEvent: own }: Handle, other: LaunchOptions<never>["onEvent"]): Handle["onEvent"] =>
   other === undefined
     ? own
     : (event) => {

@@ -22,11 +22,8 @@ export class Pauses<Input> {
   next(input: Input): Effect.Effect<Duration.Duration | undefined> {
     return Effect.gen({ self: this }, function* () {
       const step: Step<Input> = (this.step ??= yield* Schedule.toStep(this.schedule))
-      return yield* Pull.matchEffect(step(yield* Clock.currentTimeMillis, input), {
-        onSuccess: ([, pause]) => Effect.succeed(pause),
-        onFailure: (cause) => Effect.failCause(cause),
-        onDone: () => Effect.undefined
-      })
+      const due = yield* Pull.catchDone(step(yield* Clock.currentTimeMillis, input), () => Effect.undefined)
+      return due?.[1]
     })
   }
 }

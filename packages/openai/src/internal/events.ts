@@ -78,19 +78,19 @@ export class EventReader extends ResponseReader {
       case "response.custom_tool_call_input.done":
         return this.inputDone(callTypeOf(kind), event)
       case "response.output_item.added":
-        return isObject(event["item"]) && this.added(this.keyOf(event, event["item"]["id"]), event["item"])
+        return isObject(event["item"]) && this.addItem(this.keyOf(event, event["item"]["id"]), event["item"])
       case "response.output_item.done":
-        return isObject(event["item"]) && this.done(this.keyOf(event, event["item"]["id"]), event["item"])
+        return isObject(event["item"]) && this.endItem(this.keyOf(event, event["item"]["id"]), event["item"])
       case "response.completed":
       case "response.done":
       case "response.incomplete":
-        return this.ended(kind, isObject(event["response"]) ? event["response"] : {})
+        return this.endResponse(kind, isObject(event["response"]) ? event["response"] : {})
       case "response":
-        return this.ended(`response.${jsonText(event["status"] ?? "completed")}`, event)
+        return this.endResponse(`response.${jsonText(event["status"] ?? "completed")}`, event)
       case "response.failed":
-        return this.failed(isObject(event["response"]) ? event["response"]["error"] : undefined)
+        return this.fail(isObject(event["response"]) ? event["response"]["error"] : undefined)
       case "error":
-        return this.failed(event)
+        return this.fail(event)
       default:
         return kind !== undefined && kind.startsWith("response.")
     }
@@ -106,7 +106,7 @@ export class EventReader extends ResponseReader {
 
   private delta(type: TextType, section: string, event: Json, delta: unknown): boolean {
     if (typeof delta !== "string") return false
-    const text = this.opened(type, this.keyOf(event, event["item_id"]))
+    const text = this.textAt(type, this.keyOf(event, event["item_id"]))
     const isNext = type === "reasoning" && text.section !== undefined && text.section !== section
     text.section = section
     text.sections.add(section)
@@ -117,7 +117,7 @@ export class EventReader extends ResponseReader {
   /** Takes the text of a part that had no deltas. */
   private completeText(type: TextType, section: string, event: Json, complete: unknown): boolean {
     if (typeof complete !== "string") return false
-    const text = this.opened(type, this.keyOf(event, event["item_id"]))
+    const text = this.textAt(type, this.keyOf(event, event["item_id"]))
     return text.sections.has(section) || complete === "" || this.delta(type, section, event, complete)
   }
 
@@ -126,7 +126,7 @@ export class EventReader extends ResponseReader {
     this.parts.push({ _tag: `${text.channel}Delta`, id: text.partId, delta })
   }
 
-  private opened(type: TextType, key: string): Text {
+  private textAt(type: TextType, key: string): Text {
     const found = this.openTexts.get(key)
     if (found?.type === type) return found
     if (found !== undefined) this.close(key, found, {})
@@ -176,17 +176,17 @@ export class EventReader extends ResponseReader {
     return true
   }
 
-  private added(key: string, item: Json): boolean {
+  private addItem(key: string, item: Json): boolean {
     const type = Items.typeOf(item)
-    if (type === "message" || type === "reasoning") this.opened(type, key).id = textOf(item["id"])
+    if (type === "message" || type === "reasoning") this.textAt(type, key).id = textOf(item["id"])
     else if (type !== undefined) this.noteCall(this.openedCall(type, key), item)
     return true
   }
 
-  private done(key: string, item: Json): boolean {
+  private endItem(key: string, item: Json): boolean {
     if (item["type"] === "web_search_call") return this.parts.push(Items.searchOf(item, ++this.searchCount)) > 0
     const type = Items.typeOf(item)
-    if (type === "message" || type === "reasoning") this.close(key, this.opened(type, key), item)
+    if (type === "message" || type === "reasoning") this.close(key, this.textAt(type, key), item)
     else if (type !== undefined) {
       const call = this.openedCall(type, key)
       this.noteCall(call, item)
@@ -241,9 +241,9 @@ export class EventReader extends ResponseReader {
   }
 
   /** Takes the last event of a response. The status of the response counts more than the name of the event. */
-  private ended(kind: string, response: Json): boolean {
+  private endResponse(kind: string, response: Json): boolean {
     const { status } = response
-    if (status === "failed") return this.failed(response["error"])
+    if (status === "failed") return this.fail(response["error"])
     if (kind !== "response.incomplete" && status !== "incomplete") {
       this.takeOutput(response, true)
       return this.finish(response, this.hasCalls ? "tool-calls" : "stop")
@@ -271,7 +271,7 @@ export class EventReader extends ResponseReader {
     for (const [index, item] of output.entries()) {
       const match = matches.get(item)
       const key = match === undefined ? `output ${index}` : keys.get(match)
-      if (key !== undefined && isUsable(item)) this.done(key, item)
+      if (key !== undefined && isUsable(item)) this.endItem(key, item)
     }
     for (const [key, text] of this.openTexts) this.close(key, text, {})
     for (const [key, call] of this.openCalls) {

@@ -121,17 +121,17 @@ export const fromResponse = (context: FailureContext, response: FailedResponse):
   const error = errorOf(body)
   const detail = error.message ?? (body.trim() === "" ? `HTTP status ${status}` : visibleText(body))
   const delay = retryAfterMillis(headers, nowMillis) ?? delayInText(detail)
-  return delayed(context, kindOfStatus(status, error), { detail, status, retryAfterMillis: delay })
+  return delayedFailure(context, kindOfStatus(status, error), { detail, status, retryAfterMillis: delay })
 }
 
 /** Makes the failure of a stream that says it failed: `response.failed`, or an `error` event. */
 export const fromEvent = (context: FailureContext, error: ProviderError): ModelFailed => {
   const detail = error.message ?? error.code ?? "the response failed"
-  return delayed(context, kindOfCode(error) ?? "ServerError", { detail, retryAfterMillis: delayInText(detail) })
+  return delayedFailure(context, kindOfCode(error) ?? "ServerError", { detail, retryAfterMillis: delayInText(detail) })
 }
 
 /** A failure that is not tried again when the provider asks for too long a delay, and then says how long. */
-const delayed = (context: FailureContext, kind: ModelFailureKind, details: Details): ModelFailed => {
+const delayedFailure = (context: FailureContext, kind: ModelFailureKind, details: Details): ModelFailed => {
   const { detail, retryAfterMillis: delay = 0 } = details
   const final = finalKinds[kind]
   if (delay <= maxRetryAfterMillis || final === undefined) return failure(context, kind, details)
@@ -170,9 +170,10 @@ const entities: { readonly [name: string]: string } = { lt: "<", gt: ">", quot: 
 
 /**
  * Reads `{ error: { code, type, message, param } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`,
- * `{ title: "..." }`, or a text.
+ * `{ title: "..." }`, or a text. Some servers send an array with one of them.
  */
 export const providerErrorOf = (body: unknown): ProviderError => {
+  if (Array.isArray(body) && isObject(body[0])) return providerErrorOf(body[0])
   if (!isObject(body)) return { code: undefined, type: undefined, message: textOf(body) }
   const { detail, error, title } = body
   const from = isObject(error) ? error : body

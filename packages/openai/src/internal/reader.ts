@@ -72,7 +72,7 @@ export abstract class ResponseReader {
     }
     const event = parse(data)
     if (isObject(event) && this.step(event, name)) this.understood++
-    else if (name === "error" && textOf(data) !== undefined) this.failed(data)
+    else if (name === "error" && textOf(data) !== undefined) this.fail(data)
     else {
       const { count, first } = this.skipped
       this.skipped = { count: count + 1, first: count === 0 ? shorten(data, longestSample) : first }
@@ -102,7 +102,7 @@ export abstract class ResponseReader {
   }
 
   /** Fails with an error in the words of the provider. Returns true. */
-  protected failed(error: unknown): boolean {
+  protected fail(error: unknown): boolean {
     const { code, message, type } = Failures.providerErrorOf(error)
     // the type of an `error` event is its own name
     this.failure = Failures.fromEvent(this.context, { code, message, type: type === "error" ? undefined : type })

@@ -186,13 +186,13 @@ const partsOfUrl = (baseUrl = "https://api.openai.com/v1") => {
     .map((pair) => pair.split("=", 2))
   const [, password] = /^https?:\/\/[^/:@]*:([^/@]*)@/i.exec(address) ?? []
   const params: { readonly [name: string]: string } = {
-    ...Object.fromEntries(pairs.map(([name = "", value = ""]) => [name, decoded(value)])),
-    ...(password === undefined ? {} : { password: decoded(password) })
+    ...Object.fromEntries(pairs.map(([name = "", value = ""]) => [name, decodePercent(value)])),
+    ...(password === undefined ? {} : { password: decodePercent(password) })
   }
   return { address: address.replace(/\/+$/, ""), query, params }
 }
 
-const decoded = (text: string): string => {
+const decodePercent = (text: string): string => {
   try {
     return decodeURIComponent(text)
   } catch {

@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function* (
  * Runs a send within a time limit. One that dies counts as refused: the same batch would die again and block those
  * after it.
  */
-export const bounded = <E>(
+export const sendWithin = <E>(
   send: Effect.Effect<Sent, E>,
   limit: Duration.Duration,
   onError: (error: E) => Sent

@@ -44,7 +44,7 @@ interface Question {
   readonly likelihood: number | undefined
 }
 
-const recording = (next: (question: Question) => number): Choices => {
+const recordChoices = (next: (question: Question) => number): Choices => {
   const taken: Array<Choice> = []
   const counts = { task: 0, preemption: 0, delay: 0, fault: 0 }
   return {
@@ -59,18 +59,18 @@ const recording = (next: (question: Question) => number): Choices => {
 }
 
 /** Draws choices from a seed. */
-export const drawn = (seed: number): Choices => {
+export const draw = (seed: number): Choices => {
   const random = randomOf(seed)
-  return recording(({ count, likelihood }) => {
+  return recordChoices(({ count, likelihood }) => {
     if (likelihood === undefined) return Math.floor(random() * count)
     return random() < likelihood ? 1 + Math.floor(random() * (count - 1)) : 0
   })
 }
 
 /** Takes choices from a list. A choice that is not in the list, or not possible, is plain. */
-export const listed = (choices: ReadonlyArray<Choice>): Choices => {
+export const fromList = (choices: ReadonlyArray<Choice>): Choices => {
   const byIndex = new Map(choices.map(([kind, index, chosen]) => [`${kind} ${index}`, chosen]))
-  return recording(({ count, index, kind }) => {
+  return recordChoices(({ count, index, kind }) => {
     const chosen = byIndex.get(`${kind} ${index}`) ?? 0
     return chosen < count ? chosen : 0
   })
@@ -98,7 +98,7 @@ export class Search {
     const left = { preemption: this.preemptions, fault: this.faults, task: Infinity, delay: 0 }
     this.chosen = []
     this.counts = []
-    return recording(({ count, kind }) => {
+    return recordChoices(({ count, kind }) => {
       const next = this.prefix[this.chosen.length] ?? 0
       this.chosen.push(next)
       this.counts.push(left[kind] > 0 ? count : 1)

@@ -52,7 +52,7 @@ const brokenLaw = <A, E>({ invariant, law, laws }: Laws<A, E>, exit: Exit.Exit<A
 
 /** Returns what is wrong with a run; undefined if nothing is. */
 export const findingOf = <A, E>(laws: Laws<A, E>, result: RunResult<A, E>): Finding | undefined => {
-  if (result.exit === undefined) return stalled(result)
+  if (result.exit === undefined) return stallOf(result)
   const broken = brokenLaw(laws, result.exit)
   if (broken !== undefined) {
     return {
@@ -60,20 +60,20 @@ export const findingOf = <A, E>(laws: Laws<A, E>, result: RunResult<A, E>): Find
       law: result.exit._tag === "Failure" ? `${broken}: ${Cause.pretty(result.exit.cause)}` : broken
     }
   }
-  return result.leakCount === 0 ? undefined : explained(result, "leaked fiber", `leaked fibers: ${result.leakCount}`)
+  return result.leakCount === 0 ? undefined : explain(result, "leaked fiber", `leaked fibers: ${result.leakCount}`)
 }
 
-const stalled = (result: RunResult<unknown, unknown>): Finding => {
+const stallOf = (result: RunResult<unknown, unknown>): Finding => {
   switch (result.end) {
     case "livelock":
-      return explained(result, "livelock", "livelock: the program takes steps without end")
+      return explain(result, "livelock", "livelock: the program takes steps without end")
     case "late":
-      return explained(result, "unbounded wait", `unbounded wait: the program has not ended after ${result.millis} ms`)
+      return explain(result, "unbounded wait", `unbounded wait: the program has not ended after ${result.millis} ms`)
     case "endless":
-      return explained(result, "unbounded wait", "unbounded wait: nothing can run but a sleep without end")
+      return explain(result, "unbounded wait", "unbounded wait: nothing can run but a sleep without end")
     case "deadlock":
     case "done":
-      return explained(result, "deadlock", "deadlock: nothing can run, and the program has not ended")
+      return explain(result, "deadlock", "deadlock: nothing can run, and the program has not ended")
   }
 }
 
@@ -81,7 +81,7 @@ const stalled = (result: RunResult<unknown, unknown>): Finding => {
  * Adds which fibers wait for what, if there was a probe. A wait for something outside the simulation is a
  * separate finding.
  */
-const explained = ({ probe }: RunResult<unknown, unknown>, kind: FindingKind, law: string): Finding => {
+const explain = ({ probe }: RunResult<unknown, unknown>, kind: FindingKind, law: string): Finding => {
   if (probe === undefined) return { kind, law }
   const outside = probe.waiting.find((one) => one.outside !== undefined)
   if (outside?.outside !== undefined && kind !== "livelock") {

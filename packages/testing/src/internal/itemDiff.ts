@@ -20,12 +20,12 @@ export const diff = (recorded: ReadonlyArray<Item>, requested: ReadonlyArray<Ite
   let first = 0
   while (first < Math.max(before.length, now.length) && before[first] === now[first]) first++
   if (first === before.length && first === now.length) return undefined
-  const shown = (sign: string, line: string | undefined) => (line === undefined ? [] : [`${sign} ${clip(line)}`])
+  const linesOf = (sign: string, line: string | undefined) => (line === undefined ? [] : [`${sign} ${clip(line)}`])
   return [
     `at item ${first + 1}:`,
-    ...shown(" ", before[first - 1]),
-    ...shown("-", before[first]),
-    ...shown("+", now[first])
+    ...linesOf(" ", before[first - 1]),
+    ...linesOf("-", before[first]),
+    ...linesOf("+", now[first])
   ].join("\n")
 }
 

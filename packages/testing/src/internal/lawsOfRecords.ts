@@ -148,7 +148,7 @@ export const I5: Law = (history) => {
 }
 
 /** Returns what is wrong with the items that a model would get, without superseded text. */
-const pairing = (items: Parameters<typeof HistoryRules.defect>[0]): string | undefined =>
+const pairingDefect = (items: Parameters<typeof HistoryRules.defect>[0]): string | undefined =>
   HistoryRules.defect(items.filter((item) => !("partial" in item) || item.partial !== "superseded"))
 
 export const I6: Law = (history) => {
@@ -160,11 +160,11 @@ export const I6: Law = (history) => {
   for (const record of recordsOf(history)) {
     state = SessionState.apply(state, record)
     if (!SessionEvent.isTerminal(record)) continue
-    const defect = pairing(HistoryRules.toArray(state.history))
+    const defect = pairingDefect(HistoryRules.toArray(state.history))
     if (defect !== undefined) return `I6 after turn ${record.turnId}: ${defect}`
   }
   const isOpen = history.final === undefined || history.final.turnId !== undefined || isFailed(history)
-  const defect = isOpen ? undefined : pairing(history.final!.items)
+  const defect = isOpen ? undefined : pairingDefect(history.final!.items)
   return defect === undefined ? undefined : `I6 at the end: ${defect}`
 }
 

@@ -31,10 +31,10 @@ export const planOfFibers = ({ fibers, points }: RunResult<unknown, unknown>, ma
 export const plan = (names: ReadonlyArray<string>, points: number, maxRuns: number, seed: number): Plan => {
   const count = combinationsCount(names.length, points)
   const runs = count <= maxRuns ? combinations(names.length, points) : sample(names.length, points, { maxRuns, seed })
-  return { runs: named(names, runs), count }
+  return { runs: planNamed(names, runs), count }
 }
 
-const named = function* (
+const planNamed = function* (
   names: ReadonlyArray<string>,
   runs: Iterable<ReadonlyArray<number>>
 ): Generator<Decisions["at"]> {

@@ -133,7 +133,7 @@ export const lines = (smallest: Smallest, { repeat, trace = false }: LineOptions
     }),
     ...(faults.length === 0 ? [] : [`  faults: ${faults.join(", ")}`]),
     `  schedule: ${scheduleOf(decisions)}`,
-    ...repeat(JSON.stringify(shortened(decisions))).map((line) => `  ${line}`)
+    ...repeat(JSON.stringify(withoutDefaults(decisions))).map((line) => `  ${line}`)
   ]
 }
 
@@ -144,7 +144,7 @@ const scheduleOf = ({ choices, seed }: Decisions): string => {
 }
 
 /** The decisions that a replay needs. */
-const shortened = ({ at, choices, faultRate, mode, preemption, seed }: Decisions): Partial<Decisions> => ({
+const withoutDefaults = ({ at, choices, faultRate, mode, preemption, seed }: Decisions): Partial<Decisions> => ({
   mode,
   at,
   seed,

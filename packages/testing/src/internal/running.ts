@@ -43,7 +43,7 @@ export const judge = function* <A, E>(
   return yield { subject, decisions, ...how }
 }
 
-const judging =
+const toJudged =
   <A, E>({ laws }: Subject<A, E>) =>
   (result: RunResult<A, E>): Judged<A, E> => ({ result, finding: findingOf(laws, result) })
 
@@ -52,7 +52,7 @@ export const makeRuns = <A, E, B>(runs: Runs<A, E, B>): B => {
   let next = runs.next()
   while (next.done !== true) {
     const { subject, ...how } = next.value
-    next = runs.next(runOnce({ ...how, program: subject.program }, judging(subject)))
+    next = runs.next(runOnce({ ...how, program: subject.program }, toJudged(subject)))
   }
   return next.value
 }
@@ -75,7 +75,7 @@ export const makeRunsAsync = async <A, E, B>(runs: Runs<A, E, B>, signal: AbortS
   while (next.done !== true) {
     signal.throwIfAborted()
     const { subject, ...how } = next.value
-    next = runs.next(await runOnceAsync({ ...how, program: subject.program }, judging(subject)))
+    next = runs.next(await runOnceAsync({ ...how, program: subject.program }, toJudged(subject)))
     if (performance.now() < turnAt) continue
     await takeTurn()
     turnAt = performance.now() + turnMillis

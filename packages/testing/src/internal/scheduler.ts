@@ -13,7 +13,7 @@ import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
 import { Faults } from "../Faults.ts"
 import { Actions } from "./actions.ts"
-import { type Choices, drawn, listed, plain, randomOf } from "./choices.ts"
+import { type Choices, draw, fromList, plain, randomOf } from "./choices.ts"
 import type { AnyFiber, Decisions, Lifetime, RunResult, Stage } from "./decisions.ts"
 import { drainMicrotasks, quietDrains } from "./microtasks.ts"
 import { type EffectPrimitive, observingOperations, opensRegion } from "./operations.ts"
@@ -292,6 +292,6 @@ class ExploringScheduler implements Scheduler.Scheduler {
 }
 
 const choicesOf = (decisions: Decisions): Choices => {
-  if (decisions.choices !== undefined) return decisions.choices.length === 0 ? plain : listed(decisions.choices)
-  return decisions.seed === 0 ? plain : drawn(decisions.seed)
+  if (decisions.choices !== undefined) return decisions.choices.length === 0 ? plain : fromList(decisions.choices)
+  return decisions.seed === 0 ? plain : draw(decisions.seed)
 }

@@ -37,7 +37,7 @@ export const describe = (item: CallItem, context: Context, end?: End): Pick<Bar,
     case "fileChange": {
       const { cwd } = context
       const isMade = end === undefined || end.status === "completed"
-      const paths = item.changes.map(({ path }) => shortened(path, cwd)).join(", ")
+      const paths = item.changes.map(({ path }) => shorten(path, cwd)).join(", ")
       return {
         name: `patch ${paths}`,
         details: [by, ...item.changes.map((change) => diffOf(change, cwd)), ...(isMade ? [] : result)]
@@ -66,7 +66,7 @@ export const describe = (item: CallItem, context: Context, end?: End): Pick<Bar,
         ]
       }
     case "imageView": {
-      const path = shortened(item.path, context.cwd)
+      const path = shorten(item.path, context.cwd)
       return { name: `image ${path}`, details: [by, detail("path", path), ...result] }
     }
     case "dynamicToolCall":
@@ -90,12 +90,13 @@ const moods = { completed: "good", failed: "bad", denied: "bad", aborted: "stopp
 const stepSigns = { pending: "[ ]", inProgress: "[>]", completed: "[x]" } as const
 
 const commandEnd = (
-  { durationMs, exitCode, signal, timedOut }: CommandExecution,
+  { durationMs, exitCode, processId, signal, timedOut }: CommandExecution,
   ended: { readonly status: ToolStatus; readonly mood: Bar["mood"] }
 ): Pick<Bar, "status" | "mood"> => {
   if (ended.status !== "completed" && ended.status !== "failed") return ended
   if (timedOut === true) return { status: `timed out after ${duration(durationMs ?? 0)}`, mood: "bad" }
   if (exitCode !== null) return { status: `exit ${exitCode}`, mood: exitCode === 0 ? "good" : "bad" }
+  if (processId !== undefined) return { status: "in the background", mood: "good" }
   return signal === undefined ? ended : { status: `killed by ${signal}`, mood: "bad" }
 }
 
@@ -135,12 +136,12 @@ const stateDetails = ({ agentsStates }: CollabAgentToolCall): ReadonlyArray<Deta
 }
 
 const diffOf = ({ diff, kind, path }: Change, cwd: string): Detail => {
-  const moved = kind.type === "update" && kind.move_path !== null ? ` → ${shortened(kind.move_path, cwd)}` : ""
-  return { name: `${kind.type} ${shortened(path, cwd)}${moved}`, form: "diff", value: cut(diff, diffLimit) }
+  const moved = kind.type === "update" && kind.move_path !== null ? ` → ${shorten(kind.move_path, cwd)}` : ""
+  return { name: `${kind.type} ${shorten(path, cwd)}${moved}`, form: "diff", value: cut(diff, diffLimit) }
 }
 
 /** A path relative to the working directory, if it is inside. */
-const shortened = (path: string, cwd: string): string => {
+const shorten = (path: string, cwd: string): string => {
   if (!Path.isAbsolute(path)) return path
   const inside = Path.relative(cwd, path)
   return inside === "" || inside.startsWith("..") || Path.isAbsolute(inside) ? path : inside

@@ -69,7 +69,7 @@ export const deleteOne = Effect.fnUntraced(function* (
 
 /** Runs the code of a store in its own fiber, so that a store that cannot be interrupted blocks nothing. */
 const deleteFrom = (store: SessionStore, sessionId: SessionId): Effect.Effect<void, StoreFailed> => {
-  const failed = (detail: string) => Effect.fail(new StoreFailed({ sessionId, store: store.name, detail }))
+  const fail = (detail: string) => Effect.fail(new StoreFailed({ sessionId, store: store.name, detail }))
   return Effect.contextWith((context: Context.Context<never>) => {
     const fiber = forkDetached(
       context,
@@ -80,8 +80,8 @@ const deleteFrom = (store: SessionStore, sessionId: SessionId): Effect.Effect<vo
       Effect.interruptible,
       Effect.onExit(() => Effect.sync(() => fiber.interruptUnsafe())),
       Effect.flatMap((exit) => {
-        if (exit === undefined) return failed("it took longer than a minute")
-        return exit._tag === "Success" ? Effect.void : failed(Foreign.textOf(Cause.squash(exit.cause)))
+        if (exit === undefined) return fail("it took longer than a minute")
+        return exit._tag === "Success" ? Effect.void : fail(Foreign.textOf(Cause.squash(exit.cause)))
       })
     )
   })

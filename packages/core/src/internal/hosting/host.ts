@@ -203,7 +203,7 @@ export class Host {
   readonly leave = (hosted: HostedSession): void => {
     hosted.isLeaving = true
     // in the next step: this may run in the middle of a step of the session
-    this.parts.run(Effect.andThen(Effect.yieldNow, this.locked(hosted.sessionId, closeScope(hosted))))
+    this.parts.run(Effect.andThen(Effect.yieldNow, this.withLock(hosted.sessionId, closeScope(hosted))))
   }
 
   /** Closes the session of an id, and returns whether it was open. Runs with the lock of the id. */
@@ -217,7 +217,7 @@ export class Host {
   }
 
   /** Runs an effect with the lock of an id. Once it has the lock it is not interruptible. */
-  private locked<A, E>(sessionId: SessionId, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  private withLock<A, E>(sessionId: SessionId, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return this.locks.withLock(sessionId, Effect.uninterruptible(effect))
   }
 
@@ -228,7 +228,7 @@ export class Host {
   /** Closes a session if it is open, then does something with its journal. **Interruption** stops only the wait. */
   afterClose<A, E>(sessionId: SessionId, next: (wasOpen: boolean) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() =>
-      Fiber.join(this.parts.run(this.locked(sessionId, Effect.flatMap(this.closeNow(sessionId), next))))
+      Fiber.join(this.parts.run(this.withLock(sessionId, Effect.flatMap(this.closeNow(sessionId), next))))
     )
   }
 
@@ -239,7 +239,7 @@ export class Host {
       Effect.gen({ self: this }, function* () {
         for (const below of yield* Deletion.descendantsOf(journal, sessionId)) {
           const deleting = Effect.andThen(this.closeNow(below), Deletion.deleteOne(this.parts, below))
-          yield* this.locked(below, deleting)
+          yield* this.withLock(below, deleting)
         }
         yield* Deletion.deleteOne(this.parts, sessionId)
       })
@@ -249,7 +249,7 @@ export class Host {
   /** Does something with the journal of a session unless it is open. **Interruption** stops only the wait. */
   unlessOpen<E>(sessionId: SessionId, next: Effect.Effect<void, E>): Effect.Effect<void, E> {
     const guarded = Effect.suspend(() => (this.lookup(sessionId, undefined) === undefined ? next : Effect.void))
-    return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, guarded))))
+    return Effect.suspend(() => Fiber.join(this.parts.run(this.withLock(sessionId, guarded))))
   }
 
   /** Renames a session: an open one through its records, any other in its journal. **Interruption** stops only the wait. */
@@ -264,7 +264,7 @@ export class Host {
         receipt._tag === "Rejected" ? inJournal : Effect.void
       )
     })
-    return Effect.suspend(() => Fiber.join(this.parts.run(this.locked(sessionId, renaming))))
+    return Effect.suspend(() => Fiber.join(this.parts.run(this.withLock(sessionId, renaming))))
   }
 
   fork(source: SessionId, { references, until }: Forking): Effect.Effect<Session.Session, OpenError | TurnNotFound> {

@@ -86,7 +86,7 @@ class Subscriber {
   }
 
   /** The text of open items that this subscriber missed while it was behind. */
-  missed(open: Iterable<Delta>): Array<SessionEvent> {
+  missedEvents(open: Iterable<Delta>): Array<SessionEvent> {
     return Array.from(open).flatMap((all) => {
       const from = this.seen.get(keyOf(all)) ?? 0
       if (from >= all.text.length) return []
@@ -191,7 +191,7 @@ export class Subscribers {
       // their place between records
       if (one.behind && one.cursor === this.published) {
         one.behind = false
-        const missed = one.missed(this.open.values())
+        const missed = one.missedEvents(this.open.values())
         if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
       }
       if (one.ended) {

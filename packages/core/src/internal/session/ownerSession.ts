@@ -45,6 +45,11 @@ export class OwnerSession implements TurnSession {
     return Effect.suspend(() => (this.lifetime.isClosed ? Effect.interrupt : Effect.succeed(this.childScope)))
   }
 
+  /** Whether something lives as long as the session alongside its turns. */
+  get hasChildren(): boolean {
+    return this.childScope.state._tag === "Open"
+  }
+
   /** Closes what lives as long as the session alongside its turns. */
   get closeChildren(): Effect.Effect<void> {
     return Scope.close(this.childScope, Exit.void)

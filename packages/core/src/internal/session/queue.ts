@@ -111,7 +111,7 @@ export class Queue {
   /** Starts the head of the queue if the rule allows it, and returns its turn. */
   startNext(): TurnId | undefined {
     for (;;) {
-      const head = Inbox.queued(this.options.stateOf().inbox)[0]
+      const head = Inbox.queuedEntries(this.options.stateOf().inbox)[0]
       const verdict = this.verdict(head === undefined)
       this.isDue = verdict === "later"
       if (head === undefined || verdict !== "now") return undefined

@@ -49,7 +49,7 @@ export const start = (
       })
       const span = Tracing.open(context, spanOf(context, { ...spec, processId }))
       if (span !== undefined && !keep) ledger.spans?.add(span)
-      const ended = (exit: ProcessExit) => {
+      const recordEnd = (exit: ProcessExit) => {
         // that of a process that was kept later has ended with its turn
         if (span !== undefined && (keep || ledger.spans?.delete(span) === true)) endSpan(context, span, exit)
         const exitCode = exit.exitCode === null ? null : toFinite(exit.exitCode)
@@ -63,7 +63,7 @@ export const start = (
       const end = Effect.suspend(() => processes.end(processId, millis(session.config.processGrace)))
       const process = yield* Effect.onError(restore(Effect.andThen(flush, begin)), (cause) =>
         Effect.sync(() => {
-          const record = Effect.sync(() => ended({ exitCode: null }))
+          const record = Effect.sync(() => recordEnd({ exitCode: null }))
           // an interruption may have come after the process had started: then it is ended first
           const last = Cause.hasInterrupts(cause) ? Effect.andThen(end, record) : record
           forkDetached(session.context, last)
@@ -80,7 +80,10 @@ export const start = (
         drain: session.config.grace
       })
       // ends with the process, which its turn or the session ends; a closed session records nothing more
-      forkDetached(session.context, Effect.andThen(Effect.map(process.exit, ended), Effect.map(process.gone, release)))
+      forkDetached(
+        session.context,
+        Effect.andThen(Effect.map(process.exit, recordEnd), Effect.map(process.gone, release))
+      )
       return process
     })
   )

@@ -43,7 +43,7 @@ interface Sourced {
   readonly source: DecisionSource | undefined
 }
 
-const sourced = (decided: Answer, source?: DecisionSource): Sourced => ({ decided, source })
+const toSourced = (decided: Answer, source?: DecisionSource): Sourced => ({ decided, source })
 
 /** Starts what runs while a question waits, and returns how to stop it. */
 export type WhileWaiting = (question: Question, context: Context.Context<never>) => () => void
@@ -127,7 +127,7 @@ export class Questions {
           // mutant abort-wins-over-waiting (A2: a task that waits for an answer learns of an abort at once): true
           ledger === undefined
             ? Effect.never
-            : Effect.as(ledger.slot.aborting, sourced({ _tag: "Cancelled", by: "abort" }))
+            : Effect.as(ledger.slot.aborting, toSourced({ _tag: "Cancelled", by: "abort" }))
         )
         return restore(
           Effect.raceFirst(
@@ -255,7 +255,7 @@ const decideInTime = (
   const { questionDeadline } = config
   // an answer that JSON cannot represent is a defect of the decider, before it reaches a record
   const answer = Effect.map(decision, ({ source, ...decided }) =>
-    sourced(decided._tag === "Cancelled" ? decided : jsonOfDecisionUnsafe(decided), source)
+    toSourced(decided._tag === "Cancelled" ? decided : jsonOfDecisionUnsafe(decided), source)
   )
   if (questionDeadline === undefined) return answer
   return Effect.timeoutOrElse(answer, {
@@ -263,8 +263,8 @@ const decideInTime = (
     orElse: () =>
       Effect.succeed(
         question.kind === "question"
-          ? sourced({ _tag: "Answered", answers: {} }, "policy")
-          : sourced({ _tag: "Cancelled", by: "deadline" })
+          ? toSourced({ _tag: "Answered", answers: {} }, "policy")
+          : toSourced({ _tag: "Cancelled", by: "deadline" })
       )
   })
 }

@@ -48,7 +48,8 @@ export const make = (
     isClosing: () => ledger.isClosing(),
     own: (resource) => resources.own(ledger, resource)
   }
-  const waiting = (): ReadonlyArray<Entry> => Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
+  const waitingInput = (): ReadonlyArray<Entry> =>
+    Inbox.forTurn(recorder.state.inbox, origin.turnId, origin.submissionId)
 
   const turn: Turn = {
     sessionId: session.sessionId,
@@ -77,10 +78,10 @@ export const make = (
     note: (kind, data) => sync(() => ledger.note(kind, data)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
     flush: unlessFenced(flush),
-    takeInput: unlessClosing(Effect.suspend(() => takeInput({ ...parts, ledger, turn, isFenced }, waiting))),
+    takeInput: unlessClosing(Effect.suspend(() => takeInput({ ...parts, ledger, turn, isFenced }, waitingInput))),
     closeGate: sync(() => {
       // mutant gate-closes-with-last-check (P4: the gate closes atomically with the last check of the inbox): drop
-      if (waiting().length > 0 && session.policy.leftoverInput === "request") return false
+      if (waitingInput().length > 0 && session.policy.leftoverInput === "request") return false
       ledger.closeGate()
       return true
     }),
@@ -90,7 +91,7 @@ export const make = (
           takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
         )
       ),
-    retrying: ({ attempt, delay, error, maxAttempts }) =>
+    reportRetry: ({ attempt, delay, error, maxAttempts }) =>
       sync(() => {
         const requestId = ledger.response.lastRequest
         if (requestId === undefined) return
@@ -257,7 +258,7 @@ const startDelegate = (
  * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, and carries it: an
  * input leaves the inbox with the record that carries it, or stays (contract P2, P5).
  */
-const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => ReadonlyArray<Entry>) {
+const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () => ReadonlyArray<Entry>) {
   const { isFenced, ledger, recorder, session, startContexts, turn } = intake
   let carried = 0
   if (ledger.areFragmentsDue && session.fragments !== undefined) {
@@ -283,7 +284,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waiting: () => Re
   const { ownInput } = ledger
   if (ownInput !== undefined && (yield* carryOwn(intake, ownInput, ask))) carried++
   for (;;) {
-    const entry = waiting()[0]
+    const entry = waitingInput()[0]
     // a turn that was asked to stop takes no more; what waits is returned (I2, P2)
     if (entry === undefined || ledger.slot.reason() !== undefined) return carried
     if (yield* carry(intake, entry, ask)) carried++

@@ -56,7 +56,7 @@ export class ChunkReader extends ResponseReader {
   protected step(chunk: Json, name: string): boolean {
     const { choices, error } = chunk
     if (isObject(error) || textOf(error) !== undefined || chunk["object"] === "error" || name === "error") {
-      return this.failed(chunk)
+      return this.fail(chunk)
     }
     if (isObject(chunk["usage"])) this.usage = chunk["usage"]
     if (!Array.isArray(choices)) return isObject(chunk["usage"])
@@ -69,7 +69,7 @@ export class ChunkReader extends ResponseReader {
     if (!isObject(delta)) return false
     if (isObject(choice["usage"])) this.usage = choice["usage"]
     const field = reasoningFields.find((name) => typeof delta[name] === "string" && delta[name] !== "")
-    if (field !== undefined) this.reasoning(delta[field] as string, field)
+    if (field !== undefined) this.addReasoning(delta[field] as string, field)
     this.content(delta["content"])
     this.text("Text", delta["refusal"])
     const pieces = delta["tool_calls"] ?? []
@@ -78,7 +78,7 @@ export class ChunkReader extends ResponseReader {
     if (reason === undefined) return isUnderstood
     this.stopped = reason
     const failed = choice["error"] ?? (failures.has(reason) ? { code: reason } : undefined)
-    return failed === undefined ? isUnderstood : this.failed(failed)
+    return failed === undefined ? isUnderstood : this.fail(failed)
   }
 
   /** A text, or a list of texts and of thoughts. */
@@ -95,7 +95,7 @@ export class ChunkReader extends ResponseReader {
     }
   }
 
-  private reasoning(delta: string, field: ReasoningField): void {
+  private addReasoning(delta: string, field: ReasoningField): void {
     this.reasoningField = field
     this.text("Reasoning", delta)
   }

@@ -170,7 +170,7 @@ class MessageWriter {
   private flushRun(): void {
     const items = this.run
     this.run = []
-    const text = joined(
+    const text = joinParagraphs(
       items.flatMap((item) => (item._tag === "AssistantMessage" && !isBlank(item.text) ? [item.text] : []))
     )
     const calls = items.flatMap((item) => (item._tag === "ToolCall" ? [{ call: item, id: this.ids.open(item) }] : []))
@@ -196,13 +196,13 @@ class MessageWriter {
       item._tag === "Reasoning" && item.sealedBy === this.seal && !isBlank(item.text) ? [item] : []
     )
     const field = reasoningFields.find((name) => name === own.at(-1)?.encrypted)
-    return field === undefined ? {} : { [field]: joined(own.map(({ text }) => text)) }
+    return field === undefined ? {} : { [field]: joinParagraphs(own.map(({ text }) => text)) }
   }
 }
 
 const isBlank = (text: string): boolean => text.trim() === ""
 
-const joined = (texts: ReadonlyArray<string>): string => texts.join("\n\n")
+const joinParagraphs = (texts: ReadonlyArray<string>): string => texts.join("\n\n")
 
 const textPart = (text: string): ReadonlyArray<ContentPart> => (isBlank(text) ? [] : [{ type: "text", text }])
 
@@ -216,7 +216,7 @@ const partOf = (part: Input.InputPart): ReadonlyArray<ContentPart> =>
 /** Text alone is sent as one text, which every server takes. */
 const contentOf = (parts: ReadonlyArray<ContentPart>): string | ReadonlyArray<ContentPart> => {
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
-  return texts.length === parts.length ? joined(texts) : parts
+  return texts.length === parts.length ? joinParagraphs(texts) : parts
 }
 
 const callOf = ({ call, id }: { readonly call: Calls.ToolCall; readonly id: string }) => ({

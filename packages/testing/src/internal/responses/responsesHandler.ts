@@ -137,12 +137,12 @@ const sample = async (sampling: Sampling, count: number): Promise<void> => {
 }
 
 const play = async (sampling: Sampling, writer: ResponsesWriter, turn: ScriptTurn): Promise<string> => {
-  await writer.created()
+  await writer.start()
   for (const event of turn.events ?? []) {
     const how = await step(sampling, writer, event)
     if (how !== undefined) return how
   }
-  await writer.completed(turn.usage, turn.endTurn)
+  await writer.complete(turn.usage, turn.endTurn)
   return "completed"
 }
 
@@ -165,7 +165,7 @@ const step = async (
     await pause(event.after ?? 5, gone)
     return "dropped by script"
   } else if ("fail" in event) {
-    await writer.failed(event.fail)
+    await writer.fail(event.fail)
     return "failed by script"
   } else if ("incomplete" in event) {
     await writer.incomplete(event.incomplete)

@@ -64,11 +64,11 @@ export class ResponsesWriter {
     })
   }
 
-  async created(): Promise<void> {
+  async start(): Promise<void> {
     await this.send({ type: "response.created", response: this.response("in_progress", { output: [] }) })
   }
 
-  async completed(usage: ScriptUsage | undefined, endTurn: boolean | undefined): Promise<void> {
+  async complete(usage: ScriptUsage | undefined, endTurn: boolean | undefined): Promise<void> {
     const { cached = 0, input = 100, output = 10, reasoning = 0 } = usage ?? {}
     const tokens = {
       input_tokens: input,
@@ -81,7 +81,7 @@ export class ResponsesWriter {
     await this.send({ type: "response.completed", response })
   }
 
-  async failed(error: { readonly code: string; readonly message: string }): Promise<void> {
+  async fail(error: { readonly code: string; readonly message: string }): Promise<void> {
     await this.send({ type: "response.failed", response: this.response("failed", { error, output: [] }) })
   }
 
@@ -94,7 +94,7 @@ export class ResponsesWriter {
     await this.openMessage()
     const parts =
       event.times === undefined ? cut(event.text, event.chunks) : Array.from({ length: event.times }, () => event.text)
-    await this.paced(parts, event, (part) => this.delta(part))
+    await this.writeSlowly(parts, event, (part) => this.delta(part))
     await this.closeMessage(event.phase)
   }
 
@@ -110,14 +110,14 @@ export class ResponsesWriter {
     const text = event.reasoning
     const { at, id } = this.nextItem("rs")
     const where = { ...at, summary_index: 0 }
-    await this.added({ type: "reasoning", id, summary: [] })
+    await this.addItem({ type: "reasoning", id, summary: [] })
     const part = { type: "summary_text", text: "" }
     await this.send({ type: "response.reasoning_summary_part.added", ...where, part })
-    await this.paced(cut(text, event.chunks), event, (delta) =>
+    await this.writeSlowly(cut(text, event.chunks), event, (delta) =>
       this.send({ type: "response.reasoning_summary_text.delta", ...where, delta })
     )
     await this.send({ type: "response.reasoning_summary_text.done", ...where, text })
-    await this.done({
+    await this.endItem({
       type: "reasoning",
       id,
       summary: [{ type: "summary_text", text }],
@@ -130,19 +130,19 @@ export class ResponsesWriter {
     const text = typeof event.args === "string" ? event.args : JSON.stringify(event.args ?? {})
     const namespace = event.namespace === undefined ? {} : { namespace: event.namespace }
     const call = { type: "function_call", id, call_id: event.callId ?? `call_${id}`, name: event.call, ...namespace }
-    await this.added({ ...call, arguments: "", status: "in_progress" })
+    await this.addItem({ ...call, arguments: "", status: "in_progress" })
     await this.send({ type: "response.function_call_arguments.delta", ...at, delta: text })
     await this.send({ type: "response.function_call_arguments.done", ...at, arguments: text })
-    await this.done({ ...call, arguments: text, status: "completed" })
+    await this.endItem({ ...call, arguments: text, status: "completed" })
   }
 
   async customCall({ callId, custom, input }: CustomCallEvent): Promise<void> {
     const { at, id } = this.nextItem("ctc")
     const call = { type: "custom_tool_call", id, call_id: callId ?? `call_${id}`, name: custom }
-    await this.added({ ...call, input: "", status: "in_progress" })
+    await this.addItem({ ...call, input: "", status: "in_progress" })
     await this.send({ type: "response.custom_tool_call_input.delta", ...at, delta: input })
     await this.send({ type: "response.custom_tool_call_input.done", ...at, input })
-    await this.done({ ...call, input, status: "completed" })
+    await this.endItem({ ...call, input, status: "completed" })
   }
 
   private response(status: string, rest: object) {
@@ -154,16 +154,16 @@ export class ResponsesWriter {
     return { id, at: { item_id: id, output_index: ++this.index } }
   }
 
-  private added(item: object): Promise<void> {
+  private addItem(item: object): Promise<void> {
     return this.send({ type: "response.output_item.added", output_index: this.index, item })
   }
 
-  private async done(item: object): Promise<void> {
+  private async endItem(item: object): Promise<void> {
     this.output.push(item)
     await this.send({ type: "response.output_item.done", output_index: this.index, item })
   }
 
-  private async paced(
+  private async writeSlowly(
     parts: ReadonlyArray<string>,
     { every = 0 }: ScriptPace,
     write: (part: string) => Promise<void>
@@ -178,7 +178,7 @@ export class ResponsesWriter {
   private async openMessage(): Promise<void> {
     const { at, id } = this.nextItem("msg")
     this.message = { id, text: "" }
-    await this.added({ type: "message", id, role: "assistant", status: "in_progress", content: [] })
+    await this.addItem({ type: "message", id, role: "assistant", status: "in_progress", content: [] })
     const part = { type: "output_text", text: "", annotations: [] }
     await this.send({ type: "response.content_part.added", ...at, content_index: 0, part })
   }
@@ -195,7 +195,7 @@ export class ResponsesWriter {
     const item = { type: "message", id, role: "assistant", status: "completed", content: [part] }
     await this.send({ type: "response.output_text.done", ...this.messageAt(), text })
     await this.send({ type: "response.content_part.done", ...this.messageAt(), part })
-    await this.done(phase === undefined ? item : { ...item, phase })
+    await this.endItem(phase === undefined ? item : { ...item, phase })
   }
 
   private messageAt() {
