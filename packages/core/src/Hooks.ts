@@ -277,7 +277,10 @@ export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
  * Turns a hook that fails or dies into a verdict with a reason, and reports it with `warn`: a prompt is blocked, a call or a
  * compaction is denied, other hooks have no effect. A session runs all its hooks like this, so that no hook can harm later turns.
  */
-export const guard = <E, R>(self: Hooks<E, R>, warn: (message: string) => Effect.Effect<void>): Hooks<never, R> =>
+export const guard: {
+  (warn: (message: string) => Effect.Effect<void>): <E, R>(self: Hooks<E, R>) => Hooks<never, R>
+  <E, R>(self: Hooks<E, R>, warn: (message: string) => Effect.Effect<void>): Hooks<never, R>
+} = dual(2, <E, R>(self: Hooks<E, R>, warn: (message: string) => Effect.Effect<void>): Hooks<never, R> =>
   isNone(self)
     ? none
     : mapHooks<E, R, never, R>(self, (hook, effect) =>
@@ -286,6 +289,7 @@ export const guard = <E, R>(self: Hooks<E, R>, warn: (message: string) => Effect
           return Effect.as(warn(message), verdictOf(verdictsOfFailure(message), hook))
         })
       )
+)
 
 const failureOf = (hook: keyof Hooks, reason: string): string => `the hook ${hook} failed: ${reason}`
 

@@ -21,7 +21,7 @@ export class NestedCall extends Schema.Opaque<NestedCall>()(
     name: Schema.String,
     params: Schema.optionalKey(Schema.Unknown),
     display: Schema.optionalKey(CallDisplay)
-  })
+  }).annotate({ identifier: "NestedCall" })
 ) {}
 
 /** How a nested call ended; see `ToolResult`. `aborted`: it was interrupted. */
@@ -30,7 +30,7 @@ export class NestedResult extends Schema.Opaque<NestedResult>()(
     status: ToolStatus,
     output: Schema.optionalKey(Schema.Unknown),
     detail: Schema.optionalKey(CallDetail)
-  })
+  }).annotate({ identifier: "NestedResult" })
 ) {}
 
 /** A nested call is about to run, or to be refused. */

@@ -164,6 +164,20 @@ describe("Agent", () => {
     expectTypeOf([missing, none, invented]).toBeArray()
   })
 
+  it("the form of the output is a schema or a JSON schema with a name, and needs nothing", () => {
+    const Verdict = Schema.Struct({ verdict: Schema.Literals(["good", "bad"]) })
+    const plain = Agent.make({ name: "reviewer", output: Verdict })
+    expectTypeOf(plain).toEqualTypeOf<Agent.Agent>()
+    const withTools = () =>
+      Agent.make({ name: "reviewer", toolkit, approvals: { read: { approval: "allow" } }, output: Verdict })
+    expectTypeOf<ReturnType<typeof withTools>>().toEqualTypeOf<ReturnType<typeof agent>>()
+    const described = () => Agent.make({ output: { name: "verdict", schema: { type: "object" } } })
+    expectTypeOf(described).returns.toEqualTypeOf<Agent.Agent>()
+    // @ts-expect-error a type is no schema
+    const wrong = () => Agent.make({ output: "verdict" })
+    expectTypeOf(wrong).toBeFunction()
+  })
+
   it("a policy decides by the arguments of its tool", () => {
     const decided = () =>
       Agent.make({

@@ -2,6 +2,7 @@
  * The login of a person to an HTTP server, with OAuth: an authorization code with PKCE, and a redirection to an address of
  * this machine. The result is a grant, to be kept in `Grants`.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -75,8 +76,8 @@ export interface Options {
   readonly open: (address: string) => Effect.Effect<void>
   /** The permissions to ask for, in place of those of the configuration and the server. */
   readonly scopes?: ReadonlyArray<string> | undefined
-  /** How long the person has. Default 300. */
-  readonly seconds?: number | undefined
+  /** How long the person has. Default 5 minutes. */
+  readonly deadline?: Duration.Input | undefined
 }
 
 /** Logs in. **Interruption** leaves nothing behind. **Errors**: `LoginFailed`. */

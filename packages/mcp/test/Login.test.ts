@@ -238,7 +238,7 @@ describe("a login", () => {
         )
       )
       yield* Deferred.await(opened)
-      yield* TestClock.adjust("300 seconds")
+      yield* TestClock.adjust("5 minutes")
       const error = yield* Effect.flip(Fiber.join(running))
       assert.strictEqual(
         error.message,

@@ -21,6 +21,7 @@ import * as OtlpMetrics from "effect/observability/OtlpMetrics"
 import * as OtlpResource from "effect/observability/OtlpResource"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { countOf, durationOf, ratioOf } from "./internal/limits.ts"
@@ -176,6 +177,12 @@ export interface OtlpOptions extends Options {
   /** How long closing the layer may take to send the remaining spans. Default 3 s, at most one minute. */
   readonly shutdownTimeout?: Duration.Input | undefined
   /**
+   * When spans are sent again that the collector could not take. It starts over after spans were sent; when it ends, the
+   * spans that could not be sent are dropped as `refused`. Default: without an end, with pauses from twice the interval to
+   * one minute that double.
+   */
+  readonly retries?: Schedule.Schedule<unknown> | undefined
+  /**
    * Called with the number of spans that are dropped and the reason, in addition to the metric
    * `spindle.telemetry.dropped`. Must neither block nor throw.
    */
@@ -281,6 +288,7 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
       const { timeout, ...limits } = limitsOf(options)
       const exporter = yield* SpanExporter.make({
         ...limits,
+        retries: options.retries,
         send: (batch) =>
           SpanExporter.sendWithin(
             // a batch that cannot be serialized fails alone, not with the exporter

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SpanData } from "@spindle/telemetry"
-import { Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { sendWithin, type ExporterOptions, make, type Sent } from "../src/internal/spanExporter.ts"
 
@@ -84,6 +84,27 @@ describe("the exporter of spans", () => {
       yield* TestClock.adjust("60 seconds")
       assert.deepStrictEqual(e.batches.slice(-2), ["ab", "c"])
       assert.deepStrictEqual(e.dropped, [])
+    })
+  )
+
+  it.effect("drops a batch at the end of its schedule, which starts over with the next one", () =>
+    Effect.gen(function* () {
+      const e = yield* exporter({ retries: Schedule.upTo(Schedule.spaced("1 second"), { times: 2 }) })
+      e.answers(Effect.succeed("later"))
+      e.push("ab")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(e.batches, ["ab", "ab"])
+      assert.deepStrictEqual(e.dropped, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(e.batches, ["ab", "ab", "ab"])
+      assert.deepStrictEqual(e.dropped, [[2, "refused"]])
+      e.push("cd")
+      yield* TestClock.adjust("1 second")
+      e.answers(Effect.succeed("sent"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(e.batches.slice(3), ["cd", "cd", "cd"])
+      assert.lengthOf(e.dropped, 1)
+      assert.strictEqual(e.depth(), 0)
     })
   )
 

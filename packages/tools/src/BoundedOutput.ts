@@ -5,6 +5,7 @@
  * one and a half times the limit in memory, however the output is cut into chunks. There are two forms: a buffer
  * ({@link make}), and a value ({@link empty}) for a fold.
  */
+import { dual } from "effect/Function"
 import * as Utf8 from "./Utf8.ts"
 
 /** The default limit: 1 MiB. */
@@ -70,13 +71,19 @@ export const empty = (limitBytes = defaultLimitBytes): BoundedValue => ({
 })
 
 /** Returns the value with a copy of these bytes. */
-export const add = (self: BoundedValue, chunk: Uint8Array): BoundedValue => added(self, chunk, false)
+export const add: {
+  (chunk: Uint8Array): (self: BoundedValue) => BoundedValue
+  (self: BoundedValue, chunk: Uint8Array): BoundedValue
+} = dual(2, (self: BoundedValue, chunk: Uint8Array): BoundedValue => added(self, chunk, false))
 
 /** Returns the value with bytes that were lost: only their number is known. */
-export const skip = (self: BoundedValue, bytesCount: number): BoundedValue => ({
+export const skip: {
+  (bytesCount: number): (self: BoundedValue) => BoundedValue
+  (self: BoundedValue, bytesCount: number): BoundedValue
+} = dual(2, (self: BoundedValue, bytesCount: number): BoundedValue => ({
   ...self,
   totalBytes: self.totalBytes + bytesCount
-})
+}))
 
 /** `isOnly` allows to change the arrays: the value is not used any longer. */
 const added = (self: BoundedValue, chunk: Uint8Array, isOnly: boolean): BoundedValue => {

@@ -12,28 +12,41 @@ import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 const processes = Schema.optionalKey(Schema.Finite)
 
 /** Writes nothing. `network` is what it reaches of the network of the host. */
-export const ReadOnly = Schema.TaggedStruct("ReadOnly", { network: NetworkPolicy.NetworkPolicy, processes })
+export class ReadOnly extends Schema.Opaque<ReadOnly>()(
+  Schema.TaggedStruct("ReadOnly", { network: NetworkPolicy.NetworkPolicy, processes }).annotate({
+    identifier: "ReadOnly"
+  })
+) {}
 
 /**
  * Writes below `roots` and `scratch`. What is in `protectedPaths` stays read-only, and so do the repositories of the roots
  * and the folders of {@link protectedNames} in each root. All paths are absolute.
  */
-export const WorkspaceWrite = Schema.TaggedStruct("WorkspaceWrite", {
-  roots: Schema.Array(Schema.String),
-  /** Directories of temporary files. In contrast to those of `roots`, a folder with a protected name may be made there. */
-  scratch: Schema.Array(Schema.String),
-  protectedPaths: Schema.Array(Schema.String),
-  network: NetworkPolicy.NetworkPolicy,
-  processes
-})
+export class WorkspaceWrite extends Schema.Opaque<WorkspaceWrite>()(
+  Schema.TaggedStruct("WorkspaceWrite", {
+    roots: Schema.Array(Schema.String),
+    /** Directories of temporary files. In contrast to those of `roots`, a folder with a protected name may be made there. */
+    scratch: Schema.Array(Schema.String),
+    protectedPaths: Schema.Array(Schema.String),
+    network: NetworkPolicy.NetworkPolicy,
+    processes
+  }).annotate({ identifier: "WorkspaceWrite" })
+) {}
 
 /** Runs without a sandbox. */
-export const FullAccess = Schema.TaggedStruct("FullAccess", {})
+export class FullAccess extends Schema.Opaque<FullAccess>()(
+  Schema.TaggedStruct("FullAccess", {}).annotate({ identifier: "FullAccess" })
+) {}
 
+const policies = Schema.Union([ReadOnly, WorkspaceWrite, FullAccess]).annotate({ identifier: "SandboxPolicy" })
 /** The policy of a command. */
-export const SandboxPolicy = Schema.Union([ReadOnly, WorkspaceWrite, FullAccess])
+export type SandboxPolicy = ReadOnly | WorkspaceWrite | FullAccess
+/** The schema of {@link SandboxPolicy}. */
+export interface SandboxPolicySchema extends Schema.Union<typeof policies.members> {
+  readonly Type: SandboxPolicy
+}
 /** @see {@link SandboxPolicy} */
-export type SandboxPolicy = typeof SandboxPolicy.Type
+export const SandboxPolicy: SandboxPolicySchema = policies
 
 /** No sandbox. */
 export const fullAccess: SandboxPolicy = { _tag: "FullAccess" }

@@ -45,19 +45,19 @@ export const limits: Limits = {
 }
 
 /** A change of the working tree, as it is stored. */
-export const Change = Schema.Struct({
-  id: Schema.String,
-  top: Schema.String,
-  before: Shadow.Captured,
-  /** Missing while the change is made, and after a crash of the program in it. */
-  after: Schema.optionalKey(Shadow.Captured),
-  /** The changes that this one took back. */
-  takesBack: Schema.Array(Schema.String),
-  /** The change that took this one back. */
-  takenBackBy: Schema.optionalKey(Schema.String)
-})
-/** @see {@link Change} */
-export type Change = typeof Change.Type
+export class Change extends Schema.Opaque<Change>()(
+  Schema.Struct({
+    id: Schema.String,
+    top: Schema.String,
+    before: Shadow.Captured,
+    /** Missing while the change is made, and after a crash of the program in it. */
+    after: Schema.optionalKey(Shadow.Captured),
+    /** The changes that this one took back. */
+    takesBack: Schema.Array(Schema.String),
+    /** The change that took this one back. */
+    takenBackBy: Schema.optionalKey(Schema.String)
+  }).annotate({ identifier: "SnapshotChange" })
+) {}
 
 /** What becomes of a path: its content is replaced, it is removed, or it exists again. */
 export interface PathChange {

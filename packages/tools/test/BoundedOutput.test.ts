@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, pipe, Schema } from "effect"
 import { BoundedOutput, Utf8 } from "../src/index.ts"
 
 const Bytes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
@@ -88,9 +88,10 @@ describe("BoundedOutput", () => {
   )
 
   it("counts bytes that were lost, and keeps what comes after them in the tail", () => {
-    const value = BoundedOutput.add(
-      BoundedOutput.skip(BoundedOutput.add(BoundedOutput.empty(8), Utf8.encode("ab")), 3),
-      Utf8.encode("cd")
+    const value = pipe(
+      BoundedOutput.add(BoundedOutput.empty(8), Utf8.encode("ab")),
+      BoundedOutput.skip(3),
+      BoundedOutput.add(Utf8.encode("cd"))
     )
     assert.deepStrictEqual(BoundedOutput.kept(value), { head: "ab", tail: "cd", omittedBytes: 3 })
     assert.strictEqual(value.totalBytes, 7)

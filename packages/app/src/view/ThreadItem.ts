@@ -24,70 +24,76 @@ export const CallStatus = Schema.Literals(["inProgress", "completed", "failed", 
 export type CallStatus = typeof CallStatus.Type
 
 /** What the user said. */
-export const UserMessage = item("userMessage", {
-  content: Schema.Array(
-    Schema.Union([
-      Schema.Struct({ type: Schema.Literal("text"), text: Schema.String }),
-      Schema.Struct({ type: Schema.Literal("image"), url: Schema.String })
-    ])
-  )
-})
+export class UserMessage extends Schema.Opaque<UserMessage>()(
+  item("userMessage", {
+    content: Schema.Array(
+      Schema.Union([
+        Schema.Struct({ type: Schema.Literal("text"), text: Schema.String }),
+        Schema.Struct({ type: Schema.Literal("image"), url: Schema.String })
+      ])
+    )
+  })
+) {}
 
 /** What the model said. */
-export const AgentMessage = item("agentMessage", { text: Schema.String })
+export class AgentMessage extends Schema.Opaque<AgentMessage>()(item("agentMessage", { text: Schema.String })) {}
 
 /** What the model thought. */
-export const Reasoning = item("reasoning", {
-  summary: Schema.Array(Schema.String),
-  content: Schema.Array(Schema.String)
-})
+export class Reasoning extends Schema.Opaque<Reasoning>()(
+  item("reasoning", {
+    summary: Schema.Array(Schema.String),
+    content: Schema.Array(Schema.String)
+  })
+) {}
 
 /**
  * A command. `command` is the command line without its shell. `aggregatedOutput` is cut to its head and tail. `signal` and
  * `timedOut` say how a command ended that has no exit code. `processId` is that of a command which continues in the background
  * after its call.
  */
-export const CommandExecution = item("commandExecution", {
-  command: Schema.String,
-  cwd: Schema.String,
-  status: CallStatus,
-  aggregatedOutput: Schema.NullOr(Schema.String),
-  exitCode: Schema.NullOr(Schema.Finite),
-  durationMs: Schema.NullOr(Schema.Finite),
-  signal: Schema.optionalKey(Schema.String),
-  timedOut: Schema.optionalKey(Schema.Literal(true)),
-  processId: Schema.optionalKey(ProcessId)
-})
-/** @see {@link CommandExecution} */
-export type CommandExecution = typeof CommandExecution.Type
+export class CommandExecution extends Schema.Opaque<CommandExecution>()(
+  item("commandExecution", {
+    command: Schema.String,
+    cwd: Schema.String,
+    status: CallStatus,
+    aggregatedOutput: Schema.NullOr(Schema.String),
+    exitCode: Schema.NullOr(Schema.Finite),
+    durationMs: Schema.NullOr(Schema.Finite),
+    signal: Schema.optionalKey(Schema.String),
+    timedOut: Schema.optionalKey(Schema.Literal(true)),
+    processId: Schema.optionalKey(ProcessId)
+  })
+) {}
 
 /** One changed file. `path` is absolute. */
-export const Change = Schema.Struct({
-  path: Schema.String,
-  kind: Schema.Union([
-    Schema.Struct({ type: Schema.Literals(["add", "delete"]) }),
-    Schema.Struct({ type: Schema.Literal("update"), move_path: Schema.NullOr(Schema.String) })
-  ]),
-  diff: Schema.String
-})
-/** @see {@link Change} */
-export type Change = typeof Change.Type
+export class Change extends Schema.Opaque<Change>()(
+  Schema.Struct({
+    path: Schema.String,
+    kind: Schema.Union([
+      Schema.Struct({ type: Schema.Literals(["add", "delete"]) }),
+      Schema.Struct({ type: Schema.Literal("update"), move_path: Schema.NullOr(Schema.String) })
+    ]),
+    diff: Schema.String
+  }).annotate({ identifier: "FileUpdateChange" })
+) {}
 
 /** A patch: what it asks for while it is in progress, what it did when it is completed. */
-export const FileChange = item("fileChange", { changes: Schema.Array(Change), status: CallStatus })
-/** @see {@link FileChange} */
-export type FileChange = typeof FileChange.Type
+export class FileChange extends Schema.Opaque<FileChange>()(
+  item("fileChange", { changes: Schema.Array(Change), status: CallStatus })
+) {}
 
 /** A call of a tool of an MCP server. */
-export const McpToolCall = item("mcpToolCall", {
-  server: Schema.String,
-  tool: Schema.String,
-  status: CallStatus,
-  arguments: JsonValue,
-  result: Schema.NullOr(Schema.Struct({ content: Schema.Array(JsonValue), structuredContent: JsonValue })),
-  error: Schema.NullOr(Schema.Struct({ message: Schema.String })),
-  durationMs: Schema.NullOr(Schema.Finite)
-})
+export class McpToolCall extends Schema.Opaque<McpToolCall>()(
+  item("mcpToolCall", {
+    server: Schema.String,
+    tool: Schema.String,
+    status: CallStatus,
+    arguments: JsonValue,
+    result: Schema.NullOr(Schema.Struct({ content: Schema.Array(JsonValue), structuredContent: JsonValue })),
+    error: Schema.NullOr(Schema.Struct({ message: Schema.String })),
+    durationMs: Schema.NullOr(Schema.Finite)
+  })
+) {}
 
 /** What a call to agents does. */
 export const CollabTool = Schema.Literals([
@@ -102,56 +108,74 @@ export const CollabTool = Schema.Literals([
 export type CollabTool = typeof CollabTool.Type
 
 /** A call that starts or steers agents. `timedOut`: a wait ended before any of its agents did. */
-export const CollabAgentToolCall = item("collabAgentToolCall", {
-  tool: CollabTool,
-  status: CallStatus,
-  senderThreadId: SessionId,
-  receiverThreadIds: Schema.Array(SessionId),
-  prompt: Schema.NullOr(Schema.String),
-  model: Schema.NullOr(Schema.String),
-  reasoningEffort: Schema.NullOr(Schema.String),
-  role: Schema.optionalKey(Schema.String),
-  agentsStates: Schema.Record(
-    Schema.String,
-    Schema.Struct({
-      name: Schema.optionalKey(Schema.String),
-      status: AgentState.fields.status,
-      message: Schema.NullOr(Schema.String)
-    })
-  ),
-  timedOut: Schema.optionalKey(Schema.Literal(true))
-})
-/** @see {@link CollabAgentToolCall} */
-export type CollabAgentToolCall = typeof CollabAgentToolCall.Type
+export class CollabAgentToolCall extends Schema.Opaque<CollabAgentToolCall>()(
+  item("collabAgentToolCall", {
+    tool: CollabTool,
+    status: CallStatus,
+    senderThreadId: SessionId,
+    receiverThreadIds: Schema.Array(SessionId),
+    prompt: Schema.NullOr(Schema.String),
+    model: Schema.NullOr(Schema.String),
+    reasoningEffort: Schema.NullOr(Schema.String),
+    role: Schema.optionalKey(Schema.String),
+    agentsStates: Schema.Record(
+      Schema.String,
+      Schema.Struct({
+        name: Schema.optionalKey(Schema.String),
+        status: AgentState.fields.status,
+        message: Schema.NullOr(Schema.String)
+      })
+    ),
+    timedOut: Schema.optionalKey(Schema.Literal(true))
+  })
+) {}
 
 /** A search of the web. */
-export const WebSearch = item("webSearch", { query: Schema.String, status: CallStatus })
+export class WebSearch extends Schema.Opaque<WebSearch>()(
+  item("webSearch", { query: Schema.String, status: CallStatus })
+) {}
 
 /** A plan that the model has made or changed. */
-export const Plan = item("plan", { text: Schema.String, steps: Schema.Array(PlanStep), status: CallStatus })
+export class Plan extends Schema.Opaque<Plan>()(
+  item("plan", { text: Schema.String, steps: Schema.Array(PlanStep), status: CallStatus })
+) {}
 
 /** An image that the model has looked at. */
-export const ImageView = item("imageView", { path: Schema.String, status: CallStatus })
+export class ImageView extends Schema.Opaque<ImageView>()(
+  item("imageView", { path: Schema.String, status: CallStatus })
+) {}
 
 /** Any other call, by the name and the arguments that the model gave. */
-export const OtherToolCall = item("dynamicToolCall", {
-  tool: Schema.String,
-  title: Schema.optionalKey(Schema.String),
-  arguments: JsonValue,
-  status: CallStatus,
-  contentItems: Schema.NullOr(Schema.Array(Schema.Struct({ type: Schema.Literal("inputText"), text: Schema.String }))),
-  success: Schema.NullOr(Schema.Boolean),
-  durationMs: Schema.NullOr(Schema.Finite)
-})
+export class OtherToolCall extends Schema.Opaque<OtherToolCall>()(
+  item("dynamicToolCall", {
+    tool: Schema.String,
+    title: Schema.optionalKey(Schema.String),
+    arguments: JsonValue,
+    status: CallStatus,
+    contentItems: Schema.NullOr(
+      Schema.Array(Schema.Struct({ type: Schema.Literal("inputText"), text: Schema.String }))
+    ),
+    success: Schema.NullOr(Schema.Boolean),
+    durationMs: Schema.NullOr(Schema.Finite)
+  })
+) {}
 
+/** Something that went wrong outside of a call. */
+export class ErrorItem extends Schema.Opaque<ErrorItem>()(item("error", { message: Schema.String })) {}
+/** Something that a person should know. */
+export class WarningItem extends Schema.Opaque<WarningItem>()(item("warning", { message: Schema.String })) {}
+
+const notices = Schema.Union([ErrorItem, WarningItem]).annotate({ identifier: "ThreadNotice" })
 /** Something that went wrong outside of a call, or that a person should know. */
-export const Notice = Schema.Union([
-  item("error", { message: Schema.String }),
-  item("warning", { message: Schema.String })
-])
+export type Notice = ErrorItem | WarningItem
+/** The schema of {@link Notice}. */
+export interface NoticeSchema extends Schema.Union<typeof notices.members> {
+  readonly Type: Notice
+}
+/** @see {@link Notice} */
+export const Notice: NoticeSchema = notices
 
-/** A call. */
-export const CallItem = Schema.Union([
+const calls = Schema.Union([
   CommandExecution,
   FileChange,
   McpToolCall,
@@ -160,11 +184,32 @@ export const CallItem = Schema.Union([
   Plan,
   ImageView,
   OtherToolCall
-])
+]).annotate({ identifier: "CallItem" })
+/** A call. */
+export type CallItem =
+  | CommandExecution
+  | FileChange
+  | McpToolCall
+  | CollabAgentToolCall
+  | WebSearch
+  | Plan
+  | ImageView
+  | OtherToolCall
+/** The schema of {@link CallItem}. */
+export interface CallItemSchema extends Schema.Union<typeof calls.members> {
+  readonly Type: CallItem
+}
 /** @see {@link CallItem} */
-export type CallItem = typeof CallItem.Type
+export const CallItem: CallItemSchema = calls
 
+const items = Schema.Union([UserMessage, AgentMessage, Reasoning, ...CallItem.members, ...Notice.members]).annotate({
+  identifier: "ThreadItem"
+})
 /** One item of a thread. */
-export const ThreadItem = Schema.Union([UserMessage, AgentMessage, Reasoning, ...CallItem.members, ...Notice.members])
+export type ThreadItem = UserMessage | AgentMessage | Reasoning | CallItem | Notice
+/** The schema of {@link ThreadItem}. */
+export interface ThreadItemSchema extends Schema.Union<typeof items.members> {
+  readonly Type: ThreadItem
+}
 /** @see {@link ThreadItem} */
-export type ThreadItem = typeof ThreadItem.Type
+export const ThreadItem: ThreadItemSchema = items

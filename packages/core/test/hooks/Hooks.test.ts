@@ -3,7 +3,7 @@ import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId, TurnId } from "@spindle/core/Ids"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect, Exit, Fiber, Schema } from "effect"
+import { Effect, Exit, Fiber, pipe, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
 const { call, text } = ScriptedModel
@@ -249,7 +249,10 @@ describe("a hook that does not return in time, or fails", () => {
           throw new Error("a bug")
         }
       }
-      const guarded = Hooks.guard(failing, (message) => Effect.sync(() => void warnings.push(message)))
+      const guarded = pipe(
+        failing,
+        Hooks.guard((message) => Effect.sync(() => void warnings.push(message)))
+      )
       const [blocked, denied] = ["the hook userPromptSubmit failed: exit code 2", "the hook preToolUse failed: a bug"]
       assert.deepStrictEqual(yield* guarded.userPromptSubmit(turnId, "hello"), {
         block: true,

@@ -1,4 +1,5 @@
 /** The steps of a login. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -29,10 +30,10 @@ export const login = Effect.fnUntraced(function* (options: Options) {
       verifier: Protocol.generateRandomCodeVerifier()
     }
     yield* options.open(yield* addressOf(request))
-    const seconds = options.seconds ?? 300
+    const deadline = Duration.fromInputUnsafe(options.deadline ?? "5 minutes")
     const arrival = yield* Effect.timeoutOrElse(awaitBrowser(redirect.next, request.state), {
-      duration: `${seconds} seconds`,
-      orElse: () => fail({ _tag: "TimedOut", seconds })
+      duration: deadline,
+      orElse: () => fail({ _tag: "TimedOut", seconds: Duration.toSeconds(deadline) })
     })
     return yield* exchange(arrival.url, request).pipe(
       Effect.tap(() => arrival.respond(`Logged in to ${server.name}. You can close this window.`)),

@@ -10,17 +10,22 @@ import * as Schema from "effect/Schema"
  * denied host is denied even if it is allowed, too. An address that is not public (loopback, private, link-local ...) must be
  * in the list itself, whatever name resolves to it; `localhost` means the loopback addresses.
  */
-export const Hosts = Schema.TaggedStruct("Hosts", {
-  allowed: Schema.Array(Schema.String),
-  denied: Schema.Array(Schema.String)
-})
-/** @see {@link Hosts} */
-export type Hosts = typeof Hosts.Type
+export class Hosts extends Schema.Opaque<Hosts>()(
+  Schema.TaggedStruct("Hosts", {
+    allowed: Schema.Array(Schema.String),
+    denied: Schema.Array(Schema.String)
+  }).annotate({ identifier: "Hosts" })
+) {}
 
+const policies = Schema.Union([Schema.Boolean, Hosts]).annotate({ identifier: "NetworkPolicy" })
 /** Whether the network of the host is reached, or which hosts. */
-export const NetworkPolicy = Schema.Union([Schema.Boolean, Hosts])
+export type NetworkPolicy = boolean | Hosts
+/** The schema of {@link NetworkPolicy}. */
+export interface NetworkPolicySchema extends Schema.Union<typeof policies.members> {
+  readonly Type: NetworkPolicy
+}
 /** @see {@link NetworkPolicy} */
-export type NetworkPolicy = typeof NetworkPolicy.Type
+export const NetworkPolicy: NetworkPolicySchema = policies
 
 /**
  * Why a host is denied. `Denied`: the list denies it. `NotListed`: the list does not allow it. `NotPublic`: its name resolves
@@ -31,9 +36,11 @@ export const Reason = Schema.Literals(["Denied", "NotListed", "NotPublic"])
 export type Reason = typeof Reason.Type
 
 /** A host that a command did not reach because the list does not let it. */
-export const Denial = Schema.TaggedStruct("Denial", { host: Schema.String, port: Schema.Finite, reason: Reason })
-/** @see {@link Denial} */
-export type Denial = typeof Denial.Type
+export class Denial extends Schema.Opaque<Denial>()(
+  Schema.TaggedStruct("Denial", { host: Schema.String, port: Schema.Finite, reason: Reason }).annotate({
+    identifier: "Denial"
+  })
+) {}
 
 const reasons: { readonly [R in Reason]: string } = {
   Denied: "the list of hosts denies it",
@@ -110,11 +117,14 @@ export const meet: {
 })
 
 /** Allows further hosts. What a list denies stays denied, and addresses that are not public stay denied by `*`. */
-export const allow = (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy => {
+export const allow: {
+  (hosts: ReadonlyArray<string>): (self: NetworkPolicy) => NetworkPolicy
+  (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy
+} = dual(2, (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy => {
   if (self === true || hosts.length === 0) return self
   const { allowed, denied } = self === false ? { allowed: [], denied: [] } : self
   return { _tag: "Hosts", allowed: toSet([...allowed, ...hosts]), denied }
-}
+})
 
 const toSet = (patterns: ReadonlyArray<string>): ReadonlyArray<string> =>
   Array.from(new Set(patterns.map(normalize))).sort()

@@ -2,6 +2,7 @@
  * Permissions of commands as data: what a model asks for, what a person grants, and how the two meet. A person may grant less
  * than was asked, and never more (contract A4).
  */
+import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as NetworkPolicy from "./NetworkPolicy.ts"
@@ -51,11 +52,14 @@ export const isEmpty = ({ hosts, network, write }: Grant): boolean =>
   !network && hosts.length === 0 && write.length === 0
 
 /** Returns what either of two grants permits. */
-export const both = (one: Grant, two: Grant): Grant => ({
-  network: one.network || two.network,
-  hosts: Array.from(new Set([...one.hosts, ...two.hosts])),
-  write: Array.from(new Set([...one.write, ...two.write]))
-})
+export const both: {
+  (that: Grant): (self: Grant) => Grant
+  (self: Grant, that: Grant): Grant
+} = dual(2, (self: Grant, that: Grant): Grant => ({
+  network: self.network || that.network,
+  hosts: Array.from(new Set([...self.hosts, ...that.hosts])),
+  write: Array.from(new Set([...self.write, ...that.write]))
+}))
 
 /** Returns the permissions of a grant, as they are recorded and shown. */
 export const of = ({ hosts, network, write }: Grant): Permissions => ({

@@ -151,6 +151,7 @@ describe("allow", () => {
     assert.deepStrictEqual(allow(list(["b"], ["a.example"]), ["a.example"]), list(["a.example", "b"], ["a.example"]))
     assert.isTrue(allow(true, ["a.example"]))
     assert.isFalse(allow(false, []))
+    assert.deepStrictEqual(allow(["a.example"])(false), list(["a.example"]))
   })
 })
 
