@@ -27,8 +27,8 @@ export default defineConfig({
           // a worker runs many files, and loads the sources once; no test may leave anything behind in the process
           isolate: false,
           include: ["test/**/*.test.ts"],
-          // an exploration of a few seconds takes a minute on busy cores
-          testTimeout: 120_000,
+          // an exploration of a few seconds takes minutes on busy cores
+          testTimeout: 300_000,
           provide,
           // the tests of the program start its bundle
           ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})

@@ -14,7 +14,7 @@ const tool = (...path) => join(root, "node_modules", ...path)
 const script = (name) => [node, join(root, "scripts", name)]
 
 // `after`: needs another step, the build or one that needs the build itself; `isLong`: left out with --changed
-const build = "types, type tests"
+const build = "types, Effect diagnostics"
 const steps = [
   { name: "lint, imports in circles", run: [node, tool("oxlint/bin/oxlint"), "--deny-warnings"] },
   { name: "format", run: [node, tool("oxfmt/bin/oxfmt"), "--check"] },
@@ -22,9 +22,8 @@ const steps = [
   { name: "levels", run: script("levels.mjs") },
   { name: "language", run: script("language.mjs") },
   { name: "contract", run: [...script("contract.mjs"), "--check"] },
-  { name: build, run: [node, tool("typescript/bin/tsc"), "-b"] },
+  { name: build, run: script("types.mjs") },
   { name: "bundle", run: script("bundle.mjs"), after: build, isLong: true },
-  { name: "Effect diagnostics", run: script("effect-lint.mjs"), after: build, isLong: true },
   { name: "packed packages", run: script("packed.mjs"), after: "bundle", isLong: true },
   { name: "examples", run: script("examples.mjs"), after: build, isLong: true },
   {

@@ -14,11 +14,12 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization>()("h
 const text = Schema.optional(Schema.String)
 const params = { name: Schema.String.check(Schema.isPattern(/^[\w-]{1,64}$/)) }
 
-// a record has its number as id, so that a client that reconnects continues after it; deltas have none
+// a record has its number as id, so that a client that reconnects continues after it; deltas have none.
+// `toCodecJson` is what bodies have as well, so that both refer to the same components of the OpenAPI document
 const Event = Schema.Struct({
   id: Schema.optional(Schema.String),
   event: Schema.String,
-  data: Schema.fromJsonString(SessionEvent.SessionEvent)
+  data: Schema.fromJsonString(Schema.toCodecJson(SessionEvent.SessionEvent))
 })
 
 const { JournalFailed, SessionBusy, SessionNotFound, StoreFailed } = SessionError

@@ -1,12 +1,11 @@
 // Finds what users cannot name: types that the signature of a public export mentions, and that no public module exports. typedoc's own check
 // (`notExported`) looks at one package only, so this one reads the JSON that typedoc writes.
 
-/** The modules of the application are the parts of one program, and have no users that name their types. */
-const isLibrary = ({ packageName }) => packageName.startsWith("@spindle/") && packageName !== "@spindle/app"
+const isOwn = ({ packageName }) => packageName.startsWith("@spindle/")
 
 /** Whether a reference of typedoc's JSON leads to a declaration that is in no public module. A number is the id of one that is. */
 const isLost = ({ refersToTypeParameter, target, type }) =>
-  type === "reference" && refersToTypeParameter !== true && typeof target === "object" && isLibrary(target)
+  type === "reference" && refersToTypeParameter !== true && typeof target === "object" && isOwn(target)
 
 /** Returns a line for each type that is mentioned and not exported, with the first export that mentions it. */
 export const unreachable = (project) => {

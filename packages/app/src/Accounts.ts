@@ -260,8 +260,11 @@ export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Sto
       Effect.flatMap(({ AsyncEntry }) =>
         Effect.tryPromise({
           try: async () => of(new AsyncEntry("spindle", `${provider} ${home}`)),
+          // a stack trace of the library follows in the lines after the first
           catch: (error) =>
-            new AccountFailed({ detail: `the keyring of this system cannot be used: ${(error as Error).message}` })
+            new AccountFailed({
+              detail: `the keyring of this system cannot be used: ${(error as Error).message.split("\n", 1)[0]}`
+            })
         })
       ),
       Effect.timeoutOrElse({

@@ -20,7 +20,7 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { MutationGate } from "@spindle/core/MutationGate"
-import { CurrentTurnContext, TurnContextRule } from "@spindle/core/TurnContext"
+import { CurrentTurnContext, ofTurn, type TurnContext, TurnContextRule } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
 import * as McpServers from "@spindle/mcp/McpServers"
@@ -36,7 +36,6 @@ import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Sandbox from "@spindle/tools/Sandbox"
-import { fullAccess } from "@spindle/tools/SandboxPolicy"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Clock from "effect/Clock"
@@ -56,11 +55,12 @@ import * as Instructions from "./Instructions.ts"
 import * as McpLogins from "./mcp/McpLogins.ts"
 import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
+import * as LiveOutput from "./processes/liveOutput.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./SessionLease.ts"
 import type * as Settings from "./Settings.ts"
 import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
-import { networkIn, policiesOf } from "./settings/sandbox.ts"
+import { networkIn } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
 import * as StoredSessions from "./StoredSessions.ts"
 import * as Undo from "./tasks/UndoTask.ts"
@@ -118,15 +118,13 @@ export const sandboxFor = (home: string) =>
     proxy: NetworkProxy.make({ directory: home, node: process.execPath })
   })
 
-/** The tools, under the policies of the settings. Where there is no sandbox, each command was approved before it runs. */
+/** The tools, under the policies of the settings and of their turns. */
 const tools = ({ cwd, settings }: CodingAgent.Options) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const isSandboxed = yield* Effect.orElseSucceed(CodingAgent.isSandboxed(settings), () => false)
-      const { commands, patches } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
-      const { approval } = yield* CodingAgent.approvalsOf({ cwd, settings })
-      const sandbox = isSandboxed ? commands : fullAccess
-      const scratch = sandbox._tag === "WorkspaceWrite" ? sandbox.scratch : []
+      const limits = yield* CodingAgent.limitsIn({ cwd, settings })
+      const { commands: own } = limits({}).sandbox
+      const scratch = own._tag === "WorkspaceWrite" ? own.scratch : []
       const commandJournals = yield* Effect.try({
         try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
         catch: (error) => `patches of scripts are not part of the diff of a turn: ${(error as Error).message}`
@@ -134,15 +132,17 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
       const coding = CodingTools.layer({
         cwd,
         commandJournals,
-        approval,
+        approval: (context) => limits(context).approval,
         login: settings.commands.allowsLoginShell,
         maxPoll: settings.commands.maxPollMillis,
         journals: Path.join(settings.home, "patches"),
         bin: PatchCommand.isInstalled(settings.home) ? PatchCommand.directoryOf(settings.home) : undefined,
-        sandbox: { commands: sandbox, patches }
+        sandbox: (context) => limits(context).sandbox
       })
+      const sandbox = (context: TurnContext) => limits(context).sandbox.commands
       const looking = { cwd, node: process.execPath, sandbox }
-      return Layer.mergeAll(coding, ProjectTools.layer(looking), JsRepl.layer(looking))
+      const live = Layer.effectDiscard(LiveOutput.serve(settings.home))
+      return Layer.mergeAll(Layer.provideMerge(live, coding), ProjectTools.layer(looking), JsRepl.layer(looking))
     })
   )
 
@@ -150,7 +150,10 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
 const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings" | "tracing">) =>
   McpTools.layer({
     servers: settings.mcpServers,
-    approval: settings.sandboxMode === "danger-full-access" && settings.approvalPolicy !== "untrusted" ? "allow" : "ask"
+    approval: (context) => {
+      const { approvalPolicy, sandboxMode } = TurnContexts.settingsIn(settings, context)
+      return sandboxMode === "danger-full-access" && approvalPolicy !== "untrusted" ? "allow" : "ask"
+    }
   }).pipe(
     Layer.provideMerge(
       McpServers.layer({
@@ -178,14 +181,17 @@ const fragments = ({ cwd, settings }: CodingAgent.Options): Layer.Layer<never, n
       Instructions.make({
         places: placesOf(settings, cwd),
         further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
-        environment: (now) => [
-          ["cwd", cwd],
-          ["approval_policy", nameOf(settings.approvalPolicy)],
-          ["sandbox_mode", settings.sandboxMode],
-          ...networkOf(settings),
-          ["shell", Path.basename(shell)],
-          ...Instructions.dateOf(now)
-        ]
+        environment: (now, context) => {
+          const current = TurnContexts.settingsIn(settings, context)
+          return [
+            ["cwd", cwd],
+            ["approval_policy", nameOf(current.approvalPolicy)],
+            ["sandbox_mode", current.sandboxMode],
+            ...networkOf(current),
+            ["shell", Path.basename(shell)],
+            ...Instructions.dateOf(now)
+          ]
+        }
       })
     )
   )
@@ -213,7 +219,7 @@ const hooks = ({
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
       const places = placesOf(settings, cwd)
-      const own = Hooks.combine(Skills.hooks(places), Connectors.hooks(places))
+      const own = Hooks.combine(Skills.hooks(places), Connectors.hooks)
       if (found.handlers.length === 0 && found.problems.length === 0) return Hooks.layer(own)
       const commands = HookCommands.make({ settings: found, cwd, home, shell, model, approvalPolicy })
       const interruptHookLimit = HookSettings.interruptLimitMillis(found)
@@ -279,10 +285,10 @@ export interface Opened {
   /** The number of the first record that the session has written since it was opened. */
   readonly from: number
   /**
-   * Returns the processes and, as negative numbers, the process groups to kill for a program that must end at once. It
-   * stays valid afterwards, because processes can outlive the turn and the session.
+   * Returns what to kill for a program that must end at once. It stays valid afterwards, because processes can outlive
+   * the turn and the session.
    */
-  readonly killTargets: () => ReadonlyArray<number>
+  readonly killTargets: () => ProcessGroups.KillTargets
 }
 
 /** Opens a session in the current scope. **Interruption**, **Errors**: those of `Session.make`. */
@@ -295,7 +301,10 @@ export const open = (
     const servers = yield* McpServers.McpServers
     const clock = yield* Clock.Clock
     const models = yield* Models.NamedModels
-    const killTargets = () => [...groups.killTargets(), ...servers.pids().map((pid) => -pid)]
+    const killTargets = () => {
+      const ofCommands = groups.killTargets()
+      return { ...ofCommands, targets: [...ofCommands.targets, ...servers.pids().map((pid) => -pid)] }
+    }
     const known = yield* Models.KnownModels
     const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
     let from = 0
@@ -314,7 +323,7 @@ export const open = (
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => TurnContexts.make(opening, clock.currentTimeMillisUnsafe())),
-      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(models)),
+      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(models, opening.mayChange)),
       Effect.provideService(ModelOfTurn, TurnContexts.modelOf(settings, models)),
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),
@@ -328,21 +337,22 @@ export const open = (
     return { session, from, killTargets }
   })
 
-/** Nobody is asked what the approval policy says that nobody is asked. */
-const approvalsOf = ({ approvals, settings }: Opening): Approvals => {
-  const { approvalPolicy } = settings
-  if (approvalPolicy === "never") return denyAll("the approval policy is never")
-  if (typeof approvalPolicy === "string") return approvals
-  const refused = denyAll("the approval policy is granular and does not allow this question")
-  return {
-    decide: (question) => {
+/** Nobody is asked what the approval policy of the turn that asks says that nobody is asked. */
+const approvalsOf = ({ approvals, settings }: Opening): Approvals => ({
+  decide: (question) =>
+    Effect.flatMap(ofTurn, (context) => {
+      const { approvalPolicy } = TurnContexts.settingsIn(settings, context)
+      if (approvalPolicy === "never") return refuseAll.decide(question)
+      if (typeof approvalPolicy === "string") return approvals.decide(question)
       const isRefused =
         (question.kind === "elicitation" && !approvalPolicy.elicitations) ||
         (question.kind === "permissions" && !approvalPolicy.permissions)
-      return (isRefused ? refused : approvals).decide(question)
-    }
-  }
-}
+      return (isRefused ? refuseSome : approvals).decide(question)
+    })
+})
+
+const refuseAll = denyAll("the approval policy is never")
+const refuseSome = denyAll("the approval policy is granular and does not allow this question")
 
 /** Writes the rules that an answer allows to the home. A failure is logged: the answer itself holds. */
 const amendments = (home: string): Effect.Effect<SessionObserver> =>

@@ -6,6 +6,7 @@ import * as CompactTask from "@spindle/core/CompactTask"
 import type { Journal } from "@spindle/core/Journal"
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import type { Processes } from "@spindle/core/Processes"
+import type { TurnContext } from "@spindle/core/TurnContext"
 import * as Limits from "@spindle/delegate/Limits"
 import type * as SubAgents from "@spindle/delegate/SubAgents"
 import * as SubAgentTools from "@spindle/delegate/SubAgentTools"
@@ -17,6 +18,7 @@ import type { Snapshots } from "@spindle/tools/Snapshots"
 import * as CodingTools from "@spindle/tools/CodingTools"
 import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
+import type * as ApprovalPolicy from "@spindle/tools/ApprovalPolicy"
 import type * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -29,6 +31,7 @@ import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
 import { narrowest, networkIn, policiesOf } from "./settings/sandbox.ts"
+import * as TurnContexts from "./settings/TurnContexts.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
@@ -37,8 +40,13 @@ export interface Options {
   readonly cwd: string
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
-  /** Whether nothing lets its commands out of the sandbox. */
+  /** Whether nothing lets its commands out of the sandbox, and no turn has a wider one. */
   readonly isBound?: boolean | undefined
+  /**
+   * The rule of a face whose clients may change less than turns can act on: a change may widen what the tools may do
+   * without asking. By default inputs may change all of it.
+   */
+  readonly mayChange?: TurnContexts.Rule | undefined
 }
 
 /**
@@ -52,13 +60,18 @@ export const isSandboxed = ({
     sandboxMode === "danger-full-access" ? Effect.succeed(false) : Effect.as(available, true)
   )
 
-type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
-type Handlers = Tool.HandlersFor<OwnTools & SubAgentTools.Tools> | McpTools.McpTools
-
-type Needs = Handlers | Model | Journal | Processes | Snapshots | Git
+/** The tools of the agent, without those that start agents. */
+export type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
 
 /** What a session of this agent runs with. */
-export type Services = Needs
+export type Services =
+  | Tool.HandlersFor<OwnTools & SubAgentTools.Tools>
+  | McpTools.McpTools
+  | Model
+  | Journal
+  | Processes
+  | Snapshots
+  | Git
 
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
@@ -77,27 +90,59 @@ interface Common {
   readonly tasks: ReturnType<typeof tasksIn>
 }
 
-/** How commands are approved, and what contains patches. */
-export const approvalsOf = Effect.fnUntraced(function* ({ cwd, isBound = false, settings }: Options) {
-  const isConfined = yield* Effect.orElseSucceed(isSandboxed(settings), () => false)
-  const { sandboxMode } = settings
-  const policyOf = (isConfinedHere: boolean) =>
-    sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
-  const approval: CommandApproval.Options = {
-    policy: settings.approvalPolicy,
-    containment: policyOf(isConfined),
-    isBound,
-    sandbox: allowedBy(settings, isConfined),
-    rules: () => RuleFiles.read({ home: settings.home, cwd }).rules
-  }
-  return { approval, patches: policyOf(isConfined && sandboxMode === "workspace-write") } as const
-})
+/** What holds in one turn. */
+export interface InTurn {
+  readonly approval: CommandApproval.Options
+  /** What contains patches. */
+  readonly patches: ApprovalPolicy.Containment
+  /** What commands and patches may touch at most. Where there is no sandbox, each command was approved before it runs. */
+  readonly sandbox: CodingTools.Limits
+}
+
+/** Returns what holds in a turn with a context: how commands are approved, and what contains them and patches. */
+export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext) => InTurn, never, Sandbox> =
+  Effect.fnUntraced(function* ({ cwd, isBound = false, settings: own }) {
+    const { available } = yield* Sandbox
+    const hasSandbox = yield* Effect.isSuccess(available)
+    const made = new Map<string, InTurn>()
+    const rules = () => RuleFiles.read({ home: own.home, cwd }).rules
+    const make = (settings: Settings.Settings): InTurn => {
+      const { sandboxMode } = settings
+      const isConfined = hasSandbox && sandboxMode !== "danger-full-access"
+      const contained = (isConfinedHere: boolean) =>
+        sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
+      const { commands, patches } = policiesOf(sandboxMode, settings.sandbox, cwd)
+      return {
+        approval: {
+          policy: settings.approvalPolicy,
+          containment: contained(isConfined),
+          isBound,
+          sandbox: allowedBy(settings, isConfined),
+          rules
+        },
+        patches: contained(isConfined && sandboxMode === "workspace-write"),
+        sandbox: { commands: isConfined ? commands : SandboxPolicy.fullAccess, patches }
+      }
+    }
+    return (context) => {
+      const changed = TurnContexts.settingsIn(own, context)
+      const settings = isBound ? { ...changed, sandboxMode: narrowest(changed.sandboxMode, own.sandboxMode) } : changed
+      const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode])
+      let known = made.get(key)
+      if (known === undefined) made.set(key, (known = make(settings)))
+      return known
+    }
+  })
 
 const common = Effect.fnUntraced(function* (options: Options) {
   const { cwd, settings } = options
-  const { approval, patches } = yield* approvalsOf(options)
+  const limits = yield* limitsIn(options)
+  const approval = (context: TurnContext) => limits(context).approval
+  const patches = (context: TurnContext) => limits(context).patches
   const parts: Common = {
-    instructions: settings.instructions ?? instructions(cwd),
+    instructions: [settings.instructions ?? instructions(cwd), settings.addition]
+      .filter((part) => part !== undefined)
+      .join("\n\n"),
     agents: settings.agents ?? noAgents,
     sources: settings.mcpServers.length === 0 ? [] : [Connectors.source],
     tasks: tasksIn(cwd),
@@ -131,10 +176,10 @@ const tasksIn = (cwd: string) => [
 
 const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)
 
-const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> =>
+const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
-const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Needs> => {
+const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
   const toolkit = Toolkit.merge(ownToolkit, SubAgentTools.toolkitFor(choicesOf(agents)))
   return Agent.make({ toolkit, approvals: { ...policies, ...SubAgentTools.policies }, instructions, sources, tasks })
 }
@@ -149,7 +194,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
   models: Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts }]))
 })
 
-const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
+const agentOf = (options: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
     const agent = agents === undefined ? alone(parts) : leadingAgent(parts)
@@ -157,7 +202,7 @@ const agentOf = (options: Options): Effect.Effect<Agent.Agent<Needs>, never, San
   })
 
 /** The agent of the session. */
-export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Needs>, never, Sandbox> =>
+export const make = ({ output, ...options }: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(agentOf(options), (agent) => (output === undefined ? agent : Agent.withOutput(agent, output)))
 
 /** The handlers of the tools that start agents. They are unused while the feature is off. */
@@ -173,9 +218,9 @@ export const layer = (
       const agents = options.settings.agents ?? noAgents
       const named = yield* NamedModels
       const agent = yield* agentOf(options)
-      const roles: { [name: string]: SubAgents.Role<Needs> } = {}
+      const roles: { [name: string]: SubAgents.Role<Services> } = {}
       for (const role of agents.roles) roles[role.name] = yield* roleOf(options, agent, role)
-      return SubAgentTools.layer<Needs>({
+      return SubAgentTools.layer<Services>({
         roles: { default: { description: anyTask, agent }, ...roles },
         ...(named === undefined ? {} : { models: modelsOf(agents, named) }),
         deadline: `${agents.runtimeSeconds} seconds`
@@ -186,7 +231,7 @@ export const layer = (
 const modelsOf = ({ models }: AgentSettings, make: MakeModel): { [name: string]: SubAgents.NamedModel } =>
   Object.fromEntries(models.map(({ efforts, name }) => [name, { efforts, make: (effort) => make({ name, effort }) }]))
 
-const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agent<Needs>, own: AgentRole) {
+const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agent<Services>, own: AgentRole) {
   const { settings } = options
   const { addition, description, instructions, model, nicknames, reasoningEffort } = own
   const named = yield* NamedModels
@@ -194,7 +239,7 @@ const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agen
   const bounds = own.sandboxMode === undefined ? undefined : boundsOf(options, own.sandboxMode)
   const agent = bounds === undefined ? common : yield* agentOf(bounds.options)
   const parts = [instructions ?? agent.instructions, addition, bounds?.notice].filter((one) => one !== undefined)
-  const role: SubAgents.Role<Needs> = {
+  const role: SubAgents.Role<Services> = {
     description,
     agent: Agent.withInstructions(agent, parts.join("\n\n")),
     ...(bounds === undefined ? {} : { narrow: bounds.narrow }),

@@ -11,7 +11,8 @@ import type * as Table from "./settings/table.ts"
  */
 export type Stage = "experimental" | "beta" | "stable" | "deprecated" | "removed"
 
-interface Described {
+/** What is known about a feature. */
+export interface Described {
   readonly stage: Stage
   /** Whether it is on unless something switches it. */
   readonly isDefault: boolean
@@ -19,7 +20,8 @@ interface Described {
   readonly summary: string
 }
 
-const known = {
+/** What is known about each feature, by its name. */
+export const known = {
   js_repl: {
     stage: "experimental",
     isDefault: false,

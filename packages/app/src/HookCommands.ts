@@ -64,7 +64,8 @@ export interface Options {
   readonly approvalPolicy: string
 }
 
-type Needs = Turn | Processes
+/** What the hooks run with. */
+export type Needs = Turn | Processes
 
 /** What happened: the fields of an event, and what its matchers are compared with. */
 interface Happening {

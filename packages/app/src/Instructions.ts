@@ -14,6 +14,7 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { type Fragment, type FragmentUpdate, type MakeFragments, none } from "@spindle/core/Fragments"
+import * as TurnContext from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -111,7 +112,8 @@ const exists = (path: string): Promise<boolean> =>
     () => false
   )
 
-interface Found {
+/** The text of a file, and how much was read of it. */
+export interface Found {
   readonly text: string
   readonly sizeBytes: number
 }
@@ -236,8 +238,8 @@ const escape = (value: string): string =>
 /** What fragments are made from. */
 export interface Options {
   readonly places: Places
-  /** The environment at a time, in milliseconds. */
-  readonly environment: (now: number) => Environment
+  /** The environment at a time, in milliseconds, of a turn with a context. */
+  readonly environment: (now: number, context: TurnContext.TurnContext) => Environment
   /** Further fragments, each with another name: recorded if the model knows no such fragment, or one of another text. */
   readonly further?: Effect.Effect<FragmentUpdate> | undefined
 }
@@ -255,7 +257,7 @@ export const make =
       const wasKnown = known.some(({ name }) => name === instructionsName)
       const isEmpty = instructions.text === "" && instructions.problems.length === 0
       const isDue = isEmpty ? wasKnown && !isKnown(own) : !isKnown(own)
-      const surroundings = environmentFragment(environment(now), known)
+      const surroundings = environmentFragment(environment(now, yield* TurnContext.ofTurn), known)
       const changed = more.fragments.filter((one) => !isKnown(one))
       return {
         fragments: [...(isDue ? [own] : []), ...(surroundings === undefined ? [] : [surroundings]), ...changed],

@@ -102,6 +102,8 @@ const optionsOf = (settings: Settings, provider: ServerProvider) => ({
   compactEndpoint: provider.id === "openai" && settings.features.isEnabled("remote_compaction"),
   ...(settings.maxOutputTokens === undefined ? {} : { maxOutputTokens: settings.maxOutputTokens }),
   ...(settings.reasoningEffort === undefined ? {} : { reasoningEffort: settings.reasoningEffort }),
+  ...(settings.verbosity === undefined ? {} : { verbosity: settings.verbosity }),
+  ...(settings.serviceTier === undefined ? {} : { serviceTier: settings.serviceTier }),
   ...(settings.webSearch === undefined ? {} : { webSearch: settings.webSearch }),
   ...(settings.reasoningSummary === undefined ? {} : { reasoningSummary: settings.reasoningSummary })
 })

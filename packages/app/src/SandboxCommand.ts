@@ -20,7 +20,8 @@ import * as CodingAgent from "./CodingAgent.ts"
 import type * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
 
-type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
+/** What a face provides. */
+export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
 
 /** What to run. `write` gets both output streams as they arrive. */
 export interface Options {

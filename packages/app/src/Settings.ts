@@ -45,7 +45,12 @@ export interface Granular extends ApprovalPolicies.Granular {
 
 export type { Account, Provider, ServerProvider } from "./settings/providers.ts"
 export { Reason, SettingsInvalid } from "./settings/reason.ts"
-export { type SandboxMode, sandboxModes } from "./settings/sandbox.ts"
+export type { AgentModel, AgentRole, AgentSettings } from "./settings/agents.ts"
+export type { Catalog, ModelInfo } from "./settings/catalog.ts"
+export type { CommandSettings } from "./settings/commands.ts"
+export type { Configured } from "./settings/mcp.ts"
+export { type SandboxMode, sandboxModes, type SandboxSettings } from "./settings/sandbox.ts"
+export type { Key, Settings as Table } from "./settings/table.ts"
 
 /** The configuration in force. */
 export interface Settings {
@@ -58,6 +63,9 @@ export interface Settings {
   readonly sandbox: SandboxSettings.SandboxSettings
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
+  readonly verbosity: string | undefined
+  /** How the provider schedules requests. */
+  readonly serviceTier: string | undefined
   /** How many tokens a response may have, for providers that need a limit. */
   readonly maxOutputTokens: number | undefined
   /** How the provider searches the web; undefined if it does not. */
@@ -72,6 +80,8 @@ export interface Settings {
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The content of `model_instructions_file`. */
   readonly instructions: string | undefined
+  /** The `developer_instructions`, which follow the instructions. */
+  readonly addition: string | undefined
   /** Undefined if the model may not start agents. */
   readonly agents: AgentSettings.AgentSettings | undefined
   readonly commands: CommandSettings.CommandSettings
@@ -251,6 +261,8 @@ const read = (sources: Sources): Settings => {
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
+    verbosity: table.text("model_verbosity"),
+    serviceTier: serviceTierOf(table.text("service_tier")),
     maxOutputTokens: table.count("model_max_output_tokens"),
     webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
     configDirectory: directory,
@@ -262,6 +274,7 @@ const read = (sources: Sources): Settings => {
     catalog,
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
     instructions: filesOf(directory).text(table, "model_instructions_file"),
+    addition: table.text("developer_instructions"),
     agents: features.isEnabled("multi_agent")
       ? AgentSettings.read({
           table,
@@ -278,6 +291,9 @@ const read = (sources: Sources): Settings => {
 }
 
 const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
+
+/** The API has another word for the tier that the reference's configuration calls fast. */
+const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority" : tier)
 
 /** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {

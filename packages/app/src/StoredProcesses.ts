@@ -6,6 +6,7 @@ import { Journal } from "@spindle/core/Journal"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Effect from "effect/Effect"
+import * as LiveOutput from "./processes/liveOutput.ts"
 
 /** A process that is not recorded as ended. */
 export interface StoredProcess {
@@ -27,6 +28,12 @@ export const living = Effect.fnUntraced(function* (sessionId: SessionId) {
   const { records } = yield* journal.load(sessionId)
   return yield* Effect.filter(of(records), ({ processId }) => groups.isAlive(processId))
 })
+
+/**
+ * Returns the last output of a process that a program with this home runs, whether or not the agent has read it; undefined if
+ * no such program replies.
+ */
+export const tail: (home: string, processId: ProcessId) => Effect.Effect<string | undefined> = LiveOutput.read
 
 /** Returns the processes that a journal does not record as ended, the oldest first. They may have ended with their host. */
 export const of = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<StoredProcess> => {

@@ -19,7 +19,7 @@ export interface Options {
 }
 
 /** The settings that metrics are about. */
-type Measured = Pick<Settings, "features" | "sandbox" | "sandboxMode">
+export type Measured = Pick<Settings, "features" | "sandbox" | "sandboxMode">
 
 /** The most spans that are shown. */
 const shownCapacity = 10_000

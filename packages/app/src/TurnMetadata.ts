@@ -5,12 +5,13 @@
  * The headers have the names that servers of the reference expect.
  */
 import type { Turn } from "@spindle/core/Turn"
+import * as TurnContext from "@spindle/core/TurnContext"
 import type { Headers } from "@spindle/mcp/TurnHeaders"
 import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** Where turns run. */
+/** Where turns run. `sandbox` is for turns whose context names none. */
 export interface Options {
   readonly cwd: string
   readonly sandbox: string
@@ -37,12 +38,12 @@ export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Eff
     const repositories = new WeakMap<Turn["session"], Found>()
     const look = Effect.provideService(repositoryOf(options.cwd), Git.Git, git)
     return (turn) =>
-      Effect.suspend(() => {
+      Effect.flatMap(TurnContext.ofTurn, ({ sandbox = options.sandbox }) => {
         const known = repositories.get(turn.session)
-        if (known?.turnId === turn.turnId) return Effect.succeed(headersOf(options, turn, known.repository))
+        if (known?.turnId === turn.turnId) return Effect.succeed(headersOf(sandbox, turn, known.repository))
         const found: Found = { turnId: turn.turnId, repository: undefined }
         repositories.set(turn.session, found)
-        return Effect.as(lookFor(turn, found, look), headersOf(options, turn, undefined))
+        return Effect.as(lookFor(turn, found, look), headersOf(sandbox, turn, undefined))
       })
   })
 
@@ -69,7 +70,7 @@ const lookFor = (turn: Turn, found: Found, look: Effect.Effect<Repository | unde
     })
   )
 
-const headersOf = ({ sandbox }: Options, turn: Turn, repository: Repository | undefined): Headers => ({
+const headersOf = (sandbox: unknown, turn: Turn, repository: Repository | undefined): Headers => ({
   session_id: turn.sessionId,
   "x-client-request-id": turn.sessionId,
   "x-codex-turn-metadata": ascii({

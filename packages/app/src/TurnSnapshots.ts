@@ -44,7 +44,7 @@ export interface TurnSnapshots {
 /** What the gates of one session share. */
 interface Shared {
   readonly cwd: string
-  readonly snapshots: Snapshots["Service"]
+  readonly snapshots: Snapshots
   /** The gates of the turns that run. */
   readonly gates: Map<TurnId, TurnGate>
   /** Runs what outlives a turn. */
@@ -176,7 +176,7 @@ class TurnGate implements MutationGate {
   }
 }
 
-const collect = (journal: Journal, snapshots: Snapshots["Service"]): Effect.Effect<void> =>
+const collect = (journal: Journal, snapshots: Snapshots): Effect.Effect<void> =>
   Effect.gen(function* () {
     const entries = [...(yield* journal.list), ...(yield* journal.archived)]
     const known = new Set<string>(entries.map(({ sessionId }) => sessionId))

@@ -155,9 +155,9 @@ const memory = (entries = new Map<string, string>()): Accounts.Keyring => ({
 /** What the library does on a machine without a session bus. */
 const locked: Accounts.Keyring = {
   AsyncEntry: class {
-    getPassword = () => Promise.reject(new Error("no session bus"))
-    setPassword = () => Promise.reject(new Error("no session bus"))
-    deletePassword = () => Promise.reject(new Error("no session bus"))
+    getPassword = () => Promise.reject(new Error("no session bus\n\nStack backtrace:\n   0: <unknown>"))
+    setPassword = () => Promise.reject(new Error("no session bus\n\nStack backtrace:\n   0: <unknown>"))
+    deletePassword = () => Promise.reject(new Error("no session bus\n\nStack backtrace:\n   0: <unknown>"))
   }
 }
 

@@ -3,9 +3,10 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
+import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
-import { Effect, Option } from "effect"
+import { Deferred, Effect, Option } from "effect"
 import * as App from "../src/App.ts"
 import * as Connectors from "../src/connectors/Connectors.ts"
 import { platform, world } from "./fixtures/world.ts"
@@ -150,5 +151,37 @@ describe("tools of apps", () => {
           assert.strictEqual(events.filter(({ _tag }) => _tag === "TurnCompleted").length, 3)
         })
       )
+  )
+
+  it.live("M4 a prompt with a $ does not wait for a server of apps that never starts", () =>
+    scoped(
+      Effect.gen(function* () {
+        const at = yield* world({ turns: [said("done")] }, [
+          ["mcp_servers.apps.command", process.execPath],
+          ["mcp_servers.apps.args", JSON.stringify(["-e", "process.stdin.resume()"])],
+          ["mcp_servers.apps.apps", "true"],
+          ["mcp_servers.apps.startup_timeout_sec", "3600"]
+        ])
+        const carried = yield* Deferred.make<void>()
+        const onEvent = (_: unknown, event: SessionEvent) => {
+          const isPrompt =
+            event._tag === "ItemRecorded" && event.item._tag === "UserMessage" && event.item.fragment === undefined
+          if (isPrompt) Deferred.doneUnsafe(carried, Effect.void)
+        }
+        yield* Effect.gen(function* () {
+          const { session } = yield* App.open({
+            cwd: at.cwd,
+            settings: at.settings,
+            sessionId: "session" as SessionId,
+            isResumed: false,
+            meta: {},
+            approvals: { decide: () => Effect.never },
+            observer: { onEvent }
+          })
+          yield* session.submit(Op.userInput("$mail costs $5, see [$mail](app://mail)"))
+          yield* Deferred.await(carried)
+        }).pipe(Effect.scoped, Effect.provide(at.layer))
+      })
+    )
   )
 })

@@ -108,7 +108,32 @@ describe("a command hook", () => {
     )
   )
 
-  it.live("P5 blocks a prompt, and only its context is recorded", () =>
+  it.live("P5 that stops ends the turn without a request, and a turn that is about to stop without another round", () =>
+    scoped(
+      Effect.gen(function* () {
+        const stop = `echo '{"continue":false,"stopReason":"enough"}'`
+        const atPrompt = yield* withHooks([{ event: "UserPromptSubmit", command: stop }], { turns: [] })
+        yield* atPrompt.run()
+        assert.lengthOf(atPrompt.server.requests, 0)
+        assert.deepStrictEqual(
+          atPrompt.events.flatMap((event) => (event._tag === "InputBlocked" ? [event.reason] : [])),
+          ["enough"]
+        )
+        const more = "echo and the tests? >&2; exit 2"
+        const atEnd = yield* withHooks(
+          [
+            { event: "Stop", command: more },
+            { event: "Stop", command: stop }
+          ],
+          { turns: [said("done")] }
+        )
+        assert.strictEqual((yield* atEnd.run()).lastMessage, "done")
+        assert.lengthOf(atEnd.server.requests, 1)
+      })
+    )
+  )
+
+  it.live("P5 that blocks stops a prompt, and only its context is recorded", () =>
     scoped(
       Effect.gen(function* () {
         const block = JSON.stringify({
@@ -207,6 +232,7 @@ describe("a command hook", () => {
     ["hangs", "sleep 1000", "it did not end within 1000 ms"],
     ["hangs in what it has started", "sleep 1000 & wait", "it did not end within 1000 ms"],
     ["ends with an error", "exit 7", "it exited with code 7"],
+    ["is stopped", "kill -STOP $$", "it did not end within 1000 ms"],
     ["dies", "kill -9 $$", "a signal ended it"],
     ["prints garbage", "head -c 2000000 /dev/zero", "it printed more than 1048576 bytes"],
     ["prints broken JSON", "echo '{'", "its output is not valid JSON of a hook"],
@@ -228,7 +254,7 @@ describe("a command hook", () => {
     )
   }
 
-  it.live("X1 ends with everything that it has started, when it returns", () =>
+  it.live("X1 that forks ends with everything that it has started, when it returns", () =>
     scoped(
       Effect.gen(function* () {
         const command = "(setsid sleep 1000 & echo $! > pid; sleep 1000 & echo $! >> pid); echo done"

@@ -33,7 +33,7 @@ command = "npx"
 args = ["-y", "server"]
 cwd = "/work"
 env_vars = ["TOKEN"]
-startup_timeout_sec = 20
+startup_timeout_sec = 2.5
 tool_timeout_sec = 30
 required = true
 enabled_tools = ["one"]
@@ -56,7 +56,7 @@ enabled = false
           cwd: "/work",
           inherit: ["TOKEN"],
           env: { LEVEL: "1" },
-          startupSeconds: 20,
+          startupSeconds: 2.5,
           callSeconds: 30,
           required: true,
           enabledTools: ["one"],
@@ -108,6 +108,12 @@ scopes = ["read"]
         yield* Effect.flip(load('[mcp_servers.a]\nurl = "a"\n')),
         "HOME/config.toml:2:1: mcp_servers.a.url must be a URL that begins with http:// or https://"
       )
+      for (const seconds of ["0", "-1", "inf", '"5"']) {
+        assert.strictEqual(
+          yield* Effect.flip(load(`[mcp_servers.a]\ncommand = "a"\ntool_timeout_sec = ${seconds}\n`)),
+          "HOME/config.toml:3:1: mcp_servers.a.tool_timeout_sec must be a number of seconds, more than 0"
+        )
+      }
       assert.strictEqual(
         yield* Effect.flip(load('[mcp_servers.a]\ncommand = "a"\ncomand = "b"\n')),
         "these keys of the configuration have no effect: mcp_servers.a.comand"

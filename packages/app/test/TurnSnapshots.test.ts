@@ -28,7 +28,7 @@ const session = Effect.fnUntraced(function* (
     service = fake.service
   }: {
     readonly fake?: ReturnType<typeof Fake.make>
-    readonly service?: Snapshots["Service"]
+    readonly service?: Snapshots
     readonly more?: (log: Array<string>) => Tools
   } = {}
 ) {

@@ -28,6 +28,7 @@ import * as Stdin from "./commands/stdin.ts"
 import * as Tasks from "./commands/Tasks.ts"
 import * as Trace from "./commands/Trace.ts"
 import * as Interrupts from "./Interrupts.ts"
+import * as KillNow from "./killNow.ts"
 import * as Nohup from "./nohup.ts"
 import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
@@ -43,7 +44,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
     Log.say(parsed.failure.message)
     return Effect.succeed(Help.exitCodes.usage)
   }
-  return Effect.catch(execute(parsed.success), (error) =>
+  return Effect.catch(Effect.catchDefect(execute(parsed.success), withoutDirectory), (error) =>
     Effect.sync(() => {
       Log.say(Failures.textOf(error.message, Settings.home(places)))
       if (error._tag === "CliError") return error.exitCode
@@ -51,6 +52,14 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
     })
   )
 })
+
+/** The directory of the program may be removed at any time, and then whatever needs it throws. */
+const withoutDirectory = (defect: unknown): Effect.Effect<never, CliError> => {
+  const isMissing = (defect as { readonly syscall?: unknown } | undefined)?.syscall === "uv_cwd"
+  if (!isMissing) return Effect.die(defect)
+  const detail = "the working directory does not exist any more; change to another one"
+  return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
+}
 
 const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   switch (command._tag) {
@@ -181,13 +190,7 @@ Interrupts.run(Log.toStderr(program), {
     }).pipe(Log.toStderr),
   killNow: () => {
     running?.restore()
-    for (const target of running?.killTargets() ?? []) {
-      try {
-        process.kill(target, "SIGKILL")
-      } catch {
-        // it has ended already
-      }
-    }
+    if (running !== undefined) KillNow.run(running.killTargets())
   },
   onOutputFailed: (error) => Log.say(`cannot write to standard output: ${Failures.reasonOf(error)}`),
   onDefect: (cause) => Log.say(`unexpected: ${Cause.pretty(cause)}`)

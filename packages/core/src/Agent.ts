@@ -16,6 +16,7 @@ import type { OutputFormat } from "./ports/Model.ts"
 import type { ToolAuthority } from "./ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "./ports/ToolSource.ts"
 import { DuplicateTask, ToolInvalid } from "./protocol/AgentError.ts"
+import type { TurnContext } from "./protocol/TurnContext.ts"
 import * as Authority from "./state/Authority.ts"
 import type { TaskKind } from "./TaskKind.ts"
 import type { Turn } from "./Turn.ts"
@@ -188,10 +189,12 @@ const covariant = (none: never): never => none
 export const requireDecider = <R>(self: Agent<R>): Agent<R | Decider> => self as Agent<R | Decider>
 
 /**
- * Returns the authority of an agent: the permission that its policy gives a call of a tool of its toolkit. A tool of
- * another agent with the same name may have other arguments: a policy that decides by arguments asks about it.
+ * Returns the authority of an agent in turns with a context, by default an empty one: the permission that its policy gives a
+ * call of a tool of its toolkit. A tool of another agent with the same name may have other arguments: a policy that decides
+ * by arguments asks about it.
  */
-export const authorityOf = <R>(agent: Agent<R>): ToolAuthority => Tools.authorityOf(agent.tools, agent.defaultPolicy)
+export const authorityOf = <R>(agent: Agent<R>, context: TurnContext = {}): ToolAuthority =>
+  Tools.authorityOf(agent.tools, agent.defaultPolicy, context)
 
 /** Returns the agent with at most this authority: each policy is the meet of its present one and of `most` (contract A4). */
 export const narrow: {
@@ -200,8 +203,8 @@ export const narrow: {
 } = dual(2, <R>(self: Agent<R>, most: ToolAuthority) => {
   const narrow = (entry: ToolEntry): ToolEntry => {
     const policy = entry.policy ?? self.defaultPolicy
-    const approval = (params: unknown) =>
-      Authority.atMost(Tools.rulingOf(policy, params), most(entry.spec, params) ?? "allow")
+    const approval = (params: unknown, context: TurnContext) =>
+      Authority.atMost(Tools.rulingOf(policy, params, context), most(entry.spec, params) ?? "allow")
     return { ...entry, policy: { ...policy, approval } }
   }
   return mapTools(self, narrow)

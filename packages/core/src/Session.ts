@@ -195,7 +195,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
     fragments: yield* Fragments,
     approvals: approvalsOf(config, yield* Approvals, (question) => reportUnanswered(parts, question)),
-    contextRule: yield* TurnContextRule,
+    contextRule: ancestors.length === 0 ? yield* TurnContextRule : refuseChange,
     newId
   }
   const parts = makeParts(session, writer, { observers: observersOf(options, yield* SessionObserver), agent, services })
@@ -224,6 +224,8 @@ const reportUnanswered = (
     const message = `no one answers the question ${questionId} (${about}): the session has no decider, no deadline and no client`
     recorder.append({ _tag: "Warning", message })
   })
+
+const refuseChange = () => "a session below another one has the context of the turn that started it"
 
 // one for all sessions that have none
 const none: ReadonlyArray<never> = []

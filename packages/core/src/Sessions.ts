@@ -44,6 +44,12 @@ export interface OpenOptions {
   readonly references?: Context.Context<never> | undefined
 }
 
+/** Options of a fork. */
+export interface ForkOptions extends Pick<OpenOptions, "references"> {
+  /** The last turn that is copied. Default: everything up to now. */
+  readonly until?: TurnId | undefined
+}
+
 /** The sessions of an application. */
 export interface Sessions {
   /**
@@ -61,12 +67,12 @@ export interface Sessions {
   readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, Host.OpenError>
   /**
    * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched.
-   * A turn that is open in the copy is marked as interrupted. **Errors**: as `open`; `TurnNotFound` if there is no turn
-   * `until`.
+   * A turn that is open in the copy is marked as interrupted. Without `references` the copy runs with those of the host,
+   * whatever the source was opened with. **Errors**: as `open`; `TurnNotFound` if there is no turn `until`.
    */
   readonly fork: (
     source: SessionId,
-    options?: { readonly until?: TurnId | undefined }
+    options?: ForkOptions
   ) => Effect.Effect<Session.Session, Host.OpenError | TurnNotFound>
   /**
    * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit all of them. Only
@@ -166,7 +172,7 @@ const makeService = (host: Host.Host): Sessions => {
   return {
     create: ({ sessionId, ...options } = {}) => Effect.suspend(() => host.create(sessionId ?? host.nextId(), options)),
     open: (sessionId, options) => host.open(sessionId, options ?? {}),
-    fork: (source, options) => host.fork(source, options?.until),
+    fork: (source, options) => host.fork(source, options ?? {}),
     list: (options = {}) => journal.page(options),
     rename: (sessionId, title) => host.rename(sessionId, title),
     archive: (sessionId) => host.afterClose(sessionId, () => journal.archive(sessionId)),

@@ -3,6 +3,7 @@
  * below it. A spawn has to stay within the limits of all sessions above it, so limits only narrow on their way down. What
  * was used is folded from records, so a session that is resumed continues to count where it was.
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -41,6 +42,10 @@ export const Limits: Context.Reference<Limits> = Context.Reference<Limits>("@spi
 
 /** Provides limits to the sessions that are made with this layer. What is left out has its default. */
 export const layer = (limits: Partial<Limits>): Layer.Layer<never> => Layer.succeed(Limits, { ...defaults, ...limits })
+
+/** {@link layer}, the limits read from the configuration. */
+export const layerConfig = (limits: Config.Wrap<Partial<Limits>>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(limits), layer))
 
 /** Limits that can be changed while sessions use them. */
 export interface Adjustable {

@@ -9,7 +9,7 @@ import type { DelegateRefused } from "@spindle/delegate/DelegateError"
 import * as Limits from "@spindle/delegate/Limits"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect } from "effect"
+import { Config, ConfigProvider, Effect } from "effect"
 import * as Family from "./fixtures/family.ts"
 
 const once = (options: Partial<Delegate.OneShotOptions<never, never>> = {}) =>
@@ -25,6 +25,21 @@ const refusal = (error: unknown) => {
   const { allowed, limit } = error as DelegateRefused
   return { limit, allowed }
 }
+
+describe("layerConfig", () => {
+  it.effect("D6 reads limits from the configuration", () =>
+    Effect.gen(function* () {
+      const limits = yield* Effect.service(Limits.Limits).pipe(
+        Effect.provide(Limits.layerConfig({ depth: Config.Int("DEPTH"), tokens: Config.Int("TOKENS") })),
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnv({ env: { DEPTH: "2", TOKENS: "10" } })
+        )
+      )
+      assert.deepStrictEqual(limits, { ...Limits.defaults, depth: 2, tokens: 10 })
+    })
+  )
+})
 
 describe("the limits of a session", () => {
   it.effect("D6 are raised while it is open", () =>

@@ -29,7 +29,7 @@ const holdsForAll = (kind: string, factory: SessionHarness.SessionFactory, seed:
         const drawn = `${kind}, drawn with EXPLORE_SEED=${seed} EXPLORE_FACTOR=${factor}`
         assert.fail(`${SessionPrograms.format(program, checked.violation)}\n  ${drawn}`)
       }),
-    { timeout: 120_000 * factor, arbitrary: { runs: Math.ceil(60 * factor), seed } }
+    { timeout: 300_000 * factor, arbitrary: { runs: Math.ceil(60 * factor), seed } }
   )
 
   it(`I10 the programs were run and hit: ${name}`, () => {

@@ -2,6 +2,7 @@
  * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
  * after the last of them has left.
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -43,6 +44,13 @@ export interface Options {
    * server ran for a minute, and when it ends, the server has failed for good. Default: {@link restartSchedule}.
    */
   readonly restarts?: Schedule.Schedule<unknown, McpFailed> | undefined
+  /**
+   * When a stream of a server over HTTP that has ended is opened again: the one on which the server sends by itself, or a
+   * response that was cut. It starts over with each stream that opens. When it ends, the server is no longer listened to,
+   * or the request has failed. A pause that the server sets goes before those of the schedule, and is at most 30 seconds.
+   * Default: {@link reconnectSchedule}.
+   */
+  readonly reconnects?: Schedule.Schedule<unknown> | undefined
 }
 
 /** A schedule of five restarts. The pause before the first one is 500 ms, and doubles each time. */
@@ -50,12 +58,18 @@ export const restartSchedule: Schedule.Schedule<Duration.Duration> = Schedule.up
   times: 5
 })
 
+/** A schedule without an end. The first pause is 1 second; each later one is twice as long, up to 30 seconds. */
+export const reconnectSchedule: Schedule.Schedule<unknown> = Schedule.min([
+  Schedule.exponential("1 second"),
+  Schedule.spaced("30 seconds")
+])
+
 /** Provides connections. Closing the layer closes them all. */
 export const layer = (options: Options): Layer.Layer<McpServers, never, ChildProcessSpawner | HttpClient.HttpClient> =>
   Layer.effect(McpServers)(
     Effect.gen(function* () {
       const pids = new Set<number>()
-      const { grants = memory(), restarts = restartSchedule } = options
+      const { grants = memory(), reconnects = reconnectSchedule, restarts = restartSchedule } = options
       const onStart = (pid: number) => {
         pids.add(pid)
         return () => void pids.delete(pid)
@@ -65,9 +79,15 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
         lookup: (config: ServerConfig) =>
           Effect.flatMap(
             Effect.promise(() => import("./internal/connection.ts")),
-            ({ make }) => make({ ...options, grants, restarts, config, onStart })
+            ({ make }) => make({ ...options, grants, reconnects, restarts, config, onStart })
           )
       })
       return { get: (config) => RcMap.get(servers, config), pids: () => [...pids] }
     })
   )
+
+/** {@link layer}, its options read from the configuration. What is no text of it is a `Config.succeed`. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<McpServers, Config.ConfigError, ChildProcessSpawner | HttpClient.HttpClient> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

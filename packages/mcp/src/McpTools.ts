@@ -10,7 +10,9 @@ import type { ToolSpec } from "@spindle/core/Model"
 import * as Tools from "@spindle/core/Tools"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
 import { Turn, type TurnSession } from "@spindle/core/Turn"
+import { type ByTurn, valueIn } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -63,9 +65,10 @@ export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@s
 export interface Options {
   readonly servers: ReadonlyArray<ServerConfig>
   /**
-   * What happens before a call that may change something: a call of a tool that is marked as read-only is always allowed.
+   * What happens before a call that may change something, which may depend on the context of the turn: a call of a tool
+   * that is marked as read-only is always allowed.
    */
-  readonly approval: "allow" | "ask"
+  readonly approval: ByTurn<"allow" | "ask">
 }
 
 /**
@@ -82,6 +85,12 @@ export const layer = (options: Options): Layer.Layer<McpTools, McpFailed, McpSer
       return { servers, table: tableOf(servers, options) }
     })
   )
+
+/** {@link layer}, its options read from the configuration: `Config.schema` reads the servers from JSON. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<McpTools, McpFailed | Config.ConfigError, McpServers> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** The source, for `Agent.make`. */
 export const source: ToolSource<McpTools | Turn> = {
@@ -177,7 +186,7 @@ const policyOf = (
 ): ToolPolicy => {
   const isReadOnly = annotations?.readOnlyHint === true
   return {
-    approval: isReadOnly ? "allow" : approval,
+    approval: isReadOnly ? "allow" : (_, context) => valueIn(approval, context),
     concurrency: isReadOnly || parallel === true ? "parallel" : "exclusive",
     mutates: !isReadOnly,
     display: () => ({ _tag: "Mcp", server, tool })

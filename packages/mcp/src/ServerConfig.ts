@@ -1,4 +1,5 @@
 /** Which MCP servers there are, and how they are used. */
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
 /** What both kinds of servers have. A missing field has the default that its comment names. */
@@ -63,14 +64,25 @@ export class HttpServer extends Schema.Opaque<HttpServer>()(
   }).annotate({ identifier: "HttpServer" })
 ) {}
 
+const servers = Schema.Union([StdioServer, HttpServer]).annotate({ identifier: "ServerConfig" })
 /** An MCP server. Two equal ones are one connection. */
-export const ServerConfig = Schema.Union([StdioServer, HttpServer]).annotate({ identifier: "ServerConfig" })
+export type ServerConfig = StdioServer | HttpServer
+/** The schema of {@link ServerConfig}. */
+export interface ServerConfigSchema extends Schema.Union<typeof servers.members> {
+  readonly Type: ServerConfig
+}
 /** @see {@link ServerConfig} */
-export type ServerConfig = typeof ServerConfig.Type
+export const ServerConfig: ServerConfigSchema = servers
 
-/** Variables of the environment, by name. */
+/** Variables of the environment, by name. One that holds a secret can be `Redacted`. */
 export interface Variables {
-  readonly [name: string]: string | undefined
+  readonly [name: string]: string | Redacted.Redacted | undefined
+}
+
+/** Returns the text of a variable; undefined for one that is not set. */
+export const valueOf = (variables: Variables, name: string): string | undefined => {
+  const value = variables[name]
+  return Redacted.isRedacted(value) ? Redacted.value(value) : value
 }
 
 /** The variables that every server inherits. None of them is a secret. */
@@ -91,7 +103,7 @@ export const inherited: ReadonlyArray<string> = [
 export const environmentOf = (server: StdioServer, variables: Variables): { readonly [name: string]: string } => ({
   ...Object.fromEntries(
     [...inherited, ...(server.inherit ?? [])].flatMap((name) => {
-      const value = variables[name]
+      const value = valueOf(variables, name)
       return value === undefined ? [] : [[name, value]]
     })
   ),
@@ -105,12 +117,12 @@ export const headersOf = (
 ): { readonly headers: { readonly [name: string]: string } } | { readonly missing: string } => {
   const headers: { [name: string]: string } = { ...server.headers }
   for (const [name, variable] of Object.entries(server.headerVariables ?? {})) {
-    const value = variables[variable]
+    const value = valueOf(variables, variable)
     if (value) headers[name] = value
   }
   const { bearerTokenVariable } = server
   if (bearerTokenVariable === undefined) return { headers }
-  const token = variables[bearerTokenVariable]
+  const token = valueOf(variables, bearerTokenVariable)
   return token ? { headers: { ...headers, authorization: `Bearer ${token}` } } : { missing: bearerTokenVariable }
 }
 

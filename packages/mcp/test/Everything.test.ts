@@ -5,6 +5,7 @@ import type { McpServer } from "@spindle/mcp/McpServer"
 import * as McpServers from "@spindle/mcp/McpServers"
 import type { ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as McpTools from "@spindle/mcp/McpTools"
+import * as TurnHeaders from "@spindle/mcp/TurnHeaders"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Everything from "./fixtures/everything.ts"
@@ -107,6 +108,33 @@ describe.each(transports)("the reference server over %s", (_, config) => {
         [["elicitation", "mcp__all__trigger-elicitation-request"]]
       )
       assert.include(String(answered), "Ada")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("M1 has its initialize, list, stream and notifications unchanged by the headers of a turn", () =>
+    Effect.gen(function* () {
+      const given = yield* config
+      /** What a turn sees of the server. */
+      const seen = Effect.fnUntraced(function* (turnHeaders: boolean) {
+        return yield* Effect.gen(function* () {
+          const harness = yield* session([
+            ["mcp__all__trigger-long-running-operation", { duration: 0.02, steps: 2 }],
+            ["mcp__all__toggle-simulated-logging"]
+          ])
+          const { servers } = yield* McpTools.McpTools
+          const outputs = harness.events.flatMap((event) => (event._tag === "ToolOutput" ? [event.text] : []))
+          const statuses = Harness.results(harness).map(([status]) => status)
+          const resources = (yield* servers[0]!.listResources).map(({ uri }) => uri)
+          return { outputs, statuses, resources, offered: Harness.offered(harness).map((names) => names.toSorted()) }
+        }).pipe(
+          Effect.provideService(TurnHeaders.TurnHeaders, ({ turnId }) => Effect.succeed({ "x-turn": turnId })),
+          Harness.withTools([{ ...given, turnHeaders }])
+        )
+      })
+      const plain = yield* seen(false)
+      assert.deepStrictEqual(plain.outputs, ["1/2\n", "2/2\n"])
+      assert.deepStrictEqual(plain.statuses, ["completed", "completed"])
+      assert.deepStrictEqual(yield* seen(true), plain)
     }).pipe(Effect.scoped)
   )
 

@@ -2,11 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import * as McpServers from "@spindle/mcp/McpServers"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
 import type { McpServer } from "@spindle/mcp/McpServer"
-import type { ServerConfig } from "@spindle/mcp/ServerConfig"
+import * as McpTools from "@spindle/mcp/McpTools"
+import { ServerConfig } from "@spindle/mcp/ServerConfig"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as Harness from "./fixtures/harness.ts"
 import * as HttpServer from "./fixtures/httpServer.ts"
@@ -306,6 +311,63 @@ describe("a session over HTTP", () => {
       assert.strictEqual(textOf(yield* Fiber.join(call)), "continued")
       yield* Fiber.interrupt(ticking)
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
+  )
+
+  /** Calls a tool of a server that cuts its response, and continues it on the next stream. */
+  const callCut = Effect.fnUntraced(function* () {
+    const wire: HttpServer.WireServer = yield* HttpServer.start({
+      onCall: (call) => {
+        call.send({ jsonrpc: "2.0", method: "notifications/message", params: {} }, "event-1")
+        call.end()
+      },
+      onListen: (send, { headers }) => {
+        const { id } = wire.of("tools/call")[0]?.message ?? {}
+        if (headers["last-event-id"] === "event-1") send({ jsonrpc: "2.0", id, result: HttpServer.text("continued") })
+      }
+    })
+    const server = yield* started(Harness.http(wire.url))
+    return yield* Effect.map(server.callTool(toolOf(server, "echo"), {}), textOf)
+  })
+
+  it.effect("continues a response when the schedule of the program says so", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* callCut(), "continued")
+    }).pipe(Effect.scoped, Effect.provide(Harness.serversWith({ reconnects: Schedule.spaced(0) })))
+  )
+
+  it.effect("does not continue a response after the end of the schedule", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(callCut())
+      assert.include(error.message, "it closed the response before its end")
+    }).pipe(Effect.scoped, Effect.provide(Harness.serversWith({ reconnects: Schedule.recurs(0) })))
+  )
+})
+
+describe("layerConfig", () => {
+  it.live("reads the servers, and the secrets that they need, from the configuration", () =>
+    Effect.gen(function* () {
+      const wire = yield* HttpServer.start()
+      const json = JSON.stringify([Harness.http(wire.url, { bearerTokenVariable: "docs", required: true })])
+      const env = { SERVERS: json, DOCS_TOKEN: "secret", APPROVAL: "ask" }
+      const servers = McpServers.layerConfig({
+        program: Config.succeed({ name: "test", version: "1" }),
+        variables: Config.all({ docs: Config.Redacted("DOCS_TOKEN") })
+      })
+      const tools = McpTools.layerConfig({
+        servers: Config.schema(Schema.fromJsonString(Schema.Array(ServerConfig)), "SERVERS"),
+        approval: Config.Literals(["allow", "ask"], "APPROVAL")
+      })
+      const build = Layer.build(Layer.provide(tools, Layer.provide(servers, Harness.platform)))
+      const from = (values: object) =>
+        Effect.provideService(
+          build,
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnv({ env: { ...env, ...values } })
+        )
+      yield* from({})
+      assert.strictEqual(wire.of("initialize")[0]!.headers["authorization"], "Bearer secret")
+      assert.strictEqual((yield* Effect.flip(from({ APPROVAL: "perhaps" })))._tag, "ConfigError")
+    }).pipe(Effect.scoped)
   )
 })
 

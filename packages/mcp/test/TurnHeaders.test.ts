@@ -7,6 +7,7 @@ import { Turn } from "@spindle/core/Turn"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Struct from "effect/Struct"
 import * as Harness from "./fixtures/harness.ts"
 import * as HttpServer from "./fixtures/httpServer.ts"
 
@@ -69,6 +70,42 @@ describe("the headers of a turn", () => {
       assertOnlyCalls(server)
       const ids = server.of("tools/call").map(({ headers }) => headers["x-session"])
       assert.strictEqual(new Set(ids).size, 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("M1 leave initialize, list, stream and notifications unchanged", () =>
+    Effect.gen(function* () {
+      /** Runs a turn that is aborted in its call; returns all requests but the call, without what differs by chance. */
+      const othersOf = Effect.fnUntraced(function* (turnHeaders: boolean) {
+        const server = yield* HttpServer.start({ onCall: () => undefined, onListen: () => undefined })
+        yield* Effect.gen(function* () {
+          const harness = yield* Harness.session([["mcp__http__echo"]])
+          yield* harness.submit("go")
+          yield* server.awaitReceived(({ http }) => http === "GET")
+          yield* server.awaitReceived(({ message }) => message.method === "tools/call")
+          yield* harness.session.abort()
+          yield* server.awaitReceived(({ message }) => message.method === "notifications/cancelled")
+          yield* harness.session.awaitIdle
+        }).pipe(withHeaders, Harness.withTools([Harness.http(server.url, { turnHeaders })]))
+        const [call] = server.of("tools/call")
+        assert.strictEqual("x-turn" in call!.headers, turnHeaders)
+        return server.received
+          .filter((one) => one !== call)
+          .map(({ headers, http, message }) =>
+            JSON.stringify({ http, message, headers: Struct.omit(headers, ["b3", "host", "traceparent"]) })
+          )
+          .toSorted()
+      })
+      const plain = yield* othersOf(false)
+      const kinds = plain.map((one) => {
+        const { http, message } = JSON.parse(one) as HttpServer.Received
+        return message.method ?? http
+      })
+      assert.deepStrictEqual(
+        kinds.toSorted(),
+        ["DELETE", "GET", "initialize", "notifications/cancelled", "notifications/initialized", "tools/list"].toSorted()
+      )
+      assert.deepStrictEqual(yield* othersOf(true), plain)
     }).pipe(Effect.scoped)
   )
 

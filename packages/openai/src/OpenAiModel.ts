@@ -45,6 +45,10 @@ export interface Options {
   readonly reasoningEffort?: string | undefined
   /** Which summary of its thinking the model writes: `auto`, `concise` or `detailed`. Default: none. */
   readonly reasoningSummary?: string | undefined
+  /** How long the model's answers are: `low`, `medium` or `high`. Default: the model's. */
+  readonly verbosity?: string | undefined
+  /** How the provider schedules requests, for example `flex` or `priority`. Default: the provider's. */
+  readonly serviceTier?: string | undefined
   /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse this. Default true. */
   readonly encryptedReasoning?: boolean | undefined
   /** Whether the model may call several tools at once. Default true. */

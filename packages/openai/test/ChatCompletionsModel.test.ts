@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
-import type { ModelPart, ModelRequest, ToolSpec } from "@spindle/core/Model"
-import { Deferred, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
+import { Model, type ModelPart, type ModelRequest, type ToolSpec } from "@spindle/core/Model"
+import { Config, ConfigProvider, Deferred, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as ChatCompletionsModel from "../src/ChatCompletionsModel.ts"
@@ -51,6 +51,27 @@ const tools: ReadonlyArray<ToolSpec> = [
     source: undefined
   }
 ]
+
+describe("layerConfig", () => {
+  it.live("reads the options of the model from the configuration", () =>
+    Effect.gen(function* () {
+      const { baseUrl, requests } = yield* serve((_, response) => response.end(hello + done))
+      const layer = ChatCompletionsModel.layerConfig({
+        model: Config.String("MODEL"),
+        apiKey: Config.Redacted("API_KEY"),
+        baseUrl: Config.String("BASE_URL")
+      }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+      const streaming = Effect.flatMap(Model, (model) => Stream.runDrain(model.stream(request())))
+      const env = { MODEL: "chat-of-env", API_KEY: "sk-chat", BASE_URL: baseUrl }
+      yield* streaming.pipe(
+        Effect.provide(layer),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+      )
+      assert.include(requests[0]!.body, `"model":"chat-of-env"`)
+      assert.strictEqual(requests[0]!.headers["authorization"], "Bearer sk-chat")
+    })
+  )
+})
 
 describe("a request", () => {
   it.live("is one streaming POST with the fields that every server takes, and no key unless there is one", () =>

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
-import { Deferred, Effect, Fiber, Layer, Ref, Schema, Stream, Tracer } from "effect"
+import { Config, ConfigProvider, Deferred, Effect, Fiber, Layer, Ref, Schema, Stream, Tracer } from "effect"
 import { AiError, Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
 import * as OpenAiLanguageModel from "../src/OpenAiLanguageModel.ts"
 
@@ -29,6 +29,26 @@ const using = <A, E>(
   })
 
 const call = { call: "weather", args: { city: "Rome" }, callId: "c1" }
+
+describe("layerConfig", () => {
+  it.live("reads the options of the model from the configuration", () =>
+    Effect.gen(function* () {
+      const server = yield* ResponsesServer.make({})
+      const layer = OpenAiLanguageModel.layerConfig({
+        model: Config.String("MODEL"),
+        apiKey: Config.Redacted("API_KEY"),
+        baseUrl: Config.String("BASE_URL")
+      }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+      const env = { MODEL: "gpt-of-env", API_KEY: "sk-env", BASE_URL: server.baseUrl }
+      yield* LanguageModel.generateText({ prompt: "hi" }).pipe(
+        Effect.provide(layer),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+      )
+      assert.strictEqual(server.requests[0]!.body.model, "gpt-of-env")
+      assert.strictEqual(server.requests[0]!.headers["authorization"], "Bearer sk-env")
+    })
+  )
+})
 
 describe("generateText", () => {
   it.live("returns text, reasoning and usage", () =>

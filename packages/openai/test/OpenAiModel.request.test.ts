@@ -178,12 +178,24 @@ describe("a request", () => {
       const schema = { type: "object", properties: {}, additionalProperties: false }
       const body = yield* bodyFor(
         { tools, output: { name: "findings", schema } },
-        { reasoningEffort: "high", reasoningSummary: "auto", parallelToolCalls: false, encryptedReasoning: false }
+        {
+          reasoningEffort: "high",
+          reasoningSummary: "auto",
+          verbosity: "low",
+          serviceTier: "flex",
+          parallelToolCalls: false,
+          encryptedReasoning: false
+        }
       )
       assert.deepStrictEqual(body.reasoning, { effort: "high", summary: "auto" })
       assert.isFalse(body.parallel_tool_calls)
       assert.notProperty(body, "include")
-      assert.deepStrictEqual(body.text, { format: { type: "json_schema", name: "findings", schema, strict: true } })
+      assert.deepStrictEqual(body.text, {
+        verbosity: "low",
+        format: { type: "json_schema", name: "findings", schema, strict: true }
+      })
+      assert.strictEqual(body.service_tier, "flex")
+      assert.deepStrictEqual((yield* bodyFor({}, { verbosity: "high" })).text, { verbosity: "high" })
     })
   )
 

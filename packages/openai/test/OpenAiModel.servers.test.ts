@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import type { ServerResponse } from "node:http"
-import { brotliCompressSync, createGzip, deflateSync, gzipSync } from "node:zlib"
+import { brotliCompressSync, createGzip, deflateRawSync, deflateSync, gzipSync } from "node:zlib"
 import { Deferred, Effect, Fiber, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ApiKeys from "../src/ApiKeys.ts"
@@ -80,6 +80,16 @@ describe("a redirect", () => {
       assert.lengthOf(requests, 6)
     }).pipe(Effect.provide(NodeHttpClient.layerUndici))
   )
+
+  it.live("to something else than HTTP is refused in words", () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* serve((_, response) =>
+        response.writeHead(307, { location: "file:///etc/passwd" }).end()
+      )
+      const failure = yield* failureOf((yield* model(baseUrl)).stream(request()))
+      assert.strictEqual(failure.detail, `${baseUrl.slice(0, -3)} redirects to an address that is not HTTP`)
+    }).pipe(Effect.provide(NodeHttpClient.layerUndici))
+  )
 })
 
 describe("an encoding that was not asked for", () => {
@@ -121,6 +131,42 @@ describe("an encoding that was not asked for", () => {
         end()
         assert.strictEqual(yield* Fiber.join(running), "firstsecond")
       }).pipe(Effect.provide(layer))
+    )
+  }
+
+  const odd: ReadonlyArray<readonly [name: string, header: string, encode: (text: string) => string | Buffer]> = [
+    ["deflate without the header of zlib", "deflate", deflateRawSync],
+    ["two encodings", "gzip, br", (text) => brotliCompressSync(gzipSync(text))],
+    ["what is no encoding", "utf-8", (text) => text],
+    ["a body that is not compressed", "gzip, identity", (text) => text]
+  ]
+  for (const [name, header, encode] of odd) {
+    it.live(`is read: ${name}`, () =>
+      Effect.gen(function* () {
+        const { baseUrl } = yield* serve((_, response) =>
+          stream(response, encode(eventsOf("größe")), { "content-encoding": header })
+        )
+        assert.strictEqual(yield* textOf((yield* model(baseUrl)).stream(request())), "größe")
+      }).pipe(Effect.provide(NodeHttpClient.layerNodeHttp))
+    )
+  }
+
+  const charsets = [
+    ["iso-8859-1", "latin1"],
+    ['"UTF-16LE"', "utf16le"],
+    ["unheard-of", "utf8"]
+  ] as const
+  for (const [charset, encoding] of charsets) {
+    it.live(`of characters is read in an error: ${charset}`, () =>
+      Effect.gen(function* () {
+        const { baseUrl } = yield* serve((_, response) =>
+          response
+            .writeHead(400, { "content-type": `text/plain; charset=${charset}` })
+            .end(Buffer.from("Zugriff für niemanden", encoding))
+        )
+        const failure = yield* failureOf((yield* model(baseUrl)).stream(request()))
+        assert.strictEqual(failure.detail, "Zugriff für niemanden")
+      }).pipe(Effect.provide(NodeHttpClient.layerNodeHttp))
     )
   }
 

@@ -69,7 +69,7 @@ interface Surroundings {
 const child = Agent.make({})
 
 /** The model of a delegate, which responds after some time. */
-const childModel = (millis: number): (typeof ModelPort)["Service"] => {
+const childModel = (millis: number): ModelPort => {
   const { model } = Model.make(() => [Model.text("of a delegate")])
   return { ...model, stream: (request) => Stream.unwrap(Effect.as(Effect.sleep(millis), model.stream(request))) }
 }

@@ -9,10 +9,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /** Decides about faults. By default none happens. */
-export class Faults extends Context.Reference<{
+export interface Faults {
   /** Returns the fault that happens at a point, if any. It is synchronous, and takes no step and no time. */
   readonly choose: <const Fault extends string>(point: string, faults: ReadonlyArray<Fault>) => Fault | undefined
-}>("@spindle/testing/Faults", { defaultValue: () => ({ choose: () => undefined }) }) {}
+}
+
+/** The key of {@link Faults}. */
+export const Faults: Context.Reference<Faults> = Context.Reference<Faults>("@spindle/testing/Faults", {
+  defaultValue: () => ({ choose: () => undefined })
+})
 
 /**
  * Returns the fault that happens at this point, if any.

@@ -173,7 +173,7 @@ const faultsOf = ({ faults }: SessionProgram) => {
   const passed = new Map<string, number>()
   let isOn = false
   let breaksJournal = false
-  const choose: (typeof Faults)["Service"]["choose"] = (point, offered) => {
+  const choose: Faults["choose"] = (point, offered) => {
     if (!isOn) return undefined
     const nth = passed.get(point) ?? 0
     passed.set(point, nth + 1)

@@ -6,7 +6,7 @@ import * as SessionFaults from "@spindle/testing/SessionFaults"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 
 /** The named fault the first time that its point is passed. */
-const once = (point: string, fault: string): (typeof Faults)["Service"] => {
+const once = (point: string, fault: string): Faults => {
   let isDue = true
   return {
     choose: (at, faults) => {

@@ -13,6 +13,7 @@ import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
 import { Granted } from "@spindle/core/Granted"
 import { Turn } from "@spindle/core/Turn"
+import { type ByTurn, type TurnContext, valueIn, valueInTurn } from "@spindle/core/TurnContext"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
 import * as CommandApproval from "./CommandApproval.ts"
@@ -45,12 +46,12 @@ export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
  * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
  * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question. A command that only
  * calls `apply_patch` is such a patch.
- * `cwd` is that of {@link layer}.
+ * `cwd` is that of {@link layer}. What decides may depend on the context of the turn.
  */
 export const policies = (options: {
-  readonly approval: ApprovalMode
+  readonly approval: ByTurn<ApprovalMode>
   /** What contains patches. By default nothing does, unless commands have full access. */
-  readonly patches?: ApprovalPolicy.Containment | undefined
+  readonly patches?: ByTurn<ApprovalPolicy.Containment> | undefined
   readonly cwd: string
 }): Policies<Tools> => ({
   exec_command: {
@@ -59,11 +60,12 @@ export const policies = (options: {
     kind: "command",
     redirect: patchCall,
     check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
-    mayRunWith: (_, permissions) => isContained(options.approval) && Permissions.isPermissions(permissions),
+    mayRunWith: (_, permissions, context) =>
+      isContained(valueIn(options.approval, context)) && Permissions.isPermissions(permissions),
     display: (params) => ExecCommand.display(params, options.cwd),
-    payload: (params) => {
+    payload: (params, context) => {
       const { cwd, line, shell } = commandLine(params, options.cwd)
-      const { approval } = options
+      const approval = valueIn(options.approval, context)
       return {
         command: line,
         cwd,
@@ -74,8 +76,10 @@ export const policies = (options: {
     }
   },
   write_stdin: {
-    approval: (params) =>
-      WriteStdin.isHarmless(params) ? "allow" : byPolicy(options.approval, inputContainment(options.approval)),
+    approval: (params, context) => {
+      const approval = valueIn(options.approval, context)
+      return WriteStdin.isHarmless(params) ? "allow" : byPolicy(approval, inputContainment(approval))
+    },
     concurrency: "parallel",
     mutates: (params) => !WriteStdin.isHarmless(params),
     kind: "command",
@@ -83,7 +87,10 @@ export const policies = (options: {
     payload: ({ chars = "", session_id }) => ({ sessionId: session_id, input: chars })
   },
   apply_patch: {
-    approval: () => byPolicy(options.approval, options.patches ?? unlessFullAccess(options.approval)),
+    approval: (_, context) => {
+      const approval = valueIn(options.approval, context)
+      return byPolicy(approval, valueIn(options.patches, context) ?? unlessFullAccess(approval))
+    },
     concurrency: "exclusive",
     kind: "patch",
     display: ({ input }) => ApplyPatch.display(input),
@@ -99,21 +106,36 @@ const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
   return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
 }
 
-const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => ({
-  line: params.cmd,
-  cwd: ExecCommand.workingDirectory(cwd, params.workdir),
-  shell: params.shell || undefined,
-  isEscalated: isEscalated(params)
-})
+const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => {
+  const directory = ExecCommand.workingDirectory(cwd, params.workdir)
+  return {
+    line: params.cmd,
+    cwd: directory,
+    isElsewhere: withoutEnd(directory) !== withoutEnd(cwd),
+    shell: params.shell || undefined,
+    isEscalated: isEscalated(params)
+  }
+}
+
+/** A path without slashes and dots at its end, which do not change the directory. */
+const withoutEnd = (path: string): string => {
+  let end = path.length
+  for (;;) {
+    if (path[end - 1] === "/") end -= 1
+    else if (path[end - 1] === "." && path[end - 2] === "/") end -= 2
+    else return path.slice(0, end)
+  }
+}
 
 const isEscalated = (params: ExecCommand.Parameters): boolean => params.sandbox_permissions === "require_escalated"
 
-const commandPolicy = ({ approval, cwd }: { readonly approval: ApprovalMode; readonly cwd: string }) => ({
-  approval:
-    typeof approval === "string"
-      ? // a way out of the sandbox is never implied
-        (params: ExecCommand.Parameters) => (isEscalated(params) ? "ask" : approval)
-      : (params: ExecCommand.Parameters) => CommandApproval.ruling(approval, commandLine(params, cwd)),
+const commandPolicy = ({ approval, cwd }: { readonly approval: ByTurn<ApprovalMode>; readonly cwd: string }) => ({
+  approval: (params: ExecCommand.Parameters, context: TurnContext) => {
+    const mode = valueIn(approval, context)
+    if (typeof mode !== "string") return CommandApproval.ruling(mode, commandLine(params, cwd))
+    // a way out of the sandbox is never implied
+    return isEscalated(params) ? "ask" : mode
+  },
   keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
 })
 
@@ -140,7 +162,7 @@ const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment
  * a program that takes `-c`; see {@link ExecCommand.defaultShell} for the default. `login` is whether it reads the profile of
  * the user, unless the model asks for the opposite (default true). `sandbox` is what commands and patches may touch at most;
  * the default is full access. Commands are confined by the `Processes` of `Sandbox.layer`, unless their call was approved to
- * run outside.
+ * run outside. `approval` and `sandbox` may depend on the context of the turn.
  */
 export interface Options {
   readonly cwd: string
@@ -151,7 +173,7 @@ export interface Options {
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
   /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
-  readonly approval?: CommandApproval.Options | undefined
+  readonly approval?: ByTurn<CommandApproval.Options> | undefined
   /**
    * Where the journals of patches are kept, so that a patch that a crash cuts is rolled back when {@link layer} is built
    * next. Without it such a patch stays half done.
@@ -163,9 +185,13 @@ export interface Options {
    * there, and other users must not. A journal of a command counts only for the files of `cwd` that a command may change.
    */
   readonly commandJournals?: string | undefined
-  readonly sandbox?:
-    | { readonly commands: SandboxPolicy.SandboxPolicy; readonly patches: SandboxPolicy.SandboxPolicy }
-    | undefined
+  readonly sandbox?: ByTurn<Limits> | undefined
+}
+
+/** What commands and patches may touch at most. */
+export interface Limits {
+  readonly commands: SandboxPolicy.SandboxPolicy
+  readonly patches: SandboxPolicy.SandboxPolicy
 }
 
 /** The handlers of the tools, the commands that they run, and the check of patches before anybody is asked. */
@@ -202,9 +228,10 @@ const recoverCommands = Effect.fnUntraced(function* (options: Options) {
 
 /** Runs an effect within what a command of a session may change. */
 const withinCommands = Effect.fnUntraced(function* <A, E, R>(
-  { cwd, sandbox = noSandbox }: Options,
+  { cwd, sandbox }: Options,
   effect: Effect.Effect<A, E, R>
 ) {
+  const { commands } = yield* limitsInTurn(sandbox)
   const fileSystem = yield* FileSystem.FileSystem
   const workspace: SandboxPolicy.SandboxPolicy = {
     _tag: "WorkspaceWrite",
@@ -213,7 +240,7 @@ const withinCommands = Effect.fnUntraced(function* <A, E, R>(
     protectedPaths: [],
     network: false
   }
-  return yield* effect.pipe(SandboxPolicy.within(workspace), SandboxPolicy.within(sandbox.commands))
+  return yield* effect.pipe(SandboxPolicy.within(workspace), SandboxPolicy.within(commands))
 })
 
 /** Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are left. */
@@ -231,26 +258,27 @@ const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string 
   return `a patch that was cut off ${done}: ${paths.join(", ")}${left}`
 }
 
-const onBlocked = ({ approval, cwd }: Options): ExecCommand.Options["onBlocked"] =>
+interface Asking extends Pick<Options, "cwd"> {
+  readonly approval: CommandApproval.Options | undefined
+}
+
+const onBlocked = ({ approval, cwd }: Asking): ExecCommand.Options["onBlocked"] =>
   approval === undefined
     ? undefined
     : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
 
-const onDenied = ({ approval, cwd }: Options): ExecCommand.Options["onDenied"] =>
+const onDenied = ({ approval, cwd }: Asking): ExecCommand.Options["onDenied"] =>
   approval === undefined
     ? undefined
     : (params, callId, denials) =>
         askForHosts(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name }, denials)
 
 /** The paths that commands never write, whatever was granted. */
-const protectedBy = ({ patches }: NonNullable<Options["sandbox"]>): ReadonlyArray<string> =>
+const protectedBy = ({ patches }: Limits): ReadonlyArray<string> =>
   patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
 
 /** The policy of a command: with what was granted before, or, if less was granted than it asks for, with exactly that. */
-const policyOf = Effect.fnUntraced(function* (
-  params: ExecCommand.Parameters,
-  sandbox: NonNullable<Options["sandbox"]>
-) {
+const policyOf = Effect.fnUntraced(function* (params: ExecCommand.Parameters, sandbox: Limits) {
   const turn = yield* Turn
   const less = yield* Granted
   if (less === undefined && isEscalated(params)) return SandboxPolicy.fullAccess
@@ -262,13 +290,15 @@ const policyOf = Effect.fnUntraced(function* (
   return Permissions.widen(granted, grant, protectedBy(sandbox))
 })
 
-const noSandbox = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
+const noSandbox: Limits = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
+
+const limitsInTurn = (sandbox: Options["sandbox"]): Effect.Effect<Limits> =>
+  Effect.map(valueInTurn(sandbox), (limits) => limits ?? noSandbox)
 
 const handlers = (options: Options) =>
   toolkit.toLayer(
     Effect.gen(function* () {
       const context = yield* Effect.context<FileSystem.FileSystem | Path.Path | Processes | Commands.Commands>()
-      const sandbox = options.sandbox ?? noSandbox
       const shell = options.shell ?? (yield* ExecCommand.defaultShell)
       const cut = yield* CutPatches.make((directory, gone) =>
         Effect.provideContext(recoverGone(options)(directory, gone), context)
@@ -283,11 +313,15 @@ const handlers = (options: Options) =>
             // a person who has granted less is not asked for more, and a context that is narrower stays so
             yield* concludeCut
             const turn = yield* Turn
+            const sandbox = yield* limitsInTurn(options.sandbox)
+            const asking: Asking = { cwd: options.cwd, approval: yield* valueInTurn(options.approval) }
             const directory = journalsOf(turn, options)
             const unwatch: Array<Effect.Effect<void>> = []
             const isSettled = (yield* Granted) !== undefined || (yield* SandboxPolicy.Current)._tag !== "FullAccess"
             return yield* ExecCommand.run(params, toolCallId, {
-              ...options,
+              cwd: options.cwd,
+              login: options.login,
+              bin: options.bin,
               shell,
               variables: directory === undefined ? undefined : { [ApplyPatch.reportsName]: directory },
               onStarted: (process) =>
@@ -296,8 +330,8 @@ const handlers = (options: Options) =>
                   : Effect.map(cut.watch(directory, process), (remove) => void unwatch.push(remove)),
               sandbox: yield* policyOf(params, sandbox),
               protectedPaths: protectedBy(sandbox),
-              onBlocked: isSettled ? undefined : onBlocked(options),
-              onDenied: isSettled ? undefined : onDenied(options)
+              onBlocked: isSettled ? undefined : onBlocked(asking),
+              onDenied: isSettled ? undefined : onDenied(asking)
               // an abort waits only for commands of calls that it has interrupted: another one may be kept
             }).pipe(Effect.tap(() => Effect.suspend(() => Effect.all(unwatch, { discard: true }))))
           }).pipe(Effect.ensuring(collect(options)), Effect.provideContext(context)),
@@ -308,13 +342,19 @@ const handlers = (options: Options) =>
           ),
         apply_patch: ({ input }, { toolCallId }) =>
           Effect.andThen(concludeCut, ApplyPatch.run(input, toolCallId, options)).pipe(
-            SandboxPolicy.within(sandbox.patches),
+            withinPatches(options),
             Effect.provideService(PatchJournal.Directory, options.journals),
             Effect.provideContext(context)
           )
       })
     })
   )
+
+/** Runs an effect within what a patch may touch. */
+const withinPatches =
+  ({ sandbox }: Options) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(limitsInTurn(sandbox), ({ patches }) => SandboxPolicy.within(effect, patches))
 
 /** Where the commands of a session report their patches. */
 const journalsOf = ({ sessionId }: Turn, { commandJournals }: Options): string | undefined =>
@@ -335,9 +375,6 @@ const checks = (options: Options) =>
     Effect.map(
       Effect.context<FileSystem.FileSystem | Path.Path>(),
       (context) => (input) =>
-        ApplyPatch.check(input, options).pipe(
-          SandboxPolicy.within((options.sandbox ?? noSandbox).patches),
-          Effect.provideContext(context)
-        )
+        ApplyPatch.check(input, options).pipe(withinPatches(options), Effect.provideContext(context))
     )
   )

@@ -26,6 +26,8 @@ export interface CommandLine {
   readonly line: string
   /** The absolute directory. */
   readonly cwd: string
+  /** Whether that is another directory than the one of the session. */
+  readonly isElsewhere?: boolean | undefined
   /** The program that runs the line; undefined for the default shell, which is bash or sh. */
   readonly shell?: string | undefined
   readonly isEscalated?: boolean | undefined
@@ -73,14 +75,15 @@ const judge = (command: CommandLine, rules: ReadonlyArray<CommandRules.Rule>): F
     const rule = CommandRules.restrictionIn(rules, command.line)
     return rule === undefined ? {} : { rule: { decision: "prompt", justification: rule.justification } }
   }
-  const isSafe = SafeCommands.areSafe(commands)
+  const isElsewhere = command.isElsewhere === true || hasState(commands)
+  const isSafe = SafeCommands.areSafe(commands, isElsewhere)
   const found = commands.map((words) => CommandRules.ruleFor(rules, words))
   for (const decision of ["forbid", "prompt"] as const) {
     const rule = found.find((one) => one?.decision === decision)
     if (rule !== undefined) return { rule, isSafe }
   }
   const rest = commands.filter((_, index) => found[index] === undefined)
-  const isAllowed = rest.length < commands.length && (rest.length === 0 || SafeCommands.areSafe(rest))
+  const isAllowed = rest.length < commands.length && (rest.length === 0 || SafeCommands.areSafe(rest, isElsewhere))
   return isAllowed ? { rule: { decision: "allow" }, isSafe } : { isSafe }
 }
 

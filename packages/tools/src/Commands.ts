@@ -17,7 +17,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { SessionId } from "@spindle/core/Ids"
+import type { ProcessId, SessionId } from "@spindle/core/Ids"
 import { type Process, type ProcessExit, Processes } from "@spindle/core/Processes"
 import type { TurnSession } from "@spindle/core/Turn"
 import * as BoundedOutput from "./BoundedOutput.ts"
@@ -104,6 +104,8 @@ export interface Commands {
   readonly use: (sessionId: SessionId, number: number) => Effect.Effect<Command | undefined>
   /** Removes a command from the background. It is not ended. */
   readonly remove: (sessionId: SessionId, number: number) => Effect.Effect<void>
+  /** Returns the command of a process that was started here and has not ended; undefined if there is none. */
+  readonly find: (processId: ProcessId) => Effect.Effect<Command | undefined>
   /** The commands in the background of a session, the least recently used first. */
   readonly list: (sessionId: SessionId) => Effect.Effect<ReadonlyArray<BackgroundCommand>>
 }
@@ -119,9 +121,21 @@ export const layer: Layer.Layer<Commands, never, Processes> = Layer.effect(
     const fibers = yield* FiberSet.make()
     /** By session; a map of commands is in the order of their use. */
     const sessions = new Map<SessionId, Map<number, Command>>()
+    const running = new Map<ProcessId, Command>()
     const commandsOf = (sessionId: SessionId): ReadonlyMap<number, Command> => sessions.get(sessionId) ?? new Map()
     return {
-      start: (process, about) => start({ processes, fibers }, process, about),
+      start: Effect.fnUntraced(function* (process, about) {
+        const command = yield* start({ processes, fibers }, process, about)
+        running.set(process.processId, command)
+        yield* FiberSet.run(
+          fibers,
+          Effect.andThen(
+            command.ended,
+            Effect.sync(() => running.delete(process.processId))
+          )
+        )
+        return command
+      }),
       add: Effect.fnUntraced(function* ({ scope, sessionId }, command) {
         let commands = sessions.get(sessionId)
         if (commands === undefined) {
@@ -152,6 +166,7 @@ export const layer: Layer.Layer<Commands, never, Processes> = Layer.effect(
           return command
         }),
       remove: (sessionId, number) => Effect.sync(() => void sessions.get(sessionId)?.delete(number)),
+      find: (processId) => Effect.sync(() => running.get(processId)),
       list: (sessionId) =>
         Effect.sync(() => Array.from(commandsOf(sessionId), ([number, command]) => ({ number, command })))
     }

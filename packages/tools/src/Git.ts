@@ -65,16 +65,16 @@ export interface GitCommand {
 }
 
 /** Runs git. */
-export class Git extends Context.Service<
-  Git,
-  {
-    /**
-     * Runs a command and returns its output. **Interruption** ends it. **Errors**: `GitFailed` if git does not exist, or
-     * exits with a code other than 0.
-     */
-    readonly run: (command: GitCommand) => Effect.Effect<Uint8Array, GitFailed>
-  }
->()("@spindle/tools/Git") {}
+export interface Git {
+  /**
+   * Runs a command and returns its output. **Interruption** ends it. **Errors**: `GitFailed` if git does not exist, or
+   * exits with a code other than 0.
+   */
+  readonly run: (command: GitCommand) => Effect.Effect<Uint8Array, GitFailed>
+}
+
+/** The service key of {@link Git}. */
+export const Git: Context.Service<Git, Git> = Context.Service("@spindle/tools/Git")
 
 /** The options of git that switch off whatever runs a program, takes a lock or writes something that nobody asked for. */
 export const safeOptions: ReadonlyArray<string> = [

@@ -39,14 +39,26 @@ const unattendedGraceMillis = 500
 /** How long closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
 
-/** The processes of a host, for a program that has no time left. */
-export interface ProcessGroups {
+/** What to kill when there is no time to wait for a look at the processes. */
+export interface KillTargets {
   /**
-   * Returns what to kill at once when the program is asked to stop a second time (contract X2): the targets of
-   * `process.kill(target, "SIGKILL")`, which are the groups that may still have a living member, as negative numbers,
+   * The targets of `process.kill(target, "SIGKILL")`: the groups that may still have a living member, as negative numbers,
    * and the processes that were found outside their group.
    */
-  readonly killTargets: () => ReadonlyArray<number>
+  readonly targets: ReadonlyArray<number>
+  /** The files that kill all members of a control group when "1" is written to them. */
+  readonly controlFiles: ReadonlyArray<string>
+  /**
+   * `NAME=value` in the environment of every process that was started and of its descendants, for those that no look has
+   * found yet. Undefined where hosts cannot be distinguished.
+   */
+  readonly mark: string | undefined
+}
+
+/** The processes of a host, for a program that has no time left. */
+export interface ProcessGroups {
+  /** Returns what to kill at once when the program is asked to stop a second time (contract X2). */
+  readonly killTargets: () => KillTargets
   /** Returns whether a process or one of its descendants lives, even if another program has started it. */
   readonly isAlive: (processId: ProcessId) => Effect.Effect<boolean>
 }
@@ -81,11 +93,7 @@ export const layer: Layer.Layer<
           const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
           return Effect.map(host.table.finder()(wanted, nothing), isAlive)
         },
-        killTargets: () =>
-          Array.from(host.groups.values()).flatMap(({ groupId, others }) => [
-            ...(groupId === undefined ? [] : [-groupId]),
-            ...others
-          ])
+        killTargets: () => killTargets(host)
       })
     )
   })
@@ -201,6 +209,15 @@ const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFai
       }
     })
   )
+
+const killTargets = ({ groups, left }: Host): KillTargets => {
+  const all = Array.from(groups.values())
+  return {
+    targets: all.flatMap(({ groupId, others }) => [...(groupId === undefined ? [] : [-groupId]), ...others]),
+    controlFiles: all.flatMap(({ control }) => (control === undefined ? [] : [control.killFile])),
+    mark: left.mark === undefined ? undefined : `${LeftProcesses.hostName}=${left.mark}`
+  }
+}
 
 const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Spawn.Environment => ({
   [ProcessTable.markerName]: processId,

@@ -47,10 +47,11 @@ const programs: ReadonlyMap<string, (args: Args) => boolean> = new Map<string, (
 const isSafe = ([program = "", ...args]: Command): boolean => programs.get(program)?.(args) ?? false
 
 /**
- * Whether every command of a line only reads. A line that changes the directory before it runs git does not count: the
- * configuration of that repository could name a program to run.
+ * Whether every command of a line only reads. `isElsewhere` is whether it does not run in the directory of the session. A line
+ * that runs git there, or changes the directory first, does not count: the configuration of that repository could name a
+ * program to run.
  */
-export const areSafe = (commands: ReadonlyArray<Command>): boolean => {
+export const areSafe = (commands: ReadonlyArray<Command>, isElsewhere = false): boolean => {
   const calls = (name: string) => commands.some(([program]) => program === name)
-  return commands.every(isSafe) && !(calls("cd") && calls("git"))
+  return commands.every(isSafe) && !(calls("git") && (isElsewhere || calls("cd")))
 }

@@ -8,6 +8,7 @@
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
  */
 import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -117,39 +118,39 @@ export interface Recovered {
 export type Failure = Git.GitFailed | SnapshotFailed
 
 /** The snapshots of owners. Operations of one owner run one after another. */
-export class Snapshots extends Context.Service<
-  Snapshots,
-  {
-    /**
-     * Takes the snapshot before a change, after a restoration that a crash has cut is finished or taken back.
-     * **Interruption** leaves nothing.
-     */
-    readonly begin: (owner: string, cwd: string) => Effect.Effect<Change, Failure>
-    /** Takes the snapshot after a change. **Interruption** leaves the change without it. */
-    readonly complete: (owner: string, id: string) => Effect.Effect<Change, Failure>
-    /** Returns the changes of an owner, the earliest first. */
-    readonly list: (owner: string) => Effect.Effect<ReadonlyArray<Change>, Failure>
-    /** Plans to take back the last changes of an owner, or with `redo` the last taking back. Recovers as `begin` does. */
-    readonly plan: (
-      owner: string,
-      wanted: { readonly count: number } | { readonly redo: true }
-    ) => Effect.Effect<Plan, Failure | NothingToUndo>
-    /**
-     * Restores the files of a plan, all of them or none. With `force` it restores those in conflict as well.
-     * **Interruption** before the first file is moved leaves every file as it was, even in an uninterruptible region; then
-     * it is not interruptible.
-     */
-    readonly restore: (
-      owner: string,
-      plan: Plan,
-      options: { readonly force: boolean }
-    ) => Effect.Effect<Change, Failure | UndoConflict>
-    /** Finishes a restoration that a crash has cut, or takes it back. Undefined if there is none. */
-    readonly recover: (owner: string) => Effect.Effect<Recovered | undefined, Failure>
-    /** Removes the snapshots of every owner that is not kept. */
-    readonly collect: (isKept: (owner: string) => boolean) => Effect.Effect<void, Failure>
-  }
->()("@spindle/tools/Snapshots") {}
+export interface Snapshots {
+  /**
+   * Takes the snapshot before a change, after a restoration that a crash has cut is finished or taken back.
+   * **Interruption** leaves nothing.
+   */
+  readonly begin: (owner: string, cwd: string) => Effect.Effect<Change, Failure>
+  /** Takes the snapshot after a change. **Interruption** leaves the change without it. */
+  readonly complete: (owner: string, id: string) => Effect.Effect<Change, Failure>
+  /** Returns the changes of an owner, the earliest first. */
+  readonly list: (owner: string) => Effect.Effect<ReadonlyArray<Change>, Failure>
+  /** Plans to take back the last changes of an owner, or with `redo` the last taking back. Recovers as `begin` does. */
+  readonly plan: (
+    owner: string,
+    wanted: { readonly count: number } | { readonly redo: true }
+  ) => Effect.Effect<Plan, Failure | NothingToUndo>
+  /**
+   * Restores the files of a plan, all of them or none. With `force` it restores those in conflict as well.
+   * **Interruption** before the first file is moved leaves every file as it was, even in an uninterruptible region; then
+   * it is not interruptible.
+   */
+  readonly restore: (
+    owner: string,
+    plan: Plan,
+    options: { readonly force: boolean }
+  ) => Effect.Effect<Change, Failure | UndoConflict>
+  /** Finishes a restoration that a crash has cut, or takes it back. Undefined if there is none. */
+  readonly recover: (owner: string) => Effect.Effect<Recovered | undefined, Failure>
+  /** Removes the snapshots of every owner that is not kept. */
+  readonly collect: (isKept: (owner: string) => boolean) => Effect.Effect<void, Failure>
+}
+
+/** The service key of {@link Snapshots}. */
+export const Snapshots: Context.Service<Snapshots, Snapshots> = Context.Service("@spindle/tools/Snapshots")
 
 /** Where snapshots are, and their bounds. The directory is of this program alone. */
 export interface Options {
@@ -183,6 +184,10 @@ export const layer = (options: Options): Layer.Layer<Snapshots, never, Services>
       })
     })
   )
+
+/** {@link layer}, its options read from the configuration. */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Snapshots, Config.ConfigError, Services> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** Turns the errors of the file system into the errors of this service. */
 const named = <A, E, R>(

@@ -285,19 +285,19 @@ describe("CodingTools", () => {
 
   it("a question has the command, or the changes of the patch", () => {
     const { apply_patch, exec_command } = CodingTools.policies({ approval: "ask", cwd: "/work" })
-    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", workdir: "sub", justification: "to look" }), {
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", workdir: "sub", justification: "to look" }, {}), {
       command: "ls",
       cwd: "/work/sub",
       justification: "to look"
     })
-    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "" }), { command: "ls", cwd: "/work" })
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "" }, {}), { command: "ls", cwd: "/work" })
     // another program than the default shell is another question, and no grant for the command covers it
-    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "/work/evil" }), {
+    assert.deepStrictEqual(exec_command.payload!({ cmd: "ls", shell: "/work/evil" }, {}), {
       command: "ls",
       cwd: "/work",
       shell: "/work/evil"
     })
-    assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }), {
+    assert.deepStrictEqual(apply_patch.payload!({ input: "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch" }, {}), {
       changes: [{ path: "a", kind: "add", diff: ["+x"] }]
     })
     assert.deepStrictEqual([exec_command.concurrency, apply_patch.concurrency], ["parallel", "exclusive"])
@@ -307,7 +307,7 @@ describe("CodingTools", () => {
     for (const approval of ["ask", "allow"] as const) {
       const { apply_patch, exec_command, write_stdin } = CodingTools.policies({ approval, cwd: "/work" })
       const decide = (policy: ToolPolicy<any>, params: unknown) =>
-        typeof policy.approval === "function" ? policy.approval(params) : policy.approval
+        typeof policy.approval === "function" ? policy.approval(params, {}) : policy.approval
       assert.strictEqual(decide(exec_command, { cmd: "ls" }), approval)
       assert.strictEqual(decide(write_stdin, { session_id: 1, chars: "ls\n" }), approval)
       assert.strictEqual(decide(apply_patch, { input: "" }), approval)

@@ -113,6 +113,49 @@ describe("parse", () => {
   })
 })
 
+/** So long that time which is not linear in it would not end. */
+const long = 1_000_000
+
+describe("a patch with very long lines", () => {
+  const spaces = " ".repeat(long)
+  const wrapped = (...body: ReadonlyArray<string>) => lines("*** Begin Patch", ...body, "*** End Patch")
+  const update = (header: string) => wrapped("*** Update File: a", header, "-1", "+2")
+  const texts: { readonly [what: string]: string } = {
+    "spaces in a header": update(`@@${spaces}x`),
+    "spaces in a header with an end": update(`@@ x${spaces}@@${spaces}`),
+    "digits in a header": update(`@@ -${"1".repeat(long)}x`),
+    "spaces around a path": wrapped(`*** Delete File:${spaces}a${spaces}`),
+    "blank lines in a file to add": wrapped("*** Add File: a", ...Array(10_000).fill(" "), "+x"),
+    "spaces after its end": `${wrapped("*** Delete File: a")}\n${spaces}!`,
+    "letters after its end": `${wrapped("*** Delete File: a")}\n${"a".repeat(long)}!`,
+    "spaces before its begin": `${spaces}x\n${wrapped("*** Delete File: a")}`,
+    "signs before its begin": `${"<".repeat(long)}x\n${wrapped("*** Delete File: a")}`
+  }
+  for (const [what, text] of Object.entries(texts)) {
+    it(`is read in time that is linear in ${what}`, () => {
+      assert.isDefined(Patch.parse(text))
+    })
+  }
+
+  it("has the header without the spaces around it", () => {
+    const headersOf = (header: string) =>
+      Result.getOrThrow(Patch.parse(update(header))).files.flatMap((file) =>
+        file._tag === "Update" ? file.hunks.flatMap(({ headers }) => headers) : []
+      )
+    const headers = [
+      "@@",
+      "@@ @@",
+      "@@ f()",
+      "@@  f() @@ ",
+      "@@f()@@",
+      "@@ -1,2 +3 @@ f()",
+      "@@ -1 +3,4 @@",
+      "@@ a @@ b"
+    ]
+    assert.deepStrictEqual(headers.map(headersOf), [[], [], ["f()"], [" f()"], ["f()"], ["f()"], [], ["a @@ b"]])
+  })
+})
+
 describe("changes", () => {
   it("shows what a patch wants, without reading a file", () => {
     const patch = parsed(

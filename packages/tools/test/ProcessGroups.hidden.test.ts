@@ -243,12 +243,12 @@ describe("killTargets", () => {
       const { killTargets } = yield* ProcessGroups.ProcessGroups
       const child = yield* shell("setsid bash -c 'trap \"\" TERM; echo $$; exec sleep 300' & sleep 300")
       const pid = yield* pidFrom(child.output)
-      assert.deepStrictEqual(killTargets(), [-child.pid])
+      assert.deepStrictEqual(killTargets().targets, [-child.pid])
       yield* Effect.forkChild((yield* Processes).end(child.processId, 60_000))
-      yield* Effect.repeat(Effect.sync(killTargets), { until: (targets) => targets.includes(pid) })
+      yield* Effect.repeat(Effect.sync(killTargets), { until: ({ targets }) => targets.includes(pid) })
       // SIGTERM may have ended everything by now except what ignores it
       const { send } = yield* Signals.Signals
-      const killed = yield* Effect.filter(killTargets(), (target) => send(target, "SIGKILL"))
+      const killed = yield* Effect.filter(killTargets().targets, (target) => send(target, "SIGKILL"))
       assert.include(killed, pid)
       yield* child.gone
     }).pipe(Effect.scoped, Effect.provide(host))

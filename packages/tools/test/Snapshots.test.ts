@@ -1,10 +1,21 @@
 /** Snapshots and undo over real git repositories. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Snapshots } from "../src/index.ts"
+import { Config, ConfigProvider, Effect, Layer } from "effect"
+import { Git, Snapshots } from "../src/index.ts"
+import { directory } from "./host.ts"
 import { git, gitState, repository, snapshots, tree, write } from "./repositories.ts"
 
 const owner = "session"
@@ -45,6 +56,24 @@ const edit = (top: string) => {
   write(top, 'unusual "name"\n\t\u00e9.txt', "unusual\n")
   symlinkSync("kept.txt", join(top, "link"))
 }
+
+describe("layerConfig", () => {
+  it.live("keeps snapshots in the directory that the configuration names", () =>
+    Effect.gen(function* () {
+      const top = yield* repository(files)
+      const home = join(yield* directory, "configured")
+      const layer = Snapshots.layerConfig({ directory: Config.String("SNAPSHOTS") }).pipe(
+        Layer.provide(Git.layer),
+        Layer.provide(NodeServices.layer)
+      )
+      yield* change(top, () => edit(top)).pipe(
+        Effect.provide(layer),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { SNAPSHOTS: home } }))
+      )
+      assert.isTrue(existsSync(home))
+    }).pipe(Effect.scoped)
+  )
+})
 
 describe("an undo", () => {
   it.effect("restores every file exactly, and touches nothing of git", () =>

@@ -20,11 +20,9 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
-import { type Connector, Found, mentioned, searchTool, selectionOf, slugOf } from "./mentions.ts"
+import { type Connector, Found, searchTool, selectionOf, slugOf, unknownIn } from "./mentions.ts"
 import * as Links from "./links.ts"
 import { rank } from "./ranking.ts"
-import type { Places } from "../Instructions.ts"
-import * as Skills from "../Skills.ts"
 
 /** From this number of tools of apps onwards, a request offers a selection of them. */
 export const directLimit = 100
@@ -32,7 +30,7 @@ export const directLimit = 100
 /** How many tools a search returns if the model names no number, and at most. */
 const searchLimit = { default: 8, most: 50 }
 
-/** The input of a turn mentions apps. */
+/** A turn has selected apps: its input, what steered it, or a skill that it uses mentions them. */
 export const ConnectorsSelected = NoteKind.make("connectors.selected", {
   data: Schema.Struct({ connectors: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String })) })
 })
@@ -53,7 +51,11 @@ interface Apps {
 /** The MCP servers as a source of tools, of which those of apps are offered by turn. */
 export const source: ToolSource<McpTools.McpTools | Turn> = {
   ...McpTools.source,
-  table: () => Effect.flatMap(McpTools.McpTools, ({ table }) => Effect.map(table, withSearch)),
+  table: () =>
+    Effect.flatMap(McpTools.McpTools, (tools) => {
+      const table = Effect.map(tools.table, withSearch)
+      return hasApps(tools) ? Effect.tap(table, note) : table
+    }),
   offer: (table, items) => offer(appsOf(table), table, items)
 }
 
@@ -155,25 +157,53 @@ const documentOf = ({ connector, origin: { server, tool }, spec }: AppTool) => {
   return { name: spec.name, text: [...parts, ...Object.keys(properties)].join(" ") }
 }
 
-/** Hooks that record which apps an input mentions, and warn of links to apps that do not exist. */
-export const hooks = (places: Places): Hooks.Hooks<never, McpTools.McpTools | Turn> => ({
-  ...Hooks.none,
-  userPromptSubmit: (turnId, text) =>
-    /\$|apps?:\/\//.test(text)
-      ? Effect.andThen(noteMentions(places, text), Hooks.none.userPromptSubmit(turnId, text))
-      : Hooks.none.userPromptSubmit(turnId, text)
+/** What was recorded about a turn. */
+interface Noted {
+  readonly connectors: Set<string>
+  readonly unknown: Set<string>
+}
+
+const noted = new WeakMap<Turn, Noted>()
+
+/** Records which apps the turn has selected since its last request, and warns of links to apps that do not exist. */
+const note = Effect.fnUntraced(function* (table: ToolTable) {
+  const turn = yield* Turn
+  const { connectors } = appsOf(table)
+  const items = yield* turn.items
+  const before = noted.get(turn) ?? { connectors: new Set(), unknown: new Set() }
+  noted.set(turn, before)
+  for (const id of unknownIn(connectors, items)) {
+    if (before.unknown.has(id)) continue
+    before.unknown.add(id)
+    yield* turn.warn(unknownApp(id))
+  }
+  const selection = selectionOf(connectors, items).connectors
+  const selected = connectors.filter(({ id }) => selection.has(id) && !before.connectors.has(id))
+  if (selected.length === 0) return
+  // mutant selection-noted-once (M4: a selection is noted once in its turn): drop
+  for (const { id } of selected) before.connectors.add(id)
+  yield* turn.note(ConnectorsSelected, { connectors: selected.map(({ id, name }) => ({ id, name })) })
 })
 
-const noteMentions = Effect.fnUntraced(function* (places: Places, text: string) {
-  const turn = yield* Turn
-  const { connectors } = appsOf(yield* (yield* McpTools.McpTools).table)
-  const ids = connectors.map(({ id }) => id)
-  for (const id of Links.unknown(Links.read(text).apps, ids)) {
-    yield* turn.warn(`the input mentions the app ${id}, which does not exist`)
+const unknownApp = (id: string): string => `the input mentions the app ${id}, which does not exist`
+
+const hasApps = ({ servers }: McpTools.McpTools): boolean => servers.some(({ config }) => config.apps === true)
+
+/**
+ * Hooks that warn of links to apps where no server has apps. Where one has, its apps are known when the request is made, so
+ * no prompt waits for a server.
+ */
+export const hooks: Hooks.Hooks<never, McpTools.McpTools | Turn> = {
+  ...Hooks.none,
+  userPromptSubmit: (turnId, text) => {
+    const { apps } = Links.read(text)
+    const verdict = Hooks.none.userPromptSubmit(turnId, text)
+    return apps.size === 0 ? verdict : Effect.andThen(warnWithoutApps(apps), verdict)
   }
-  if (connectors.length === 0) return
-  const { skills } = yield* Skills.read(places)
-  const selected = mentioned(connectors, text, new Set(skills.map(({ name }) => slugOf(name))))
-  if (selected.length === 0) return
-  yield* turn.note(ConnectorsSelected, { connectors: selected.map(({ id, name }) => ({ id, name })) })
+}
+
+const warnWithoutApps = Effect.fnUntraced(function* (apps: ReadonlySet<string>) {
+  if (hasApps(yield* McpTools.McpTools)) return
+  const turn = yield* Turn
+  for (const id of apps) yield* turn.warn(unknownApp(id))
 })

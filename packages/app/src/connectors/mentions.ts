@@ -75,6 +75,7 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
   const selected = new Set<string>()
   const tools = new Set<string>()
   for (const item of items) {
+    // mutant mention-selects-its-app (M4: a turn offers the apps that its input mentions): false
     if (item._tag === "UserMessage" && item.fragment === undefined) {
       for (const { id } of mentioned(connectors, Input.textOf(item.content), skills)) selected.add(id)
     } else if (item._tag === "DeveloperMessage" && skillNamesOf(item.text).length > 0) {
@@ -85,6 +86,16 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
     }
   }
   return { connectors: selected, tools }
+}
+
+/** Returns the ids of the links in the words of the user that name no app. */
+export const unknownIn = (connectors: ReadonlyArray<Connector>, items: ReadonlyArray<Item>): ReadonlyArray<string> => {
+  const ids = connectors.map(({ id }) => id)
+  return items.flatMap((item) =>
+    item._tag === "UserMessage" && item.fragment === undefined
+      ? Links.unknown(Links.read(Input.textOf(item.content)).apps, ids)
+      : []
+  )
 }
 
 const linkedIn = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {

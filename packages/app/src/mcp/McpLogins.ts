@@ -8,7 +8,7 @@ import * as Path from "node:path"
 import type { SessionId } from "@spindle/core/Ids"
 import { Grant, type Grants, GrantsFailed, keyOf } from "@spindle/mcp/Grants"
 import * as Login from "@spindle/mcp/Login"
-import { type HttpServer, headersOf, type Variables } from "@spindle/mcp/ServerConfig"
+import { type HttpServer, headersOf, valueOf, type Variables } from "@spindle/mcp/ServerConfig"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -133,7 +133,7 @@ export const login: (
 ) => Effect.Effect<void, Login.LoginFailed | Loopback.LoopbackFailed | GrantsFailed, HttpClient.HttpClient> =
   Effect.fnUntraced(function* ({ home, open, scopes, server, variables }) {
     const found = headersOf(server, variables)
-    const secret = variables[server.clientSecretVariable ?? ""]
+    const secret = valueOf(variables, server.clientSecretVariable ?? "")
     const grant = yield* Login.login({
       server,
       headers: "headers" in found ? found.headers : {},

@@ -6,7 +6,6 @@
  * the slower side slows the other one down.
  */
 import * as Dns from "node:dns/promises"
-import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -14,7 +13,7 @@ import type { Duplex } from "node:stream"
 import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { type Endpoint, type NetworkProxy, type Place, ProxyFailed } from "@spindle/tools/NetworkProxy"
 import * as Effect from "effect/Effect"
-import * as Directories from "../Directories.ts"
+import * as Sockets from "../sockets.ts"
 
 /** An address of a host. */
 export interface Address {
@@ -51,7 +50,7 @@ export const make = ({ directory, lookup = lookupAll, node }: Options): NetworkP
         Effect.acquireRelease(
           Effect.suspend(() => {
             const running = serve(hosts, lookup)
-            const path = Path.join(sockets, `${process.pid}-${++last}.sock`)
+            const path = Path.join(sockets, Sockets.nameOf(++last))
             return Effect.as(at === "Port" ? listen(running, 0) : listenAt(running, path), running)
           }),
           close
@@ -82,28 +81,11 @@ const listen = ({ server }: Running, at: string | 0): Effect.Effect<void, ProxyF
 const listenAt = (running: Running, path: string): Effect.Effect<void, ProxyFailed> =>
   Effect.andThen(
     Effect.try({
-      try: () => makeRoom(Path.dirname(path)),
+      try: () => Sockets.makeRoomUnsafe(Path.dirname(path)),
       catch: (error) => new ProxyFailed({ detail: (error as Error).message })
     }),
     listen(running, path)
   )
-
-/** Makes the directory of sockets, and removes those of programs that were killed. */
-const makeRoom = (directory: string): void => {
-  Directories.makeUnsafe(directory)
-  for (const name of Fs.readdirSync(directory)) {
-    const pid = Number(/^(\d+)-\d+\.sock$/.exec(name)?.[1])
-    if (pid > 0 && !isAlive(pid)) Fs.rmSync(Path.join(directory, name), { force: true })
-  }
-}
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH"
-  }
-}
 
 const placeOf = (server: Http.Server): Place => {
   const address = server.address() as string | Net.AddressInfo

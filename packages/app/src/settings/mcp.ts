@@ -29,8 +29,8 @@ const serverOf = (
   const common = {
     name,
     ...definedFields({
-      startupSeconds: table.count([at, "startup_timeout_sec"]),
-      callSeconds: table.count([at, "tool_timeout_sec"]),
+      startupSeconds: table.seconds([at, "startup_timeout_sec"]),
+      callSeconds: table.seconds([at, "tool_timeout_sec"]),
       required: table.flag([at, "required"]),
       enabledTools: table.list([at, "enabled_tools"]),
       disabledTools: table.list([at, "disabled_tools"]),

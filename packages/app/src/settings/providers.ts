@@ -133,8 +133,8 @@ export const accountOf = (sources: Omit<Sources, "isDemo">, wanted: string | und
     return refuse({ _tag: "UnknownProvider", name: provider, known: [...builtIns.keys(), ...ownNames] })
   }
   const at = `model_providers.${provider}`
-  const own = isOwn ? table.text([at, "env_key"]) : undefined
-  const variables = own === undefined ? (builtIn?.variables ?? []) : [own]
+  const own = isOwn ? variablesOf(table, at) : []
+  const variables = own.length === 0 ? (builtIn?.variables ?? []) : own
   const variable = Accounts.variableOf(env, variables)
   const command = table.text([at, "auth", "command"])
   const source =
@@ -175,15 +175,15 @@ const ownProvider = (sources: Sources, id: string): ServerProvider => {
   const at = `model_providers.${id}`
   const wireApi = table.text([at, "wire_api"]) ?? "responses"
   const api = wireApis.get(wireApi) ?? refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
-  const variable = table.text([at, "env_key"])
+  const variables = variablesOf(table, at)
   const token = table.text([at, "experimental_bearer_token"])
   const keyCommand = keyCommandOf(table, at, Path.dirname(file))
-  const fromVariable = variable === undefined ? undefined : Accounts.keyOf(env, [variable])
-  const key = fromVariable ?? (token === undefined ? undefined : Redacted.make(token))
-  const keyStore =
-    key === undefined && keyCommand === undefined ? storeOf(sources, id, variable !== undefined) : undefined
-  if (variable !== undefined && key === undefined && keyCommand === undefined && keyStore === undefined) {
-    refuse({ _tag: "MissingKey", provider: id, variables: [variable] })
+  const key = Accounts.keyOf(env, variables) ?? (token === undefined ? undefined : Redacted.make(token))
+  const isKeyNeeded = variables.length > 0
+  const keyStore = key === undefined && keyCommand === undefined ? storeOf(sources, id, isKeyNeeded) : undefined
+  if (isKeyNeeded && key === undefined && keyCommand === undefined && keyStore === undefined) {
+    const instructions = table.text([at, "env_key_instructions"])
+    refuse({ _tag: "MissingKey", provider: id, variables, ...(instructions === undefined ? {} : { instructions }) })
   }
   const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
     const value = Accounts.keyOf(env, [from])
@@ -203,6 +203,13 @@ const ownProvider = (sources: Sources, id: string): ServerProvider => {
     query: table.texts([at, "query_params"]),
     ...limits(table, at)
   }
+}
+
+/** The variables that may have the key: the one that is named, or those of OpenAI if its key is required. */
+const variablesOf = (table: Table.Settings, at: string): ReadonlyArray<string> => {
+  const named = table.text([at, "env_key"])
+  if (named !== undefined) return [named]
+  return table.flag([at, "requires_openai_auth"]) === true ? Accounts.openAiVariables : []
 }
 
 const keyCommandOf = (table: Table.Settings, at: string, directory: string): Accounts.KeyCommand | undefined => {

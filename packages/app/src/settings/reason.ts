@@ -15,7 +15,12 @@ export const Reason = Schema.Union([
   Schema.TaggedStruct("WrongType", { source: Schema.String, key: Schema.String, expected: Schema.String }),
   Schema.TaggedStruct("UnknownProvider", { name: Schema.String, known: Schema.Array(Schema.String) }),
   Schema.TaggedStruct("MissingBaseUrl", { provider: Schema.String }),
-  Schema.TaggedStruct("MissingKey", { provider: Schema.String, variables: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("MissingKey", {
+    provider: Schema.String,
+    variables: Schema.Array(Schema.String),
+    /** How to get a key. */
+    instructions: Schema.optionalKey(Schema.String)
+  }),
   Schema.TaggedStruct("KeysUnusable", { detail: Schema.String }),
   Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
   Schema.TaggedStruct("UnusedKeys", { keys: Schema.Array(Schema.String) }),
@@ -44,7 +49,9 @@ const describe = (reason: Reason): string => {
     case "MissingBaseUrl":
       return `model provider "${reason.provider}" has no base_url (set model_providers.${reason.provider}.base_url)`
     case "MissingKey":
-      return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}, or run spindle login`
+      return `no key for model provider "${reason.provider}": set ${reason.variables.join(" or ")}, or run spindle login${
+        reason.instructions === undefined ? "" : ` (${reason.instructions})`
+      }`
     case "KeysUnusable":
       return reason.detail
     case "WireApiNotSupported":

@@ -25,6 +25,8 @@ export interface Settings {
   readonly choice: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
   /** A whole number, at least 0. */
   readonly count: (key: Key) => number | undefined
+  /** A number of seconds, which may have decimals. */
+  readonly seconds: (key: Key) => number | undefined
   readonly flag: (key: Key) => boolean | undefined
   /** One of some names, alone or as the only key of a table with more settings. */
   readonly variant: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
@@ -78,6 +80,7 @@ export const make = (
         choices.some((choice) => choice === value)
       ),
     count: (key) => find(key, "a whole number, at least 0", isCount),
+    seconds: (key) => find(key, "a number of seconds, more than 0", isSeconds),
     flag: (key) => find(key, "true or false", (value): value is boolean => typeof value === "boolean"),
     variant: (key, choices) => {
       const choiceOf = (value: unknown) => choices.find((choice) => value === choice || isOnlyKey(choice, value))
@@ -108,6 +111,7 @@ const isText = (value: unknown): value is string => typeof value === "string"
 const isUrl = (value: unknown): value is string =>
   isText(value) && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0
+const isSeconds = (value: unknown): value is number => Number.isFinite(value) && (value as number) > 0
 const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date)
 

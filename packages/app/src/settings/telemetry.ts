@@ -37,7 +37,8 @@ export interface TelemetrySettings {
   readonly warnings: ReadonlyArray<string>
 }
 
-type Environment = { readonly [name: string]: string | undefined }
+/** The environment of the program. */
+export type Environment = { readonly [name: string]: string | undefined }
 
 /** Where the settings come from. */
 export interface Sources {

@@ -39,7 +39,7 @@ export const parse = (text: string): ReviewOutput => {
 
 /** The parts of a text that may be JSON, the likeliest first. */
 const candidates = (text: string): ReadonlyArray<string> => {
-  const fenced = Array.from(text.matchAll(/```[a-z]*\s*\n(.*?)```/gis), ([, inner]) => inner!)
+  const fenced = Array.from(text.matchAll(/```[a-z]*[^\S\n]*\n(.*?)```/gis), ([, inner]) => inner!)
   const between = (open: string, close: string) => {
     const [start, end] = [text.indexOf(open), text.lastIndexOf(close)]
     return start < 0 || end < start ? [] : [text.slice(start, end + 1)]
@@ -136,8 +136,9 @@ const priorityOf = (value = 2): number => Math.min(3, Math.max(0, Math.round(val
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim()
 
-const headPattern = /^\s*(?:[-*\u2022]\s+|\d+[.)]\s+)?\*{0,2}\[P([0-3])\]\*{0,2}\s*(.+?)\s*$/
-const placePattern = /^(.*?)\s+(?:\u2014|\u2013|-|\()\s*`?([^\s`:]+):(\d+)(?:-(\d+))?`?\)?$/
+// both take time that is linear in a line without ends of white space
+const headPattern = /^(?:[-*\u2022]\s+|\d+[.)]\s+)?\*{0,2}\[P([0-3])\]\*{0,2}([^]+)$/
+const placePattern = /\s(?:\u2014|\u2013|-|\()\s*`?([^\s`:]+):(\d+)(?:-(\d+))?`?\)?$/
 
 /** Reads findings from lines as {@link render} writes them; the lines below one are its body. */
 const fromProse = (text: string): ReviewOutput => {
@@ -149,7 +150,7 @@ const fromProse = (text: string): ReviewOutput => {
     if (last !== undefined) findings.push({ ...last, body: (body ?? []).join("\n").trim() })
   }
   for (const line of text.split("\n")) {
-    const head = headPattern.exec(line)
+    const head = headPattern.exec(line.trim())
     if (head === null) {
       const lines = body ?? explanation
       lines.push(body === undefined ? line : line.replace(/^ {1,2}/, ""))
@@ -159,16 +160,16 @@ const fromProse = (text: string): ReviewOutput => {
     body = []
     const [, priority, rest] = head
     const place = placePattern.exec(rest!)
-    const start = Number(place?.[3])
+    const start = Number(place?.[2])
     findings.push({
-      title: oneLine((place?.[1] ?? rest!).replaceAll("**", "")),
+      title: oneLine(rest!.slice(0, place?.index).replaceAll("**", "")),
       body: "",
       confidence_score: share(),
       priority: Number(priority),
       ...(place === null
         ? {}
         : {
-            code_location: { path: place[2]!, line_range: { start, end: Math.max(start, Number(place[4] ?? start)) } }
+            code_location: { path: place[1]!, line_range: { start, end: Math.max(start, Number(place[3] ?? start)) } }
           })
     })
   }

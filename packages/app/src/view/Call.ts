@@ -132,15 +132,19 @@ export const complete = (item: CallItem, result: ToolResult, end: End): CallItem
     case "commandExecution": {
       const detail = detailOf(result, "Command")
       const exitCode = detail?.exitCode ?? end.exitCode
+      const hasEnded = exitCode !== null || detail?.signal !== undefined || detail?.timedOut === true
+      const background = hasEnded ? undefined : detail?.processId
+      const hasFailed = exitCode !== 0 && background === undefined
       return {
         ...item,
         ...common,
-        status: status === "completed" && exitCode !== 0 ? "failed" : status,
+        status: status === "completed" && hasFailed ? "failed" : status,
         aggregatedOutput: end.output ?? (detail === undefined || detail.output === "" ? null : detail.output),
         exitCode,
         durationMs: detail?.durationMillis ?? durationMs,
         ...(detail?.signal === undefined ? {} : { signal: detail.signal }),
-        ...(detail?.timedOut === undefined ? {} : { timedOut: detail.timedOut })
+        ...(detail?.timedOut === undefined ? {} : { timedOut: detail.timedOut }),
+        ...(background === undefined ? {} : { processId: background })
       }
     }
     case "fileChange": {

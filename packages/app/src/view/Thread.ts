@@ -22,6 +22,8 @@ import { openedText } from "./Damage.ts"
 import * as Output from "./Output.ts"
 import type { CallItem, ThreadItem } from "./ThreadItem.ts"
 
+export type { Output } from "./Output.ts"
+
 /** A call that has no result yet. */
 export interface OpenCall {
   readonly item: CallItem
@@ -110,7 +112,8 @@ export type Change =
   /** The journal cannot be written: the last change of a thread. */
   | { readonly _tag: "Failed"; readonly message: string; readonly isInTurn: boolean }
 
-type Step = readonly [thread: Thread, changes: ReadonlyArray<Change>]
+/** A thread after an event, and what has changed. */
+export type Step = readonly [thread: Thread, changes: ReadonlyArray<Change>]
 
 /** The thread of a session before its first event. */
 export const initial = ({ cwd, sessionId }: Call.Where): Thread => ({
@@ -138,7 +141,7 @@ export const resume = (thread: Thread, { items, seq, usage }: Pick<Snapshot, "it
   }
 })
 
-/** The thread after an event, and what has changed. */
+/** Returns the thread after an event, and what has changed. */
 export const step = (before: Thread, event: SessionEvent): Step => {
   const thread = "at" in event && event.at !== before.now ? { ...before, now: event.at } : before
   switch (event._tag) {

@@ -6,7 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import { AgentState, PlanStep } from "@spindle/core/Display"
-import { SessionId } from "@spindle/core/Ids"
+import { ProcessId, SessionId } from "@spindle/core/Ids"
 import { JsonValue } from "@spindle/core/Item"
 
 const item = <const Type extends string, const Fields extends Schema.Struct.Fields>(type: Type, fields: Fields) =>
@@ -44,7 +44,8 @@ export const Reasoning = item("reasoning", {
 
 /**
  * A command. `command` is the command line without its shell. `aggregatedOutput` is cut to its head and tail. `signal` and
- * `timedOut` say how a command ended that has no exit code.
+ * `timedOut` say how a command ended that has no exit code. `processId` is that of a command which continues in the background
+ * after its call.
  */
 export const CommandExecution = item("commandExecution", {
   command: Schema.String,
@@ -54,7 +55,8 @@ export const CommandExecution = item("commandExecution", {
   exitCode: Schema.NullOr(Schema.Finite),
   durationMs: Schema.NullOr(Schema.Finite),
   signal: Schema.optionalKey(Schema.String),
-  timedOut: Schema.optionalKey(Schema.Literal(true))
+  timedOut: Schema.optionalKey(Schema.Literal(true)),
+  processId: Schema.optionalKey(ProcessId)
 })
 /** @see {@link CommandExecution} */
 export type CommandExecution = typeof CommandExecution.Type

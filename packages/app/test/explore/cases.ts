@@ -1,8 +1,9 @@
-/** The tasks of the application and the snapshots of turns, as explorations. Each has the laws that only it has. */
+/** The tasks of the application, the snapshots of turns and the apps that they mention, as explorations. Each has the laws that only it has. */
 import type { Approvals } from "@spindle/core/Approvals"
 import { MutationGate } from "@spindle/core/MutationGate"
 import { Journal } from "@spindle/core/Journal"
-import { Model } from "@spindle/core/Model"
+import * as Input from "@spindle/core/Input"
+import { Model, type ModelRequest } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
 import { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
@@ -11,10 +12,14 @@ import { SessionObserver } from "@spindle/core/SessionObserver"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
 import { Turn } from "@spindle/core/Turn"
+import type { McpServer } from "@spindle/mcp/McpServer"
+import * as McpServers from "@spindle/mcp/McpServers"
+import * as McpTools from "@spindle/mcp/McpTools"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Snapshots } from "@spindle/tools/Snapshots"
-import { Effect, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
+import * as Connectors from "../../src/connectors/Connectors.ts"
 import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
 import * as UserShellTask from "../../src/tasks/UserShellTask.ts"
@@ -257,7 +262,110 @@ const askingAlongside = exploring({
   }
 })
 
+const unused = Effect.die("no exploration calls it")
+const toolsOfApps = Array.from({ length: 100 }, (_, index) => ({
+  name: `tool_${index}`,
+  inputSchema: { type: "object" as const },
+  _meta: { connector_id: `app_${Math.floor(index / 10)}` }
+}))
+
+/** A server of ten apps with ten tools each. */
+const server: McpServer = {
+  config: { _tag: "Stdio", name: "apps", command: "apps", apps: true },
+  started: Effect.void,
+  tools: () => toolsOfApps,
+  failure: () => undefined,
+  callTool: () => unused,
+  listResources: unused,
+  readResource: () => unused,
+  listPrompts: unused,
+  getPrompt: () => unused
+}
+
+/** The tools of the server. They are made once, because they cost more than a run. */
+const apps = Effect.gen(function* () {
+  const context = yield* Layer.build(McpTools.layer({ servers: [server.config], approval: "allow" }))
+  const made = Context.get(context, McpTools.McpTools)
+  const turn = { session: {}, warn: () => Effect.void } as unknown as Turn
+  const table = yield* Effect.provideService(made.table, Turn, turn)
+  return { ...made, table: Effect.as(Effect.sleep(2), table) }
+}).pipe(
+  Effect.provideService(McpServers.McpServers, { get: () => Effect.succeed(server), pids: () => [] }),
+  Effect.scoped,
+  Effect.runSync
+)
+
+const mentioned = "app_1"
+
+/** Whether a record is an input with the mention. */
+const isMention = (record: JournalRecord): boolean =>
+  record._tag === "ItemRecorded" &&
+  record.item._tag === "UserMessage" &&
+  record.item.content.some((part) => part._tag === "Mention" && part.path === `app://${mentioned}`)
+
+/** A turn whose input mentions an app, followed by one that mentions none. Each offers what it has selected itself. */
+const mentioning = exploring({
+  ops: [
+    {
+      _tag: "UserInput",
+      input: [...Input.text("send it"), { _tag: "Mention", name: "Mail", path: `app://${mentioned}` }]
+    },
+    Op.userInput("and now?", { delivery: "queue" })
+  ],
+  make: (journal) =>
+    Effect.gen(function* () {
+      const broken: Array<string> = []
+      const ofTurn = (turnId: string) => harness.records().filter((one) => "turnId" in one && one.turnId === turnId)
+      const check = (request: ModelRequest) => {
+        const turn = harness.records().findLast((one) => one._tag === "TurnStarted")
+        if (turn?._tag !== "TurnStarted") return
+        const offered = request.tools.filter(({ name }) => name.startsWith("mcp__apps__tool_")).map(({ name }) => name)
+        const expected = ofTurn(turn.turnId).some(isMention)
+          ? Array.from({ length: 10 }, (_, index) => `mcp__apps__tool_${10 + index}`)
+          : []
+        if (offered.join() !== expected.join()) broken.push(`M4 a turn offers [${offered}] and selects [${expected}]`)
+      }
+      const harness: Harness.SessionHarness = yield* Harness.make({
+        journal,
+        tools: { pause: { run: () => Effect.as(Effect.sleep(2), "done") } },
+        script: (request) => {
+          check(request)
+          return request.items.at(-1)?._tag === "ToolResult"
+            ? [ScriptedModel.text("seen")]
+            : [ScriptedModel.call("pause", {}, `a${request.items.length}`)]
+        },
+        factory: (agent, options) =>
+          Effect.provideService(
+            Session.make({ ...agent, sources: [Connectors.source] }, options),
+            McpTools.McpTools,
+            apps
+          )
+      })
+      return {
+        harness,
+        law: (records) => {
+          for (const started of records) {
+            if (started._tag !== "TurnStarted") continue
+            const notes = countOf(ofTurn(started.turnId).map(wordOf), "connectors.selected")
+            const most = ofTurn(started.turnId).some(isMention) ? 1 : 0
+            if (notes > most) broken.push(`M4 a turn notes ${notes} selections of ${most}`)
+          }
+          return broken[0]
+        }
+      }
+    })
+})
+
 /** The explorations by name. */
-export const cases = { reviewing, undoing, running, runningAlongside, gating, asking, askingAlongside } satisfies {
+export const cases = {
+  reviewing,
+  undoing,
+  running,
+  runningAlongside,
+  gating,
+  asking,
+  askingAlongside,
+  mentioning
+} satisfies {
   readonly [name: string]: Case
 }

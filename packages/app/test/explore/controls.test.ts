@@ -1,4 +1,4 @@
-/** Negative controls: each mutant of a task of the application is found. `tasks.test.ts` finds nothing in the unchanged sources. */
+/** Negative controls: each mutant of the application is found. `tasks.test.ts` finds nothing in the unchanged sources. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
 import { inject } from "vitest"
@@ -27,7 +27,7 @@ const find = (one: Case, breaks: RegExp): string | undefined => {
   return undefined
 }
 
-describe("S12 a mutant is found", () => {
+describe("M4 S12 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
     it(titleOf(name), async () => {
       const one: Case = (await loadMutant(name)).cases[by]

@@ -24,5 +24,7 @@ export const mutants = {
   "undo-waits-for-its-end": { by: "undoing", breaks: /^S12 \d restorations/ },
   "calls-wait-for-the-snapshot": { by: "gating", breaks: /^S12 a call ran before the snapshot/ },
   "one-snapshot-a-turn": { by: "gating", breaks: /^S12 a turn took two snapshots/ },
-  "no-snapshot-after-its-turn": { by: "gating", breaks: /^S12 a snapshot from before a turn/ }
+  "no-snapshot-after-its-turn": { by: "gating", breaks: /^S12 a snapshot from before a turn/ },
+  "mention-selects-its-app": { by: "mentioning", breaks: /^M4 a turn offers \[\]/ },
+  "selection-noted-once": { by: "mentioning", breaks: /^M4 a turn notes 2/ }
 } as const satisfies { readonly [name: string]: RowOfApp }

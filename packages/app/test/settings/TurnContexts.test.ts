@@ -1,11 +1,15 @@
 /** The circumstances of turns, and inputs that change them, with a scripted model server. */
+import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
+import type { TurnContext } from "@spindle/core/TurnContext"
 import { Effect } from "effect"
 import * as App from "../../src/App.ts"
 import * as Instructions from "../../src/Instructions.ts"
+import type { MakeModel } from "../../src/Models.ts"
+import { approvalPolicies, sandboxModes } from "../../src/Settings.ts"
 import * as TurnContexts from "../../src/settings/TurnContexts.ts"
 import { platform, world } from "../fixtures/world.ts"
 
@@ -63,7 +67,10 @@ describe("an input that changes the context", () => {
           yield* session.awaitIdle
           const receipt = yield* session.submit(Op.userInput("no", { context: { cwd: "/" } }))
           assert.deepInclude(receipt, {
-            reason: { _tag: "InvalidContext", message: "an input cannot change cwd, only model, effort and summary" }
+            reason: {
+              _tag: "InvalidContext",
+              message: "an input cannot change cwd, only model, effort, summary, approvalPolicy and sandbox"
+            }
           })
         }).pipe(Effect.scoped, Effect.provide(at.layer))
         yield* Effect.gen(function* () {
@@ -96,8 +103,104 @@ describe("an input that changes the context", () => {
     )
   )
 
-  it("is refused by a provider with one model", () => {
+  it.live("A4 J3 changes the approval policy and the sandbox of its turn and later ones, after a resume as well", () =>
+    scoped(
+      Effect.gen(function* () {
+        const patch = (name: string) => ({
+          events: [
+            { call: "apply_patch", args: { input: `*** Begin Patch\n*** Add File: ${name}\n+x\n*** End Patch` } }
+          ]
+        })
+        const command = { events: [{ call: "exec_command", args: { cmd: "echo x > by-command" } }] }
+        const calls = [patch("full"), patch("asked"), command, patch("read-only"), patch("resumed"), patch("widened")]
+        const turns = calls.flatMap((call) => [call, said("done")])
+        const at = yield* world({ turns }, [["sandbox_mode", "danger-full-access"]])
+        const events: Array<SessionEvent> = []
+        const asked: Array<string | undefined> = []
+        const run = (isResumed: boolean, inputs: ReadonlyArray<TurnContext | undefined>) =>
+          Effect.gen(function* () {
+            const { session } = yield* App.open({
+              cwd: at.cwd,
+              settings: at.settings,
+              sessionId: "session" as SessionId,
+              isResumed,
+              meta: {},
+              approvals: {
+                decide: ({ tool }) => {
+                  asked.push(tool)
+                  return Effect.succeed({ _tag: "Denied" })
+                }
+              },
+              observer: { onEvent: (_, event) => void events.push(event) }
+            })
+            for (const context of inputs) {
+              yield* session.submit(Op.userInput("go", { context }))
+              yield* session.awaitIdle
+            }
+          }).pipe(Effect.scoped, Effect.provide(at.layer))
+        const narrow = { approvalPolicy: "never", sandbox: "read-only" }
+        const full = { approvalPolicy: "on-request", sandbox: "danger-full-access" }
+        yield* run(false, [undefined, { approvalPolicy: "untrusted" }, narrow, undefined])
+        yield* run(true, [undefined, full])
+        assert.deepStrictEqual(readdirSync(at.cwd).toSorted(), ["full", "widened"])
+        assert.deepStrictEqual(asked, ["apply_patch"])
+        const contexts = events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context] : []))
+        assert.deepStrictEqual(
+          contexts.map(({ approvalPolicy, sandbox }) => ({ approvalPolicy, sandbox })),
+          [full, { ...full, approvalPolicy: "untrusted" }, narrow, full]
+        )
+        // the model learns of it
+        const inputs = at.server.requests.map(({ body }) => JSON.stringify((body["input"] as Array<unknown>).slice(-3)))
+        assert.include(inputs[4], "<sandbox_mode>read-only</sandbox_mode>")
+        assert.include(inputs[4], "<approval_policy>never</approval_policy>")
+      })
+    )
+  )
+})
+
+describe("ruleOf", () => {
+  const make: MakeModel = () => Effect.die("no model is made")
+
+  it("takes the model only where the provider makes models", () => {
     const rule = TurnContexts.ruleOf(undefined)
     assert.strictEqual(rule({ model: "other" }), "the provider has only one model")
+    assert.isUndefined(rule({ approvalPolicy: "never" }))
+    assert.isUndefined(TurnContexts.ruleOf(make)({ model: "other", effort: "low", summary: "auto" }))
   })
+
+  it("takes the policies and modes that exist", () => {
+    const rule = TurnContexts.ruleOf(make)
+    for (const approvalPolicy of approvalPolicies) assert.isUndefined(rule({ approvalPolicy }))
+    for (const sandbox of sandboxModes) assert.isUndefined(rule({ sandbox }))
+    assert.strictEqual(
+      rule({ approvalPolicy: "always" }),
+      "approvalPolicy is one of untrusted, on-failure, on-request, never"
+    )
+    assert.strictEqual(
+      rule({ sandbox: { mode: "read-only" } }),
+      "sandbox is one of read-only, workspace-write, danger-full-access"
+    )
+  })
+
+  it("asks the face about a change that turns can act on", () => {
+    const rule = TurnContexts.ruleOf(make, ({ sandbox }) =>
+      sandbox === undefined ? undefined : "the sandbox is fixed here"
+    )
+    assert.strictEqual(rule({ sandbox: "danger-full-access" }), "the sandbox is fixed here")
+    assert.isUndefined(rule({ approvalPolicy: "never" }))
+  })
+})
+
+describe("settingsIn", () => {
+  it.live("changes nothing that the context does not change", () =>
+    scoped(
+      Effect.gen(function* () {
+        const { settings } = yield* world({}, [["approval_policy", "{ granular = { rules = false } }"]])
+        assert.strictEqual(TurnContexts.settingsIn(settings, {}), settings)
+        assert.strictEqual(TurnContexts.settingsIn(settings, TurnContexts.make({ cwd: "/", settings }, 0)), settings)
+        const changed = TurnContexts.settingsIn(settings, { approvalPolicy: "never", sandbox: "workspace-write" })
+        assert.deepStrictEqual(changed, { ...settings, approvalPolicy: "never", sandboxMode: "workspace-write" })
+      })
+    )
+  )
 })

@@ -20,6 +20,16 @@ const output: ReviewTask.ReviewOutput = {
 const json = JSON.stringify(output)
 
 describe("the output of a review", () => {
+  it("is read in time that is linear in its spaces, line ends and fences", () => {
+    const [spaces, ends] = [" ".repeat(1_000_000), "\n".repeat(1_000_000)]
+    for (const text of [`[P1]${spaces}a${spaces}b`, `${spaces}[P1] a -${spaces}x:1${spaces}!`, `\`\`\`${ends}x`]) {
+      assert.isDefined(ReviewTask.parse(text))
+    }
+    const [finding] = ReviewTask.parse(`- [P1] wrong ${spaces}- \`a.ts:3-4\`${spaces}\r`).findings
+    const place = { path: "a.ts", line_range: { start: 3, end: 4 } }
+    assert.deepInclude(finding, { title: "wrong", priority: 1, code_location: place })
+  })
+
   it("is read from JSON, a fenced block, and JSON between words", () => {
     for (const text of [json, `Here it is:\n\`\`\`json\n${json}\n\`\`\`\nDone.`, `I found:\n${json}\nThat is all.`]) {
       assert.deepStrictEqual(ReviewTask.parse(text), output, text)

@@ -68,6 +68,15 @@ describe("messages and thoughts", () => {
 })
 
 describe("calls", () => {
+  it("of a command that continues in the background have completed, and name its process", () => {
+    const { processId } = Events
+    const call = itemOf(Events.command("npm start"), Events.ran({ exitCode: null, output: "ready\n", processId }))
+    assert.deepInclude(call, { status: "completed", exitCode: null, aggregatedOutput: "ready\n", processId })
+    const killed = itemOf(Events.command("npm start"), Events.ran({ exitCode: null, signal: "SIGKILL", processId }))
+    assert.deepInclude(killed, { status: "failed", signal: "SIGKILL" })
+    assert.notProperty(killed, "processId")
+  })
+
   it("are what their tool says, with what their handler has reported", () => {
     const common = { id: "call_1", startedAtMs: 0, completedAtMs: 1_500 } as const
     assert.deepStrictEqual(itemOf(Events.command("make"), Events.ran({ exitCode: 2, output: "no rule\n" })), {

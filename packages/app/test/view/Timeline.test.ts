@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { CallDetail, CallDisplay } from "@spindle/core/Display"
-import { CallId, ItemId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import { CallId, ItemId, ProcessId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
 import type { ToolStatus } from "@spindle/core/Item"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
 import * as Timeline from "@spindle/app/Timeline"
@@ -166,11 +166,17 @@ describe("tool calls in a timeline", () => {
   }
 
   it("show a command with how it ended, from its record and not from its text", () => {
+    const processId = ProcessId.make("process")
     assert.deepStrictEqual(command({}), ["exit 0", "good"])
     assert.deepStrictEqual(command({ exitCode: 2 }), ["exit 2", "bad"])
     assert.deepStrictEqual(command({ exitCode: null, signal: "SIGKILL" }), ["killed by SIGKILL", "bad"])
     assert.deepStrictEqual(command({ exitCode: null, timedOut: true }), ["timed out after 800 ms", "bad"])
     assert.deepStrictEqual(command({ exitCode: null }), ["completed", "good"])
+    assert.deepStrictEqual(command({ exitCode: null, processId: processId }), ["in the background", "good"])
+    assert.deepStrictEqual(command({ exitCode: null, processId: processId, signal: "SIGTERM" }), [
+      "killed by SIGTERM",
+      "bad"
+    ])
     assert.deepStrictEqual(command({ exitCode: null, signal: "SIGTERM" }, "aborted"), ["aborted", "stopped"])
   })
 

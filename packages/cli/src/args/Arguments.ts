@@ -138,7 +138,7 @@ const command = (argv: ReadonlyArray<string>): Command => {
 const optionsOf = (command: string | undefined) =>
   Object.fromEntries(
     Flags.flags.flatMap((flag) => {
-      const isSwitch = flag.takes === undefined || flag.switchOf === command
+      const isSwitch = flag.takes === undefined || flag.switchOf?.command === command
       const option = { type: isSwitch ? ("boolean" as const) : ("string" as const), multiple: true }
       const names: Array<[string, object]> = (flag.aliases ?? []).map((alias) => [alias, option])
       return [[flag.name, flag.short === undefined ? option : { ...option, short: flag.short }], ...names]
@@ -229,7 +229,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
     refuse(topic, `spindle${topic === "" ? " without a command" : ` ${topic}`} has no flag ${shown}`)
   }
   const before = values.get(flag.name)
-  if (flag.takes === undefined || flag.switchOf === topic) {
+  if (flag.takes === undefined || flag.switchOf?.command === topic) {
     if (token.value !== undefined) refuse(topic, `${shown} takes no value`)
     values.set(flag.name, [])
     return

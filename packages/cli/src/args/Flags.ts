@@ -56,8 +56,8 @@ export type Topic = (typeof topics)[number]
 
 /**
  * One flag. `takes` names its value in the help; a flag without it is a switch. `choices` lists the allowed values,
- * `repeats` allows the flag more than once, and `aliases` are other long names. For a command in `switchOf` the flag takes
- * no value.
+ * `repeats` allows the flag more than once, and `aliases` are other long names. For the command in `switchOf` the flag takes
+ * no value and has another summary.
  */
 export interface Flag {
   readonly name: string
@@ -66,7 +66,7 @@ export interface Flag {
   readonly takes?: string
   readonly choices?: ReadonlyArray<string>
   readonly repeats?: true
-  readonly switchOf?: Topic
+  readonly switchOf?: { readonly command: Topic; readonly summary: string }
   readonly commands: ReadonlyArray<Topic>
   readonly summary: string
 }
@@ -127,8 +127,8 @@ export const flags: ReadonlyArray<Flag> = [
     takes: "MODE",
     choices: sandboxModes,
     commands: [...turns, "sandbox", "doctor"],
-    switchOf: "doctor",
-    summary: "what commands may touch (doctor: try every way out of the sandbox)"
+    switchOf: { command: "doctor", summary: "try every way out of the sandbox" },
+    summary: "what commands may touch"
   },
   {
     name: "full-auto",
@@ -207,7 +207,7 @@ export const flags: ReadonlyArray<Flag> = [
     name: "tail",
     takes: "PROCESS",
     commands: ["sessions processes"],
-    summary: "print what the agent has read of the output of a process"
+    summary: "print the last output of a process"
   },
   {
     name: "end",

@@ -27,6 +27,8 @@ interface Page {
   readonly commands?: ReadonlyArray<readonly [name: string, summary: string]>
   readonly more?: ReadonlyArray<string>
   readonly examples: ReadonlyArray<readonly [command: string, what: string]>
+  /** The exit codes, if they mean something else than for most commands. */
+  readonly exits?: ReadonlyArray<readonly [code: string, meaning: string]>
 }
 
 const pages: { readonly [topic in Topic]: Page } = {
@@ -135,7 +137,8 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions processes ID --end PROCESS | all"
     ],
     about:
-      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.",
+      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.\n" +
+      "If no spindle runs the session, the output of a process is what the agent has read.",
     examples: [
       ["spindle sessions processes 0199a213", ""],
       ["spindle sessions processes 0199a213 --end all", ""]
@@ -296,14 +299,28 @@ const pages: { readonly [topic in Topic]: Page } = {
       ["spindle sandbox -- touch file", "fails: read-only"],
       ["spindle sandbox -s workspace-write -- npm test", "may write in this directory, but not in .git"],
       ["spindle sandbox -s workspace-write -c sandbox_workspace_write.network_access=true -- npm ci", ""]
+    ],
+    exits: [
+      ["N", "the exit code of the command, or 128 + the number of the signal that ended it"],
+      ["1", "the command was not run: there is no sandbox here, or the command cannot be started"],
+      ["2", "the command line is wrong"],
+      ["78", "the configuration is wrong or incomplete, or Node.js is too old"],
+      ["130", "stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"]
     ]
   },
   doctor: {
     usage: ["spindle doctor --sandbox"],
     about:
       "Tries to leave the sandbox of this machine in every known way, in a scratch directory, and prints what happened.\n" +
-      "Exits with 1 if one of them works. Most attempts are written in Perl, which must be installed.",
-    examples: [["spindle doctor --sandbox", ""]]
+      "Most attempts are written in Perl, which must be installed.",
+    examples: [["spindle doctor --sandbox", ""]],
+    exits: [
+      ["0", "the sandbox held against every attempt"],
+      ["1", "one of them got out, or there is no sandbox here"],
+      ["2", "the command line is wrong"],
+      ["78", "Node.js is too old"],
+      ["130", "stopped by Ctrl-C (129 by HUP, 143 by TERM); a second Ctrl-C ends at once"]
+    ]
   },
   "apply-patch": {
     usage: ["spindle apply-patch [PATCH]"],
@@ -327,7 +344,9 @@ const exits: ReadonlyArray<readonly [string, string]> = [
 /** Returns the help of a topic, in lines of at most so many columns, except examples. It ends with a line break. */
 export const text = (topic: Topic, columns = Infinity): string => {
   const page = pages[topic]
-  const own = flags.filter((flag) => flag.commands.includes(topic))
+  const own = flags
+    .filter((flag) => flag.commands.includes(topic))
+    .map((flag) => (flag.switchOf?.command === topic ? switchOf(flag, flag.switchOf.summary) : flag))
   const sections = [
     page.usage.map((line, index) => `${index === 0 ? "Usage: " : "       "}${line}`).join("\n"),
     Wrapping.all(page.about, columns),
@@ -338,10 +357,18 @@ export const text = (topic: Topic, columns = Infinity): string => {
     )}`,
     ...(page.more === undefined ? [] : [Wrapping.all(page.more.join("\n"), columns)]),
     `Examples:\n${page.examples.map(([line, what]) => `  ${line}${what === "" ? "" : `   # ${what}`}`).join("\n")}`,
-    `Exit codes:\n${table(exits, columns)}`
+    `Exit codes:\n${table(page.exits ?? exits, columns)}`
   ]
   return `${sections.join("\n\n")}\n`
 }
+
+/** Returns a flag as the command shows it for which it takes no value. */
+const switchOf = ({ commands, name, short }: Flag, summary: string): Flag => ({
+  name,
+  ...(short === undefined ? {} : { short }),
+  commands,
+  summary
+})
 
 const left = (flag: Flag): string => {
   const short = flag.short === undefined ? "    " : `-${flag.short}, `

@@ -40,8 +40,10 @@ export const run = (
       yield* Effect.forEach(ending, ({ processId }) => end(processId, graceMillis), { concurrency: "unbounded" })
       for (const { processId } of ending) process.stdout.write(`ended ${Ansi.visible(processId)}\n`)
     } else if (options.tail !== undefined) {
-      const { output } = yield* findIn(living, options.tail)
-      process.stdout.write(output === "" || output.endsWith("\n") ? output : `${output}\n`)
+      const { output, processId } = yield* findIn(living, options.tail)
+      const live = yield* StoredProcesses.tail(options.home, processId)
+      if (live === undefined) process.stderr.write("spindle: this is only what the agent has read\n")
+      process.stdout.write(printable(live ?? output))
     } else {
       for (const one of living) process.stdout.write(options.json ? `${JSON.stringify(one)}\n` : lineOf(one))
       if (living.length === 0 && !options.json) process.stdout.write("no processes\n")
@@ -62,7 +64,14 @@ const findIn = (
   return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.failed }))
 }
 
+/** The output of a process: as it is in a pipe, and at a terminal as lines that change nothing else there. */
+const printable = (output: string): string => {
+  const text = output === "" || output.endsWith("\n") ? output : `${output}\n`
+  return process.stdout.isTTY ? text.split("\n").map(Ansi.outputLine).join("\n") : text
+}
+
 const lineOf = ({ cwd, processId, startedAt, title }: StoredProcesses.StoredProcess): string => {
   const when = new Date(startedAt).toISOString()
-  return `${Ansi.visible(processId)}  ${when}  ${Ansi.visible(cwd)}  ${Ansi.visible(title)}\n`
+  // one line each: a command line may have several
+  return `${[processId, when, cwd, title.trim().replaceAll(/\s+/g, " ")].map(Ansi.visible).join("  ")}\n`
 }

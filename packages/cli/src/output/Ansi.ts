@@ -78,8 +78,10 @@ export const harmless = (text: string): string => shownBy(controls, text)
 /** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
 export const outputLine = (line: string): string => {
   // oxlint-disable-next-line no-control-regex
-  const plain = line.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)/g, "").replace(/\r+$/, "")
-  return visible(plain.slice(plain.lastIndexOf("\r") + 1)).replaceAll("\t", "    ")
+  const plain = line.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)/g, "")
+  let end = plain.length
+  while (plain[end - 1] === "\r") end--
+  return visible(plain.slice(plain.lastIndexOf("\r", end - 1) + 1, end)).replaceAll("\t", "    ")
 }
 
 // variation selectors are marks

@@ -97,10 +97,11 @@ export const endOf = (
   }
 }
 
-const commandEnd = (item: CommandExecution, took: string, { green, red }: Ansi.Palette): string => {
+const commandEnd = (item: CommandExecution, took: string, { dim, green, red }: Ansi.Palette): string => {
   if (item.exitCode === 0) return green(`  ✓ exit 0 · ${took}`)
   if (item.timedOut === true) return red(`  ✗ timed out after ${took}`)
   if (item.exitCode !== null) return red(`  ✗ exit ${item.exitCode} · ${took}`)
+  if (item.processId !== undefined) return dim(`  … runs in the background · ${took}`)
   return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.visible(item.signal)}`} · ${took}`)
 }
 

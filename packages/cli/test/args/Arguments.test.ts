@@ -356,6 +356,14 @@ describe("sandbox and doctor", () => {
     assert.include(refused("sandbox", "-s", "read-only"), "give a command, after --")
   })
 
+  it("describes --sandbox as each command takes it, and the exit codes that each has", () => {
+    assert.match(Help.text("doctor"), /-s, --sandbox +try every way out of the sandbox\n/)
+    assert.match(Help.text("sandbox"), /-s, --sandbox MODE +what commands may touch: read-only, /)
+    assert.include(Help.text("sandbox"), "the exit code of the command")
+    assert.notInclude(Help.text("sandbox"), "review")
+    assert.include(Help.text("exec"), "4    a review found something")
+  })
+
   it("takes --sandbox of doctor as a switch", () => {
     assert.deepStrictEqual(ok("doctor", "--sandbox"), { _tag: "Doctor" })
     assert.include(refused("doctor"), "say what to look at: --sandbox")

@@ -22,6 +22,15 @@ describe("outputLine", () => {
   })
 })
 
+describe("a line of very many carriage returns", () => {
+  it("is shown in time that is linear in it, and without those at its end", () => {
+    const many = "\r".repeat(1_000_000)
+    assert.strictEqual(Ansi.outputLine(`a${many}b`), "b")
+    assert.strictEqual(Ansi.outputLine(`a\rb${many}`), "b")
+    assert.strictEqual(Ansi.outputLine(many), "")
+  })
+})
+
 describe("width and fit", () => {
   it("count columns", () => {
     assert.deepStrictEqual(["abc", "日本", "é", "e\u0301", "✅"].map(Ansi.width), [3, 4, 1, 1, 2])

@@ -241,6 +241,14 @@ describe("step", () => {
     )
   })
 
+  it("says that a command continues in the background, and not that it has failed", () => {
+    const call = [Events.command("npm start"), Events.running, Events.output(0, "ready\n")]
+    const yielded = Events.ran({ exitCode: null, output: "ready\n", processId: Events.processId })
+    const shown = "$ npm start\n  ready\n  … runs in the background · 1.5 s\n"
+    assert.strictEqual(show(...call, yielded), shown)
+    assert.strictEqual(show(...call, Events.exited(2), yielded), shown.replace(/….*d/, "✗ exit 2"))
+  })
+
   it("shows what a command printed, live and from a journal, which has it in the detail of the result alone", () => {
     const records = [Events.command("make"), Events.running, Events.exited(3)]
     const end = Events.ran({ exitCode: 3, output: "one\ntwo\n" })

@@ -205,6 +205,32 @@ describe("exec", () => {
     })
   )
 
+  it.live("sends what the configuration says about the request, with the key that it requires", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const settings = {
+        model_verbosity: "low",
+        model_reasoning_summary: "detailed",
+        service_tier: "fast",
+        developer_instructions: "Answer in verse.",
+        "model_providers.mock.requires_openai_auth": true
+      }
+      const flags = Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${JSON.stringify(value)}`])
+      const without = yield* run(at, ["exec", ...flags, "hi"])
+      assert.deepStrictEqual([without.code, at.server.requests.length], [78, 0])
+      assert.match(without.stderr, /no key for model provider "mock": set CODEX_API_KEY or OPENAI_API_KEY/)
+      const { code, stderr } = yield* run(at, ["exec", ...flags, "hi"], { env: { OPENAI_API_KEY: "sk-one" } })
+      assert.strictEqual(code, 0, stderr)
+      assert.notInclude(stderr, "no effect")
+      const [{ body, headers }] = at.server.requests as readonly [any]
+      assert.deepStrictEqual(
+        [body.text, body.reasoning, body.service_tier, headers.authorization],
+        [{ verbosity: "low" }, { summary: "detailed" }, "priority", "Bearer sk-one"]
+      )
+      assert.isTrue(body.instructions.endsWith("\n\nAnswer in verse."))
+    })
+  )
+
   it.live("sends images and the schema of the answer", () =>
     Effect.gen(function* () {
       const at = yield* world()

@@ -18,7 +18,7 @@ describe("spindle sessions processes", () => {
   it.live("lists, tails and ends a command in the background while its session runs", () =>
     Effect.gen(function* () {
       const seconds = `${process.pid}.31`
-      const cmd = `echo begun; exec sleep ${seconds}`
+      const cmd = `echo begun\nuntil [ -e go ]; do sleep 0.05; done; echo later; exec sleep ${seconds}`
       // long enough for the command to print
       const args = { cmd, login: false, yield_time_ms: 5_000 }
       const turns = [{ events: [{ call: "exec_command", args, callId: "c1" }] }, { events: [{ hang: true as const }] }]
@@ -31,12 +31,17 @@ describe("spindle sessions processes", () => {
       const listed = yield* run(at, ["sessions", "processes", id, "--json"])
       const [only] = events(listed)
       assert.strictEqual(only.title, cmd)
+      assert.strictEqual(only.output, "begun\n")
       assert.strictEqual(only.cwd, at.cwd)
       const line = yield* run(at, ["sessions", "processes", id])
       assert.include(line.stdout, `${only.processId}  `)
-      assert.include(line.stdout, `sleep ${seconds}\n`)
-      const tail = yield* run(at, ["sessions", "processes", id, "--tail", only.processId])
-      assert.strictEqual(tail.stdout, "begun\n")
+      assert.match(line.stdout, new RegExp(`echo begun until .*; exec sleep ${seconds}\\n$`))
+      const tail = run(at, ["sessions", "processes", id, "--tail", only.processId])
+      assert.deepInclude(yield* tail, { code: 0, stdout: "begun\n", stderr: "" })
+      // no call reads what comes now
+      Fs.writeFileSync(`${at.cwd}/go`, "")
+      const later = yield* Effect.repeat(tail, { until: ({ stdout }) => stdout !== "begun\n" })
+      assert.strictEqual(later.stdout, "begun\nlater\n")
       const unknown = yield* run(at, ["sessions", "processes", id, "--end", "other"])
       assert.deepStrictEqual([unknown.code, unknown.stderr], [1, "spindle: the session has no running process other\n"])
       assert.lengthOf(processesOf(seconds), 1)

@@ -148,6 +148,25 @@ describe("sessions of another program or directory", () => {
     })
   )
 
+  it.live.each([
+    { args: ["exec", "hi"] },
+    { args: ["exec", "resume", "--last", "hi"] },
+    { args: ["review", "--uncommitted"] },
+    { args: ["undo"] },
+    { args: ["trace", "--last"] },
+    { args: ["hooks", "list"] },
+    { args: ["sandbox", "--", "true"] },
+    { args: ["apply-patch", "x"] }
+  ])("a working directory that was removed: one sentence, for $args", ({ args }) =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const through = ["sh", "-c", 'd=$(mktemp -d); cd "$d"; rmdir "$d"; exec "$@"', "sh"]
+      const { code, stderr, stdout } = yield* run(at, args, { through })
+      assert.deepStrictEqual([code, stdout, at.server.requests.length], [2, "", 0])
+      assert.strictEqual(stderr, "spindle: the working directory does not exist any more; change to another one\n")
+    })
+  )
+
   it.live("a prompt that is refused leaves no session", () =>
     Effect.gen(function* () {
       const at = yield* world()

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { closeSync, constants, openSync } from "node:fs"
+import { closeSync, constants, openSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -178,6 +178,26 @@ describe("signals", () => {
         assert.isTrue(yield* eventually(() => processesOf(seconds).length === 0))
         yield* resumedInput(at, sessionOf(ended))
       })
+  )
+
+  it.live("X1 X2 a second SIGINT kills a daemon that forks and exits all the time", () =>
+    Effect.gen(function* () {
+      const seconds = yield* uniqueSeconds
+      const at = yield* world({
+        turns: [{ events: [command(`setsid sh ./again ${seconds} > /dev/null 2>&1 & echo ready; sleep ${seconds}`)] }]
+      })
+      const script = ["trap '' TERM INT HUP", "sleep 0.1", `[ -e ${at.home} ] && setsid sh "$0" "$1" &`]
+      writeFileSync(join(at.cwd, "again"), script.join("\n"))
+      const program = yield* start(at, ["exec", "--json", ...allowed, "go"])
+      assert.isTrue(yield* eventually(() => processesOf("./again").length > 0))
+      yield* program.kill("SIGINT")
+      // what two key presses are apart at least
+      yield* Effect.sleep(60)
+      const ended = yield* killed(program, "SIGINT")
+      assert.strictEqual(ended.code, 130)
+      // more than one look: a single one can miss a process that is replaced by its child
+      assert.isTrue(yield* eventually(() => [1, 2, 3].every(() => processesOf(seconds).length === 0)))
+    })
   )
 
   it.live.each<readonly [string, StartOptions]>([

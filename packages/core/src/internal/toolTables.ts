@@ -12,13 +12,14 @@ import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolSource, ToolTable } from "../ports/ToolSource.ts"
 import { messageOf } from "../protocol/AgentError.ts"
 import type { Item } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import type { TurnSession } from "../Turn.ts"
 import * as Tools from "./tools.ts"
 
 /** The tools of the turns of one session. */
 export interface ToolTables {
-  /** What a turn may do by itself, with the tools of the last request. */
-  readonly authority: ToolAuthority
+  /** What a turn with this context may do by itself, with the tools of the last request; the same for the same context. */
+  readonly authorityIn: (context: TurnContext) => ToolAuthority
   /** Returns the tools of a turn. `warn` reports sources that fail and names that clash. */
   readonly forTurn: (warn: (message: string) => Effect.Effect<void>) => TurnTables
 }
@@ -64,7 +65,20 @@ const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {
     offer: () => tools().specs,
     release: () => {}
   }
-  return { authority: Tools.authorityOf(tools, defaultPolicy), forTurn: () => turn }
+  return {
+    authorityIn: memo((context) => Tools.authorityOf(tools, defaultPolicy, context)),
+    forTurn: () => turn
+  }
+}
+
+/** Remembers what a function returned for each context. */
+const memo = <A>(make: (context: TurnContext) => A): ((context: TurnContext) => A) => {
+  const made = new WeakMap<TurnContext, A>()
+  return (context) => {
+    let known = made.get(context)
+    if (known === undefined) made.set(context, (known = make(context)))
+    return known
+  }
 }
 
 const defaultDeadline = Duration.seconds(10)
@@ -81,7 +95,7 @@ interface SourceState {
 }
 
 class SourceTables implements ToolTables {
-  readonly authority: ToolAuthority
+  readonly authorityIn: ToolTables["authorityIn"]
   /** The joined table. */
   private current: ToolTable = Tools.noTools
   private readonly agent: Agent<any>
@@ -102,7 +116,7 @@ class SourceTables implements ToolTables {
       isFailing: false,
       isChoiceFailing: false
     }))
-    this.authority = Tools.authorityOf(() => this.current, agent.defaultPolicy)
+    this.authorityIn = memo((context) => Tools.authorityOf(() => this.current, agent.defaultPolicy, context))
   }
 
   forTurn(warn: (message: string) => Effect.Effect<void>): TurnTables {

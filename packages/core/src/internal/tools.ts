@@ -8,6 +8,7 @@ import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed, messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
 import type { ToolCall } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "../state/Authority.ts"
 import * as ToolArguments from "./toolArguments.ts"
 
@@ -142,17 +143,20 @@ export const defaultPolicy: ToolPolicy<any> = { approval: "ask", concurrency: "e
 export const withDefault = (entry: ToolEntry, policy: ToolPolicy<any>): ToolEntry =>
   entry.policy === undefined ? { ...entry, policy } : entry
 
-/** What a policy says about a call. */
-export const rulingOf = ({ approval }: ToolPolicy<any>, params: unknown): Authority.Permission | Authority.Ruling =>
-  typeof approval === "function" ? approval(params) : approval
+/** What a policy says about a call in a turn with this context. */
+export const rulingOf = (
+  { approval }: ToolPolicy<any>,
+  params: unknown,
+  context: TurnContext
+): Authority.Permission | Authority.Ruling => (typeof approval === "function" ? approval(params, context) : approval)
 
-/** The authority of whatever has these tools; see `Agent.authorityOf`. */
+/** The authority of whatever has these tools, in turns with this context; see `Agent.authorityOf`. */
 export const authorityOf =
-  (tools: () => ToolTable, policy: ToolPolicy<any>): ToolAuthority =>
+  (tools: () => ToolTable, policy: ToolPolicy<any>, context: TurnContext): ToolAuthority =>
   (tool, params) => {
     const entry = tools().byName.get(tool.name)
     if (entry === undefined) return undefined
     const { approval } = entry.policy ?? policy
     if (typeof approval !== "function") return approval
-    return entry.spec.source === tool.source ? Authority.permissionOf(approval(params)) : "ask"
+    return entry.spec.source === tool.source ? Authority.permissionOf(approval(params, context)) : "ask"
   }

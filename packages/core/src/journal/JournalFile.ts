@@ -18,6 +18,7 @@
  *   the README.
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -54,6 +55,12 @@ export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, 
       return make({ fs, directory: options.directory, isSynced: options.durability === "fsync" }, lease)
     })
   )
+
+/** {@link layer}, its options read from the configuration. */
+export const layerConfig = (
+  options: Config.Wrap<JournalFileOptions>
+): Layer.Layer<Journal, Config.ConfigError, FileSystem.FileSystem> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
  * Returns the path of the journal of a session that this program has made; undefined for an id that does not contain the

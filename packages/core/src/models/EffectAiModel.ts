@@ -82,10 +82,7 @@ const partsOf = (pull: Pulled<Response.AnyPart>, options: Adapter.Names): Pulled
 
 type Pulled<A> = Pull.Pull<readonly [A, ...Array<A>], ModelFailed>
 
-const streamOf = (
-  model: (typeof LanguageModel.LanguageModel)["Service"],
-  request: ModelRequest
-): Adapter.PartStream => {
+const streamOf = (model: LanguageModel.LanguageModel, request: ModelRequest): Adapter.PartStream => {
   const prompt = Adapter.promptOf(request)
   if (request.tools.length === 0) return model.streamText({ prompt })
   const toolkit = Adapter.toolkitOf(request.tools)

@@ -3,8 +3,8 @@
  * port.
  *
  * An observer is called synchronously while the session writes. It must not block, and should not throw: one that throws
- * loses that event, but none after it. The session emits one `Warning` about it. A program that waits, fails with typed
- * errors or has a deadline reads `Session.events` instead, in its own fiber.
+ * loses that event, but none after it. The session emits one `Warning` about it. An observer that waits, fails with typed
+ * errors or has a deadline is an `EventObserver`, which runs in its own fiber.
  */
 import * as Context from "effect/Context"
 import { dual } from "effect/Function"

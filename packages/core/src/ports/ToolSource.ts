@@ -13,17 +13,21 @@ import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { CallDisplay } from "../protocol/Display.ts"
 import type { Item } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import type { Permission, Ruling } from "../state/Authority.ts"
 import type { ToolSpec } from "./Model.ts"
 
-/** What one tool may do, and how its calls run and look. */
+/**
+ * What one tool may do, and how its calls run and look. Functions that decide about a call also get the context of its turn,
+ * which is empty if the application names none.
+ */
 export interface ToolPolicy<Params = unknown> {
   /**
    * Whether a call runs (`allow`), is put to a person (`ask`) or is refused (`deny`); a function decides by the decoded
    * arguments. A tool of `effect/ai` with `needsApproval` asks even if its policy allows the call. A function that throws
    * fails the call. A function that returns a ruling has its decision recorded with a source and a reason.
    */
-  readonly approval: Permission | ((params: Params) => Permission | Ruling)
+  readonly approval: Permission | ((params: Params, context: TurnContext) => Permission | Ruling)
   /** Whether calls run next to others or alone. The default is `exclusive`. */
   readonly concurrency?: "parallel" | "exclusive" | undefined
   /**
@@ -34,7 +38,7 @@ export interface ToolPolicy<Params = unknown> {
   /** The kind of question that the person sees. The default is `permissions`. */
   readonly kind?: "command" | "patch" | "permissions" | undefined
   /** What the person sees of the call. The default is its arguments. */
-  readonly payload?: ((params: Params) => unknown) | undefined
+  readonly payload?: ((params: Params, context: TurnContext) => unknown) | undefined
   /**
    * What a grant of this call for the turn or the session is remembered by. A later call is granted if all of its keys are.
    * The default is one key, of the tool and the payload. A call without keys is asked about each time.
@@ -49,7 +53,7 @@ export interface ToolPolicy<Params = unknown> {
    * Whether a call can run with permissions that a person granted in place of what it asks for. Its handler then reads them
    * from `Granted` and does no more. Without this function, a call that is granted less does not run.
    */
-  readonly mayRunWith?: ((params: Params, permissions: unknown) => boolean) | undefined
+  readonly mayRunWith?: ((params: Params, permissions: unknown, context: TurnContext) => boolean) | undefined
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
   readonly display?: ((params: Params) => CallDisplay) | undefined
   /**

@@ -110,8 +110,7 @@ export class OtherDisplay extends Schema.Opaque<OtherDisplay>()(
   Schema.TaggedStruct("Other", { title: Schema.optionalKey(Schema.String) }).annotate({ identifier: "OtherDisplay" })
 ) {}
 
-/** What a call is. */
-export const CallDisplay = Schema.Union([
+const displays = Schema.Union([
   CommandDisplay,
   PatchDisplay,
   AgentDisplay,
@@ -122,8 +121,23 @@ export const CallDisplay = Schema.Union([
   ImageDisplay,
   OtherDisplay
 ]).annotate({ identifier: "CallDisplay" })
+/** What a call is. */
+export type CallDisplay =
+  | CommandDisplay
+  | PatchDisplay
+  | AgentDisplay
+  | McpDisplay
+  | SearchDisplay
+  | ReadDisplay
+  | PlanDisplay
+  | ImageDisplay
+  | OtherDisplay
+/** The schema of {@link CallDisplay}. */
+export interface CallDisplaySchema extends Schema.Union<typeof displays.members> {
+  readonly Type: CallDisplay
+}
 /** @see {@link CallDisplay} */
-export type CallDisplay = typeof CallDisplay.Type
+export const CallDisplay: CallDisplaySchema = displays
 
 /**
  * How a command ended: an exit code, or null and the signal, or neither when it still runs or never started.
@@ -158,9 +172,14 @@ export class McpDetail extends Schema.Opaque<McpDetail>()(
   })
 ) {}
 
-/** What came of a call, in addition to the text that the model reads. */
-export const CallDetail = Schema.Union([CommandDetail, PatchDetail, AgentDetail, McpDetail]).annotate({
+const details = Schema.Union([CommandDetail, PatchDetail, AgentDetail, McpDetail]).annotate({
   identifier: "CallDetail"
 })
+/** What came of a call, in addition to the text that the model reads. */
+export type CallDetail = CommandDetail | PatchDetail | AgentDetail | McpDetail
+/** The schema of {@link CallDetail}. */
+export interface CallDetailSchema extends Schema.Union<typeof details.members> {
+  readonly Type: CallDetail
+}
 /** @see {@link CallDetail} */
-export type CallDetail = typeof CallDetail.Type
+export const CallDetail: CallDetailSchema = details

@@ -55,13 +55,17 @@ export type ProcessId = typeof ProcessId.Type
  *
  * `next` gets the time in milliseconds and must never return the same string twice.
  */
-export class IdGenerator extends Context.Reference<{ readonly next: (nowMillis: number) => string }>(
-  "@spindle/core/IdGenerator",
-  { defaultValue: () => ({ next: uuidV7 }) }
-) {}
+export interface IdGenerator {
+  readonly next: (nowMillis: number) => string
+}
+
+/** The key of {@link IdGenerator}. */
+export const IdGenerator: Context.Reference<IdGenerator> = Context.Reference("@spindle/core/IdGenerator", {
+  defaultValue: () => ({ next: uuidV7 })
+})
 
 /** Makes a generator that counts from 0: `prefix-0`, `prefix-1`, ... */
-export const sequential = (prefix: string): { readonly next: (nowMillis: number) => string } => {
+export const sequential = (prefix: string): IdGenerator => {
   let count = 0
   return { next: () => `${prefix}-${count++}` }
 }

@@ -18,10 +18,15 @@ export class ImagePart extends Schema.Opaque<ImagePart>()(
 export class MentionPart extends Schema.Opaque<MentionPart>()(
   Schema.TaggedStruct("Mention", { name: Schema.String, path: Schema.String }).annotate({ identifier: "MentionPart" })
 ) {}
+const parts = Schema.Union([TextPart, ImagePart, MentionPart]).annotate({ identifier: "InputPart" })
 /** One part of an input. */
-export const InputPart = Schema.Union([TextPart, ImagePart, MentionPart]).annotate({ identifier: "InputPart" })
+export type InputPart = TextPart | ImagePart | MentionPart
+/** The schema of {@link InputPart}. */
+export interface InputPartSchema extends Schema.Union<typeof parts.members> {
+  readonly Type: InputPart
+}
 /** @see {@link InputPart} */
-export type InputPart = typeof InputPart.Type
+export const InputPart: InputPartSchema = parts
 
 /** An input: its parts in order. */
 export const Input = Schema.Array(InputPart).annotate({ identifier: "Input" })

@@ -143,17 +143,17 @@ export class ToolResult extends Schema.Opaque<ToolResult>()(
   }).annotate({ identifier: "ToolResult" })
 ) {}
 
+const items = Schema.Union([UserMessage, DeveloperMessage, AssistantMessage, Reasoning, ToolCall, ToolResult]).annotate(
+  { identifier: "Item" }
+)
 /** An item of a conversation. */
-export const Item = Schema.Union([
-  UserMessage,
-  DeveloperMessage,
-  AssistantMessage,
-  Reasoning,
-  ToolCall,
-  ToolResult
-]).annotate({ identifier: "Item" })
+export type Item = UserMessage | DeveloperMessage | AssistantMessage | Reasoning | ToolCall | ToolResult
+/** The schema of {@link Item}. */
+export interface ItemSchema extends Schema.Union<typeof items.members> {
+  readonly Type: Item
+}
 /** @see {@link Item} */
-export type Item = typeof Item.Type
+export const Item: ItemSchema = items
 
 /** Omits keys from each member of a union. */
 export type DistributiveOmit<A, K extends PropertyKey> = A extends unknown ? Omit<A, K> : never

@@ -34,10 +34,15 @@ export class Answered extends Schema.Opaque<Answered>()(
   })
 ) {}
 
+const decisions = Schema.Union([Approved, Denied, Abort, Answered]).annotate({ identifier: "Decision" })
 /** An answer to a question: what was decided, and for how long. */
-export const Decision = Schema.Union([Approved, Denied, Abort, Answered]).annotate({ identifier: "Decision" })
+export type Decision = Approved | Denied | Abort | Answered
+/** The schema of {@link Decision}. */
+export interface DecisionSchema extends Schema.Union<typeof decisions.members> {
+  readonly Type: Decision
+}
 /** @see {@link Decision} */
-export type Decision = typeof Decision.Type
+export const Decision: DecisionSchema = decisions
 
 /** Converts a decision to what is read back from its JSON. Throws an error for what JSON cannot represent. */
 export const jsonOfDecisionUnsafe = (decision: Decision): Decision => {
@@ -148,8 +153,7 @@ export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
   Schema.Struct({ kind: Schema.String, params: TaskParams, mode: TaskMode }).annotate({ identifier: "AcceptedTask" })
 ) {}
 
-/** Operations of a session. */
-export const Op = Schema.Union([
+const operations = Schema.Union([
   UserInput,
   Notice,
   StartTask,
@@ -162,8 +166,14 @@ export const Op = Schema.Union([
 ]).annotate({
   identifier: "Op"
 })
+/** Operations of a session. */
+export type Op = UserInput | Notice | StartTask | Withdraw | Interrupt | Answer | Rollback | Rename | EndProcess
+/** The schema of {@link Op}. */
+export interface OpSchema extends Schema.Union<typeof operations.members> {
+  readonly Type: Op
+}
 /** @see {@link Op} */
-export type Op = typeof Op.Type
+export const Op: OpSchema = operations
 
 /**
  * An operation with an id that its sender chose, and the trace of its sender. A session takes it as it takes an operation
@@ -263,8 +273,7 @@ export class TaskModeNotAllowed extends Schema.Opaque<TaskModeNotAllowed>()(
   }).annotate({ identifier: "TaskModeNotAllowed" })
 ) {}
 
-/** Why a submission was not accepted. */
-export const Rejection = Schema.Union([
+const rejections = Schema.Union([
   SessionClosed,
   EmptyInput,
   InputTooLarge,
@@ -282,8 +291,30 @@ export const Rejection = Schema.Union([
   InvalidParams,
   TaskModeNotAllowed
 ]).annotate({ identifier: "Rejection" })
+/** Why a submission was not accepted. */
+export type Rejection =
+  | SessionClosed
+  | EmptyInput
+  | InputTooLarge
+  | InboxFull
+  | InvalidContext
+  | TurnMismatch
+  | NotSteerable
+  | NotWaiting
+  | UnknownQuestion
+  | UnknownProcess
+  | InvalidAnswer
+  | InvalidTurnCount
+  | TurnRunning
+  | UnknownTask
+  | InvalidParams
+  | TaskModeNotAllowed
+/** The schema of {@link Rejection}. */
+export interface RejectionSchema extends Schema.Union<typeof rejections.members> {
+  readonly Type: Rejection
+}
 /** @see {@link Rejection} */
-export type Rejection = typeof Rejection.Type
+export const Rejection: RejectionSchema = rejections
 
 /** The input or the task started a turn. */
 export class Started extends Schema.Opaque<Started>()(
@@ -310,10 +341,15 @@ export class Rejected extends Schema.Opaque<Rejected>()(
   })
 ) {}
 
+const receipts = Schema.Union([Started, Steered, Queued, Accepted, Rejected]).annotate({ identifier: "Receipt" })
 /** What became of a submission. */
-export const Receipt = Schema.Union([Started, Steered, Queued, Accepted, Rejected]).annotate({ identifier: "Receipt" })
+export type Receipt = Started | Steered | Queued | Accepted | Rejected
+/** The schema of {@link Receipt}. */
+export interface ReceiptSchema extends Schema.Union<typeof receipts.members> {
+  readonly Type: Receipt
+}
 /** @see {@link Receipt} */
-export type Receipt = typeof Receipt.Type
+export const Receipt: ReceiptSchema = receipts
 
 /**
  * Makes input of one text.

@@ -1,9 +1,11 @@
 /**
  * Limits and delays of a session.
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { ModelFailed } from "./SessionError.ts"
@@ -129,6 +131,27 @@ export const SessionConfig: Context.Reference<SessionConfig> = Context.Reference
   "@spindle/core/SessionConfig",
   { defaultValue: () => defaults }
 )
+
+/** Provides limits and delays to the sessions that are made with this layer. What is left out has its default. */
+export const layer = (config: Partial<SessionConfig>): Layer.Layer<never> =>
+  Layer.succeed(SessionConfig, { ...defaults, ...config })
+
+/**
+ * {@link layer}, its limits and delays read from the configuration.
+ *
+ * @example
+ * ```ts
+ * import { SessionConfig } from "@spindle/core"
+ * import { Config } from "effect"
+ *
+ * export const limits = SessionConfig.layerConfig({
+ *   turnModelRequests: Config.Int("TURN_MODEL_REQUESTS").pipe(Config.withDefault(100)),
+ *   turnDuration: Config.Duration("TURN_DURATION").pipe(Config.withDefault(undefined))
+ * })
+ * ```
+ */
+export const layerConfig = (config: Config.Wrap<Partial<SessionConfig>>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(config), layer))
 
 /** Limits that can be changed while sessions use them. */
 export interface Adjustable {

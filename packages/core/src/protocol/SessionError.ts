@@ -165,7 +165,8 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
   override get message() {
     const text = this.detail ?? `${this.provider} ${this.model}: ${this.kind}`
     // a message of a server may leave out its status
-    return this.status === undefined || text.includes(`${this.status}`) ? text : `${text} (HTTP status ${this.status})`
+    if (this.status === undefined || new RegExp(`\\b${this.status}\\b`).test(text)) return text
+    return `${text} (HTTP status ${this.status})`
   }
   /** Whether the same request may succeed later. */
   get isRetryable(): boolean {

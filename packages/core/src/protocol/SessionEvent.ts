@@ -342,8 +342,7 @@ export class OperationAccepted extends Schema.Opaque<OperationAccepted>()(
 /** Something a person should know. */
 export class Warning extends Schema.Opaque<Warning>()(record("Warning", { message: Schema.String })) {}
 
-/** Records that this version knows. */
-export const KnownRecord = Schema.Union([
+const knownRecords = Schema.Union([
   SessionStarted,
   SessionResumed,
   InputAccepted,
@@ -374,20 +373,60 @@ export const KnownRecord = Schema.Union([
   OperationAccepted,
   Warning
 ]).annotate({ identifier: "KnownRecord" })
+/** Records that this version knows. */
+export type KnownRecord =
+  | SessionStarted
+  | SessionResumed
+  | InputAccepted
+  | InputBlocked
+  | InputWithdrawn
+  | TurnStarted
+  | TurnContextChanged
+  | ItemRecorded
+  | HistoryReplaced
+  | ModelRequested
+  | ModelResponded
+  | ModelRetrying
+  | QuestionOpened
+  | QuestionSettled
+  | CallDecided
+  | ProcessStarted
+  | ProcessEnded
+  | DelegateStarted
+  | DelegateEnded
+  | TaskNote
+  | TaskReported
+  | TurnCompleted
+  | TurnFailed
+  | TurnAborted
+  | StragglerEnded
+  | RolledBack
+  | SessionRenamed
+  | OperationAccepted
+  | Warning
+/** The schema of {@link KnownRecord}. */
+export interface KnownRecordSchema extends Schema.Union<typeof knownRecords.members> {
+  readonly Type: KnownRecord
+}
 /** @see {@link KnownRecord} */
-export type KnownRecord = typeof KnownRecord.Type
+export const KnownRecord: KnownRecordSchema = knownRecords
 
 /** A record of another version, kept as it was read (contract J6). */
 export class UnknownRecord extends Schema.Opaque<UnknownRecord>()(
   record("Unknown", { raw: Schema.Record(Schema.String, Schema.Unknown) })
 ) {}
 
-/** A line of the journal, and a numbered event. */
-export const JournalRecord = Schema.Union([...KnownRecord.members, UnknownRecord]).annotate({
+const records = Schema.Union([...KnownRecord.members, UnknownRecord]).annotate({
   identifier: "JournalRecord"
 })
+/** A line of the journal, and a numbered event. */
+export type JournalRecord = KnownRecord | UnknownRecord
+/** The schema of {@link JournalRecord}. */
+export interface JournalRecordSchema extends Schema.Union<typeof records.members> {
+  readonly Type: JournalRecord
+}
 /** @see {@link JournalRecord} */
-export type JournalRecord = typeof JournalRecord.Type
+export const JournalRecord: JournalRecordSchema = records
 
 /** More text of an assistant message. */
 export class TextDelta extends Schema.Opaque<TextDelta>()(
@@ -416,10 +455,15 @@ export class ToolOutput extends Schema.Opaque<ToolOutput>()(
     text: Schema.String
   }).annotate({ identifier: "ToolOutput" })
 ) {}
+const deltas = Schema.Union([TextDelta, ReasoningDelta, ToolOutput]).annotate({ identifier: "Delta" })
 /** Text between records, which is not written. */
-export const Delta = Schema.Union([TextDelta, ReasoningDelta, ToolOutput]).annotate({ identifier: "Delta" })
+export type Delta = TextDelta | ReasoningDelta | ToolOutput
+/** The schema of {@link Delta}. */
+export interface DeltaSchema extends Schema.Union<typeof deltas.members> {
+  readonly Type: Delta
+}
 /** @see {@link Delta} */
-export type Delta = typeof Delta.Type
+export const Delta: DeltaSchema = deltas
 
 /** Terminal for the session: its journal cannot be written, so neither can this event. The stream ends with it. */
 export class SessionFailed extends Schema.Opaque<SessionFailed>()(
@@ -428,12 +472,17 @@ export class SessionFailed extends Schema.Opaque<SessionFailed>()(
   })
 ) {}
 
-/** What a session emits. */
-export const SessionEvent = Schema.Union([...JournalRecord.members, ...Delta.members, SessionFailed]).annotate({
+const events = Schema.Union([...JournalRecord.members, ...Delta.members, SessionFailed]).annotate({
   identifier: "SessionEvent"
 })
+/** What a session emits. */
+export type SessionEvent = JournalRecord | Delta | SessionFailed
+/** The schema of {@link SessionEvent}. */
+export interface SessionEventSchema extends Schema.Union<typeof events.members> {
+  readonly Type: SessionEvent
+}
 /** @see {@link SessionEvent} */
-export type SessionEvent = typeof SessionEvent.Type
+export const SessionEvent: SessionEventSchema = events
 
 /** Whether an event is a delta. */
 export const isDelta = (event: SessionEvent): event is Delta =>

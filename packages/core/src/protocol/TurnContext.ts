@@ -1,5 +1,6 @@
 /** The circumstances of a turn: which model ran it, with which policy, where. */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /**
@@ -31,10 +32,33 @@ export const CurrentTurnContext: Context.Reference<(() => TurnContext) | undefin
   (() => TurnContext) | undefined
 >("@spindle/core/CurrentTurnContext", { defaultValue: () => undefined })
 
+const empty: TurnContext = {}
+
+/** The context of the turn that runs; empty if the application names none. */
+export const ofTurn: Effect.Effect<TurnContext> = Effect.map(CurrentTurnContext, (current) => {
+  try {
+    return current?.() ?? empty
+  } catch {
+    // a warning of the turn says so
+    return empty
+  }
+})
+
+/** A value, or a function that returns it for the context of a turn. */
+export type ByTurn<A> = A | ((context: TurnContext) => A)
+
+/** Returns the value for a context. */
+export const valueIn = <A>(value: ByTurn<A>, context: TurnContext): A =>
+  typeof value === "function" ? (value as (context: TurnContext) => A)(context) : value
+
+/** Returns the value for the turn that runs. */
+export const valueInTurn = <A>(value: ByTurn<A>): Effect.Effect<A> =>
+  Effect.map(ofTurn, (context) => valueIn(value, context))
+
 /**
  * Returns why an input may not change the context of turns like this, or undefined if it may. An application that takes
  * changes acts on them: it reads {@link CurrentTurnContext}, and gives the model of `ModelOfTurn`. By default none does, and
- * an input with a change is rejected.
+ * an input with a change is rejected. A session below another one takes none: it has the context of the turn that started it.
  */
 export const TurnContextRule: Context.Reference<(change: TurnContext) => string | undefined> = Context.Reference<
   (change: TurnContext) => string | undefined

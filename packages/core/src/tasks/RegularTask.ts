@@ -23,6 +23,7 @@ import type { ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { SessionConfig } from "../protocol/SessionConfig.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
+import * as TurnContexts from "../protocol/TurnContext.ts"
 import * as Task from "../Task.ts"
 import * as Tracing from "../Tracing.ts"
 import { type SampleRequest, Turn } from "../Turn.ts"
@@ -54,8 +55,11 @@ const effectOf = <R>(agent: Agent<R>) => {
   return Effect.flatMap(Turn, (turn) => {
     const tables = tablesOf(turn.session)
     const tools = tables.forTurn(turn.warn)
-    const loop = Effect.provideService(withGate(turn, run(agent, turn, tools)), ToolAuthority, tables.authority)
-    return agent.sources.length === 0 ? loop : Effect.ensuring(loop, Effect.sync(tools.release))
+    return Effect.flatMap(TurnContexts.ofTurn, (context) => {
+      const work = withGate(turn, run(agent, turn, { tools, context }))
+      const loop = Effect.provideService(work, ToolAuthority, tables.authorityIn(context))
+      return agent.sources.length === 0 ? loop : Effect.ensuring(loop, Effect.sync(tools.release))
+    })
   })
 }
 
@@ -66,7 +70,11 @@ const withGate = <A, E, R>(turn: Turn, loop: Effect.Effect<A, E, R>): Effect.Eff
   )
 
 /** Runs the loop; returns the last text of the model. */
-const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
+const run = <R>(
+  agent: Agent<R>,
+  turn: Turn,
+  { context, tools }: { readonly tools: ToolTables.TurnTables; readonly context: TurnContexts.TurnContext }
+) =>
   Effect.gen(function* () {
     const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
     const config = yield* SessionConfig
@@ -77,6 +85,7 @@ const run = <R>(agent: Agent<R>, turn: Turn, tools: ToolTables.TurnTables) =>
     const calls = ToolCalls.make({
       turn,
       tools,
+      context,
       hooks,
       concurrency,
       identicalFailures,

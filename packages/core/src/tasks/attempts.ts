@@ -66,11 +66,8 @@ class Retries {
     return Effect.gen({ self: this }, function* () {
       if (++this.done > this.most) return undefined
       this.step ??= yield* Schedule.toStep(this.schedule)
-      return yield* Pull.matchEffect(this.step(yield* Clock.currentTimeMillis, error), {
-        onSuccess: ([, delay]) => Effect.succeed(error.retryAfterMillis ?? Math.round(Duration.toMillis(delay))),
-        onFailure: (cause) => Effect.failCause(cause),
-        onDone: () => Effect.succeed(undefined)
-      })
+      const due = yield* Pull.catchDone(this.step(yield* Clock.currentTimeMillis, error), () => Effect.undefined)
+      return due && (error.retryAfterMillis ?? Math.round(Duration.toMillis(due[1])))
     })
   }
 }

@@ -15,6 +15,7 @@ import { NestedCalls } from "../NestedCalls.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
 import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "../state/Authority.ts"
 import * as Tracing from "../Tracing.ts"
 import type { Answer, Turn } from "../Turn.ts"
@@ -35,6 +36,8 @@ export interface ToolCalls {
 export interface CallOptions {
   readonly turn: Turn
   readonly tools: TurnTables
+  /** The context of the turn, for policies. */
+  readonly context: TurnContext
   readonly hooks: Hooks
   /** What calls that may change something wait for. */
   readonly gate: MutationGate | undefined
@@ -122,7 +125,7 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
         }
         const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
           const finish = noteEnd({ call, failures, finish: rest.finish, span })
-          const { gate, hooks, tools } = options
+          const { context, gate, hooks, tools } = options
           const notice = failures.noticeFor(call)
           if (notice !== undefined) return finish("failed", notice)
           if (failure !== undefined) {
@@ -130,7 +133,17 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
           }
           return entry === undefined
             ? finish("failed", unknownTool(call.name, tools))
-            : process({ ...rest, finish, hooks, gate, entry, policy: entry.policy ?? defaultPolicy, call, order })
+            : process({
+                ...rest,
+                finish,
+                context,
+                hooks,
+                gate,
+                entry,
+                policy: entry.policy ?? defaultPolicy,
+                call,
+                order
+              })
         })
         return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
           running.push(fiber)
@@ -207,7 +220,7 @@ const noteEnd =
 const together = { concurrency: "unbounded", discard: true } as const
 
 /** A call of a tool that exists. */
-interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions, "hooks" | "gate"> {
+interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions, "context" | "hooks" | "gate"> {
   readonly entry: ToolEntry
   readonly policy: ToolPolicy<any>
   readonly call: MadeCall
@@ -284,7 +297,7 @@ const denial = (reason: string): Refusal => ({ status: "denied", reason })
  * (A2).
  */
 const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
-  const { call, hooks, policy, turn } = known
+  const { call, context, hooks, policy, turn } = known
   const verdict = yield* hooks.preToolUse(turn.turnId, call.name, params)
   const decision = { callId: call.callId, tool: call.name }
   if (verdict.deny) {
@@ -306,7 +319,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const payload =
     policy.payload === undefined
       ? call.params
-      : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params))
+      : yield* callApplication(`the payload function of the tool ${call.name}`, () => policy.payload!(params, context))
   const { keys: keysOf } = policy
   const keys =
     keysOf === undefined
@@ -327,12 +340,18 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
 })
 
 /** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
-const acceptLess = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, params: unknown, granted: Granted) {
+const acceptLess = Effect.fnUntraced(function* (
+  { call, context, policy, turn }: KnownCall,
+  params: unknown,
+  granted: Granted
+) {
   const { mayRunWith } = policy
   const { permissions } = granted
   const canRun =
     mayRunWith !== undefined &&
-    (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () => mayRunWith(params, permissions)))
+    (yield* callApplication(`the mayRunWith function of the tool ${call.name}`, () =>
+      mayRunWith(params, permissions, context)
+    ))
   if (!canRun) return denial("not approved: less was granted than this call needs")
   const { callId, name: tool } = call
   yield* turn.recordDecision({ callId, tool, permission: "allow", source: "policy", permissions })
@@ -355,10 +374,12 @@ const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
 const byPolicy: Pick<Authority.Ruling, "source" | "reason"> = { source: "policy" }
 
 /** What the policy of a tool, and the tool itself, say about a call. */
-const rulingFor = Effect.fnUntraced(function* ({ call, entry, policy, turn }: KnownCall, params: unknown) {
+const rulingFor = Effect.fnUntraced(function* ({ call, context, entry, policy, turn }: KnownCall, params: unknown) {
   const ruling =
     typeof policy.approval === "function"
-      ? yield* callApplication(`the approval function of the tool ${call.name}`, () => rulingOf(policy, params))
+      ? yield* callApplication(`the approval function of the tool ${call.name}`, () =>
+          rulingOf(policy, params, context)
+        )
       : policy.approval
   if (Authority.permissionOf(ruling) !== "allow" || entry.asks === undefined) return ruling
   const asks = entry.asks(params, call.callId, yield* turn.history)

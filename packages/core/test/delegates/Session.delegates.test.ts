@@ -359,7 +359,7 @@ describe("Agent.narrow", () => {
       for (const most of order) {
         const narrowed = Agent.narrow(tools(own), Agent.authorityOf(tools(most)))
         const { approval } = narrowed.tools().byName.get("reach")!.policy!
-        const given = typeof approval === "function" ? approval({}) : approval
+        const given = typeof approval === "function" ? approval({}, {}) : approval
         assert.strictEqual(given, order[Math.min(order.indexOf(own), order.indexOf(most))])
       }
     }

@@ -52,13 +52,13 @@ export const programs = {
     seed: 783
   },
   "stragglers-after-their-turn": {
-    task: "approval",
+    task: "tools",
     operations: [],
     faults: [],
-    journalMillis: 1,
+    journalMillis: 0,
     inboxCapacity: 1,
     mode: "before",
-    seed: 771
+    seed: 1
   },
   "journal-failure-ends-the-turn": {
     task: "approval",
@@ -154,7 +154,7 @@ export const programs = {
     journalMillis: 0,
     inboxCapacity: 1,
     mode: "during",
-    seed: 0
+    seed: 50
   },
   "late-input-starts": {
     task: "answer",

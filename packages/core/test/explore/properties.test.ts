@@ -23,7 +23,7 @@ const holdsForAll = (name: string, seed: number): void => {
         const drawn = `drawn with EXPLORE_SEED=${seed} EXPLORE_FACTOR=${factor}`
         assert.fail(`${SessionPrograms.format(program, checked.violation)}\n  ${drawn}`)
       }),
-    { timeout: 120_000 * factor, arbitrary: { runs: Math.ceil(120 * factor), seed } }
+    { timeout: 300_000 * factor, arbitrary: { runs: Math.ceil(120 * factor), seed } }
   )
 
   it(`I10 programs were run and aborted: ${name}`, () => {

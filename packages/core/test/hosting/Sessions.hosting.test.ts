@@ -245,6 +245,17 @@ describe("limits of one session", () => {
     return { requestsOf, sessions }
   })
 
+  it.effect("S10 are those that a fork is made with, and without any those of the host", () =>
+    Effect.gen(function* () {
+      const { requestsOf, sessions } = yield* looping
+      const { sessionId } = yield* sessions.create(within({ ...SessionConfig.defaults, turnModelRequests: 2 }))
+      const fork = yield* sessions.fork(sessionId, within({ ...SessionConfig.defaults, turnModelRequests: 3 }))
+      assert.strictEqual(yield* requestsOf(fork), 3)
+      const plain = yield* sessions.fork(sessionId)
+      assert.strictEqual(yield* requestsOf(plain), SessionConfig.defaults.turnModelRequests)
+    })
+  )
+
   it.effect("S10 are those that it is created or opened with, and other sessions have those of the host", () =>
     Effect.gen(function* () {
       const { requestsOf, sessions } = yield* looping

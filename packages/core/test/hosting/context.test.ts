@@ -6,8 +6,10 @@ import * as Journal from "@spindle/core/Journal"
 import { Model } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
 import * as Sessions from "@spindle/core/Sessions"
+import * as Task from "@spindle/core/Task"
+import * as TaskKind from "@spindle/core/TaskKind"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import { Context, Effect, Layer, References, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, References, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 
 /** Passed on by the hosts of these tests. */
@@ -20,7 +22,7 @@ class Secret extends Context.Reference<string>("test/Secret", { defaultValue: ()
 class Shop extends Context.Service<Shop, string>()("test/Shop") {}
 
 interface Seen {
-  readonly place: "hook" | "model" | "tool"
+  readonly place: "hook" | "model" | "tool" | "task" | "abort"
   readonly shop: string | undefined
   readonly user: string
   readonly secret: string
@@ -28,8 +30,6 @@ interface Seen {
 }
 
 const toolkit = Toolkit.make(Tool.make("look", { success: Schema.String }))
-const agent = Agent.make({ toolkit, approvals: { look: { approval: "allow" } } })
-
 /** Each turn calls the tool once, and ends. Lists what each part of a turn saw. */
 const host = Effect.fnUntraced(function* () {
   const seen: Array<Seen> = []
@@ -50,6 +50,22 @@ const host = Effect.fnUntraced(function* () {
       ? [ScriptedModel.text("done")]
       : [ScriptedModel.call("look", {}, `call-${items.length}`)]
   )
+  const params = Schema.Struct({})
+  const waiting = Deferred.makeUnsafe<void>()
+  const task = TaskKind.make("task", { params, task: () => Task.make("task", look("task")) })
+  const endless = TaskKind.make("endless", {
+    params,
+    task: () =>
+      Task.make("endless", Effect.andThen(Deferred.succeed(waiting, undefined), Effect.never), {
+        abortHook: () => look("abort")
+      })
+  })
+  const alongside = TaskKind.makeAlongside("alongside", { params, run: () => look("task") })
+  const agent = Agent.make({
+    toolkit,
+    approvals: { look: { approval: "allow" } },
+    tasks: [task, endless, alongside]
+  })
   const handlers = toolkit.toLayer({
     look: () => Effect.as(look("tool"), "looked")
   })
@@ -69,7 +85,7 @@ const host = Effect.fnUntraced(function* () {
       Layer.provide(Layer.mergeAll(handlers, model, hooks, Layer.succeed(Shop, "the host's"), Journal.layerMemory()))
     )
   ).pipe(Effect.annotateLogs({ host: "h1" }), Effect.provideService(Secret, "the host's"))
-  return { seen, sessions: Context.get(context, Sessions.Sessions) }
+  return { seen, sessions: Context.get(context, Sessions.Sessions), waiting: Deferred.await(waiting) }
 })
 
 /** What a caller of the host has around it. */
@@ -83,14 +99,15 @@ const as =
       Effect.provideService(Shop, `the shop of ${user}`)
     )
 
+const seenBy = (user: string | undefined, place: Seen["place"]): Seen => ({
+  place,
+  shop: "the host's",
+  secret: "the host's",
+  user: user ?? "nobody",
+  annotations: user === undefined ? { host: "h1" } : { host: "h1", tenant: user }
+})
 const turnSeenBy = (user: string | undefined): ReadonlyArray<Seen> =>
-  (["hook", "model", "tool", "model"] as const).map((place) => ({
-    place,
-    shop: "the host's",
-    secret: "the host's",
-    user: user ?? "nobody",
-    annotations: user === undefined ? { host: "h1" } : { host: "h1", tenant: user }
-  }))
+  (["hook", "model", "tool", "model"] as const).map((place) => seenBy(user, place))
 
 describe("the context of a turn", () => {
   it.effect("S9 is that of the host, with the annotations and named references of the caller that submitted", () =>
@@ -106,6 +123,31 @@ describe("the context of a turn", () => {
         assert.deepStrictEqual(seen.splice(0), turnSeenBy(user))
       }
     })
+  )
+
+  it.effect(
+    "S9 is that of the caller that started a task by name, in its own turn, alongside another, and after an abort",
+    () =>
+      Effect.gen(function* () {
+        const { seen, sessions, waiting } = yield* host()
+        const session = yield* sessions.create()
+        for (const user of ["alice", "bob"]) {
+          yield* as(user)(session.submit(Op.startTask("task", {})))
+          yield* session.awaitIdle
+          assert.deepStrictEqual(seen.splice(0), [seenBy(user, "task")])
+          yield* as(user)(session.submit(Op.startTask("alongside", {})))
+          yield* session.awaitIdle
+          assert.deepStrictEqual(seen.splice(0), [seenBy(user, "task")])
+        }
+        yield* as("alice")(session.submit(Op.startTask("endless", {})))
+        yield* waiting
+        const receipt = yield* as("bob")(session.submit(Op.startTask("alongside", {})))
+        assert.strictEqual(receipt._tag, "Steered")
+        yield* Effect.yieldNow.pipe(Effect.repeat({ until: () => seen.length > 0 }))
+        yield* as("carol")(session.abort())
+        yield* session.awaitIdle
+        assert.deepStrictEqual(seen, [seenBy("bob", "task"), seenBy("alice", "abort")])
+      })
   )
 
   it.effect("S9 is that of each caller, for input that waits for its turn", () =>

@@ -125,6 +125,19 @@ describe("delete", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("J9 ends for journals that name each other as their parent", () =>
+    Effect.gen(function* () {
+      const { create, files, journal, sessions } = yield* make()
+      yield* create(childId, { parent: parentId })
+      yield* create(parentId, { parent: childId })
+      yield* recordChild(journal, parentId, childId)
+      yield* recordChild(journal, childId, parentId)
+      yield* recordChild(journal, childId, childId)
+      yield* sessions.delete(parentId)
+      assert.deepStrictEqual(files(), [])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("J9 without a host removes the same", () =>
     Effect.gen(function* () {
       const { context, files } = yield* tree()

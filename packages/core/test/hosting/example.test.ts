@@ -138,6 +138,11 @@ describe("examples/hosting", () => {
           "Submission"
         ]
         assert.includeMembers(described, named)
+        // no component is a second one of the same name
+        assert.deepStrictEqual(
+          described.filter((name) => /_\d+$/.test(name)),
+          []
+        )
         assert.strictEqual(yield* statusOf("/sessions/two", { method: "PUT" }), 201)
         assert.strictEqual(yield* statusOf("/sessions/two", { method: "DELETE" }), 204)
         assert.strictEqual(yield* statusOf("/sessions/two", { method: "DELETE" }), 404)

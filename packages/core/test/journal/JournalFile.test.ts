@@ -1,11 +1,13 @@
 import { appendFileSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import type { JournalWriter } from "@spindle/core/Journal"
+import { Journal, type JournalWriter } from "@spindle/core/Journal"
+import * as JournalFile from "@spindle/core/JournalFile"
 import type { JournalLease } from "@spindle/core/JournalLease"
 import type { SessionId } from "@spindle/core/Ids"
 import { JournalFailed, SessionBusy } from "@spindle/core/SessionError"
 import { recordVersion } from "@spindle/core/SessionEvent"
-import { Effect, Exit, Scope } from "effect"
+import { Config, ConfigProvider, Effect, Exit, Layer, Scope } from "effect"
 import * as JournalFiles from "../fixtures/journalFiles.ts"
 import { journalOf, numbered, sessionId, started, startedAs, warning } from "../fixtures/records.ts"
 
@@ -24,6 +26,21 @@ const openScoped = Effect.fnUntraced(function* (
   const scope = yield* Scope.make()
   const writer = yield* journal.open(sessionId, mode).pipe(Effect.provideService(Scope.Scope, scope))
   return { writer, close: Scope.close(scope, Exit.void) }
+})
+
+describe("layerConfig", () => {
+  it.live("J7 keeps journals in the directory that the configuration names", () =>
+    Effect.gen(function* () {
+      const { directory, journal: made } = yield* JournalFiles.make()
+      yield* Effect.scoped(Effect.flatMap(made.open(sessionId, "create"), ({ append }) => append(journalOf(2))))
+      const layer = JournalFile.layerConfig({ directory: Config.String("JOURNALS") })
+      const { records } = yield* Effect.flatMap(Journal, ({ load }) => load(sessionId)).pipe(
+        Effect.provide(Layer.provide(layer, NodeServices.layer)),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { JOURNALS: directory } }))
+      )
+      assert.lengthOf(records, 2)
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("open", () => {

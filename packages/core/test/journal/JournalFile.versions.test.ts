@@ -4,6 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import { Journal } from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
+import type { Input } from "@spindle/core/Input"
+import type { Item } from "@spindle/core/Item"
 import * as Op from "@spindle/core/Op"
 import * as RecordCodec from "@spindle/core/RecordCodec"
 import { isTerminal, type NewRecord } from "@spindle/core/SessionEvent"
@@ -107,6 +109,46 @@ describe("records of later versions", () => {
           ["SessionStarted", 99]
         ]
       )
+    })
+  )
+})
+
+/** What a program wrote before a mention was a part of an input: a person could only write the link. */
+const beforeMentions = [
+  '{"v":2,"_tag":"SessionStarted","sessionId":"SESSION","meta":{"cwd":"/somewhere"},"seq":0,"at":1}',
+  '{"v":2,"_tag":"InputAccepted","submissionId":"one","input":[{"_tag":"Text","text":"ask [$mail](app://1)"}],"delivery":"steer","seq":1,"at":2}',
+  '{"v":2,"_tag":"TurnStarted","turnId":"t1","kind":"regular","submissionId":"one","seq":2,"at":3}',
+  '{"v":2,"_tag":"ItemRecorded","turnId":"t1","item":{"_tag":"UserMessage","content":[{"_tag":"Text","text":"ask [$mail](app://1)"},{"_tag":"Image","url":"https://x/1.png"}],"submissionId":"one","id":"2.0"},"seq":3,"at":4}',
+  '{"v":2,"_tag":"TurnCompleted","turnId":"t1","usage":{"input":1,"cachedInput":0,"output":1,"reasoning":0,"total":2},"seq":4,"at":5}'
+].map((line) => line.replace("SESSION", Records.sessionId))
+
+describe("a journal from before mentions were parts of inputs", () => {
+  it.effect("J6 is read as it is, takes an input with a mention, and is read with both", () =>
+    Effect.gen(function* () {
+      const { journal, linesOf, model, sessions } = yield* withLines(beforeMentions)
+      const text = "ask [$mail](app://1)"
+      const mention = { _tag: "Mention", name: "mail", path: "app://1" } as const
+      const session = yield* sessions.open(Records.sessionId)
+      yield* session.submit({ _tag: "UserInput", input: [mention] })
+      yield* session.awaitIdle
+      yield* sessions.close(Records.sessionId)
+      const inputsOf = (items: ReadonlyArray<Item>) =>
+        items.flatMap((item) => (item._tag === "UserMessage" ? [item.content] : []))
+      const inputs: ReadonlyArray<Input> = [
+        [
+          { _tag: "Text", text },
+          { _tag: "Image", url: "https://x/1.png" }
+        ],
+        [mention]
+      ]
+      assert.deepEqual(inputsOf(model.requests.at(-1)!.items), inputs)
+      const reopened = yield* sessions.open(Records.sessionId)
+      assert.deepEqual(inputsOf((yield* reopened.snapshot).items), inputs)
+      yield* sessions.close(Records.sessionId)
+      assert.deepStrictEqual(linesOf(Records.sessionId).slice(0, beforeMentions.length), beforeMentions)
+      const { records } = yield* journal.load(Records.sessionId)
+      assertTurns(records)
+      assert.isFalse(records.some(({ _tag }) => _tag === "Unknown"))
     })
   )
 })

@@ -1,7 +1,9 @@
 /** The circumstances of turns, recorded when they change. */
 import { assert, describe, it } from "@effect/vitest"
 import { ModelOfTurn } from "@spindle/core/Model"
+import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
+import * as Session from "@spindle/core/Session"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Task from "@spindle/core/Task"
 import { CurrentTurnContext, type TurnContext, TurnContextRule } from "@spindle/core/TurnContext"
@@ -80,7 +82,10 @@ describe("the context of a turn", () => {
 
 describe("input that changes the context of turns", () => {
   /** A session whose application takes changes of the model and the effort. `seen` is what a task finds in its context. */
-  const make = (options: SessionHarness.HarnessOptions = {}) => {
+  const make = (
+    options: SessionHarness.HarnessOptions = {},
+    read = (): TurnContext => ({ model: "small", cwd: "/work" })
+  ) => {
     const seen: Array<TurnContext | undefined> = []
     const models: Array<string> = []
     const rule = (change: TurnContext) => (change.cwd === undefined ? undefined : "cwd cannot change")
@@ -95,7 +100,7 @@ describe("input that changes the context of turns", () => {
           })
       }
     }).pipe(
-      Effect.provideService(CurrentTurnContext, () => ({ model: "small", cwd: "/work" })),
+      Effect.provideService(CurrentTurnContext, read),
       Effect.provideService(TurnContextRule, rule),
       Effect.provideService(ModelOfTurn, ({ model = "" }, own) => {
         models.push(model)
@@ -126,6 +131,64 @@ describe("input that changes the context of turns", () => {
       assert.deepStrictEqual(contextsOf(harness), contexts)
       assert.deepStrictEqual(seen, contexts)
       assert.deepStrictEqual(modelsOf(harness).slice(1), ["large", "large"])
+    })
+  )
+
+  it.effect("A4 decides about the calls of the turn, even if the rest of the context cannot be read", () =>
+    Effect.gen(function* () {
+      const asked: Array<unknown> = []
+      const options: SessionHarness.HarnessOptions = {
+        script: (_, index) =>
+          index % 2 === 0 ? [ScriptedModel.call("reach", { to: "x" }, `c${index}`)] : [ScriptedModel.text("fine")],
+        approvals: {
+          decide: ({ payload }) => {
+            asked.push(payload)
+            return Effect.succeed({ _tag: "Approved", scope: "once", permissions: { less: true } })
+          }
+        },
+        tools: {
+          reach: {
+            run: () => Effect.succeed("reached"),
+            policy: {
+              approval: (_, { approvalPolicy }) => (approvalPolicy === undefined ? "allow" : "ask"),
+              payload: (_, { approvalPolicy }) => approvalPolicy,
+              mayRunWith: (_, __, { approvalPolicy }) => approvalPolicy === "untrusted"
+            }
+          }
+        }
+      }
+      for (const isReadable of [true, false]) {
+        const read = () => {
+          if (!isReadable) throw new Error("no settings")
+          return {}
+        }
+        const harness = yield* make(options, read).harness
+        yield* harness.run("one")
+        for (const approvalPolicy of ["untrusted", "never"]) {
+          yield* submit(harness, approvalPolicy, { approvalPolicy })
+          yield* harness.session.awaitIdle
+        }
+        const results = harness
+          .records()
+          .flatMap((one) => (one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [one.item.status] : []))
+        assert.deepStrictEqual(results, ["completed", "completed", "denied"])
+      }
+      assert.deepStrictEqual(asked, ["untrusted", "never", "untrusted", "never"])
+    })
+  )
+
+  it.effect("is rejected by a session below another one", () =>
+    Effect.gen(function* () {
+      const { harness: making } = make({
+        factory: (agent, options) => Session.make(agent, { ...options, ancestors: ["root" as SessionId] })
+      })
+      const receipt = yield* submit(yield* making, "no", { model: "large" })
+      assert.deepInclude(receipt, {
+        reason: {
+          _tag: "InvalidContext",
+          message: "a session below another one has the context of the turn that started it"
+        }
+      })
     })
   )
 

@@ -227,7 +227,7 @@ describe("records of random sessions", () => {
         assert.deepStrictEqual(violationsOf(records), [])
         yield* resumes(journal, session.sessionId, records)
       }).pipe(Effect.scoped),
-    { arbitrary: { runs: 400 }, timeout: 60_000 }
+    { arbitrary: { runs: 400 } }
   )
 })
 

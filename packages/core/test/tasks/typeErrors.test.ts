@@ -69,5 +69,5 @@ describe("the compiler", () => {
       assert.lengthOf(error, 1, stdout)
       assert.isTrue(error[0]!.trimEnd().split("\n").at(-1)!.trimStart().startsWith(lastLine), error[0])
     }
-  }, 60_000)
+  })
 })

@@ -2,9 +2,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as McpClient from "effect/ai/McpClient"
 import type { McpClientError } from "effect/ai/McpClientError"
@@ -22,6 +21,7 @@ import { failedOf } from "./failures.ts"
 import * as Http from "./http.ts"
 import * as Incoming from "./incoming.ts"
 import * as ModernHttp from "./modernHttp.ts"
+import { Pauses } from "./pauses.ts"
 import { type Running, ServerState } from "./serverState.ts"
 import * as Stdio from "./stdio.ts"
 import type * as Wire from "./wire.ts"
@@ -32,6 +32,7 @@ export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly program: { readonly name: string; readonly version: string }
   readonly grants: Grants
   readonly restarts: Schedule.Schedule<unknown, McpFailed>
+  readonly reconnects: Schedule.Schedule<unknown>
 }
 
 /** A server that ran for this long has not failed in a row. */
@@ -88,21 +89,17 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 const supervise = Effect.fnUntraced(function* (options: Options, state: ServerState) {
   let hasStarted = false
   let isFirst = true
-  let step = yield* Schedule.toStep(options.restarts)
+  const pauses = new Pauses(options.restarts)
   for (;;) {
     const since = yield* Clock.currentTimeMillis
     const error = yield* runOnce(options, state, () => void (hasStarted = true))
     const now = yield* Clock.currentTimeMillis
     if (now - since > stableMillis) {
       isFirst = true
-      step = yield* Schedule.toStep(options.restarts)
+      pauses.reset()
     }
     if (!hasStarted) return state.fail(error)
-    const pause = yield* Pull.matchEffect(step(now, error), {
-      onSuccess: ([, delay]) => Effect.succeed(delay),
-      onFailure: (cause) => Effect.failCause(cause),
-      onDone: () => Effect.succeed(undefined)
-    })
+    const pause = yield* pauses.next(error)
     if (pause === undefined) return state.fail(error)
     state.start()
     if (!isFirst || error.reason._tag !== "SessionEnded") yield* Effect.sleep(pause)
@@ -170,9 +167,11 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
     const detail = `its header ${JSON.stringify(illegal[0])} is not visible ASCII text`
     return yield* failed(config, { _tag: "NotStarted", detail })
   }
-  const make = config.protocol === "2026-07-28" ? ModernHttp.make : Http.make
   const authorization = yield* authorizationOf(config, options.grants)
-  return yield* make({ url: config.url, headers: found.headers, authorization, protocol, incoming })
+  const shared = { url: config.url, headers: found.headers, authorization, protocol, incoming }
+  return yield* config.protocol === "2026-07-28"
+    ? ModernHttp.make(shared)
+    : Http.make({ ...shared, reconnects: options.reconnects })
 })
 
 /** A login authorizes the requests, unless the configuration does. */

@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as McpClientError from "effect/ai/McpClientError"
 import type * as McpSchema from "effect/ai/McpSchema"
@@ -12,19 +13,23 @@ import * as TurnHeaders from "../TurnHeaders.ts"
 import { CurrentCall } from "./currentCall.ts"
 import * as HttpBody from "./httpBody.ts"
 import { type Address, HttpLink } from "./httpLink.ts"
+import { Pauses } from "./pauses.ts"
 import * as Wire from "./wire.ts"
 
 /** What the transport is made from. */
-export interface Options extends Wire.TransportOptions, Address {}
+export interface Options extends Wire.TransportOptions, Address {
+  /** When a stream of the server that has ended is opened again. */
+  readonly reconnects: Schedule.Schedule<unknown>
+}
 
 /** How long the end of a connection waits for what it still has to send. */
 const closeMillis = 1_000
-const firstRetryMillis = 1_000
+/** The longest pause that a server may set. */
 const longestRetryMillis = 30_000
 
 /** Connects to the server with its first request. Closing the scope ends the session at the server. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const { incoming, protocol } = options
+  const { incoming, protocol, reconnects } = options
   const scope = yield* Scope.Scope
   const client = HttpClient.withScope(yield* HttpClient.HttpClient)
   const link = new HttpLink(options, client, protocol.protocolVersion)
@@ -62,7 +67,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return yield* link.post(Wire.complete(message), headers).pipe(
       Scope.provide(lifetime),
       Effect.flatMap((response) =>
-        readResponse(link, response, { id: message.id, receive: (one) => receive(one, call) })
+        readResponse(link, response, { id: message.id, receive: (one) => receive(one, call), reconnects })
       ),
       Effect.raceFirst(Effect.flatMap(Deferred.await(link.ended), Effect.fail)),
       Effect.onExit((exit) => closeUnread(lifetime, exit)),
@@ -83,7 +88,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
   )
 
-  const listening = listen(link, receiveAlone)
+  const listening = listen(link, { receive: receiveAlone, reconnects })
   const transport: Wire.ServerTransport = {
     "~effect/ai/McpClient/Transport": "~effect/ai/McpClient/Transport",
     protocol,
@@ -106,11 +111,23 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   return transport
 })
 
-/** A request that waits for its response. `receive` gets all other messages that come with it. */
-interface Waiting {
-  readonly id: McpSchema.RequestId
+/** What reads streams of the server. `receive` gets the messages that no request waits for. */
+interface Reader extends Pick<Options, "reconnects"> {
   readonly receive: (message: McpSchema.JsonRpcMessage) => Effect.Effect<void, never, Scope.Scope>
 }
+
+/** A request that waits for its response. */
+interface Waiting extends Reader {
+  readonly id: McpSchema.RequestId
+}
+
+/** Waits before a stream is opened again: as long as the server said, else as the schedule says. False after its end. */
+const pauseFor = Effect.fnUntraced(function* (pauses: Pauses<void>, { retryMillis }: HttpBody.Position) {
+  const pause = yield* pauses.next()
+  if (pause === undefined) return false
+  yield* Effect.sleep(retryMillis === undefined ? pause : Math.min(retryMillis, longestRetryMillis))
+  return true
+})
 
 /** The response to a request. */
 interface Received {
@@ -124,7 +141,8 @@ const closeUnread = (lifetime: Scope.Closeable, exit: Exit.Exit<Received, unknow
   Exit.isSuccess(exit) && exit.value.isWhole ? Effect.void : Scope.close(lifetime, exit)
 
 /** Reads the response to a request. A stream that ends before it is continued after its last event. */
-const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpClientResponse, { id, receive }: Waiting) {
+const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpClientResponse, waiting: Waiting) {
+  const { id, receive, reconnects } = waiting
   if (HttpBody.isJson(first)) {
     const message = yield* HttpBody.readMessage(first)
     if (!Wire.isResponse(message)) return yield* unreadable("the response to a request is none of JSON-RPC")
@@ -139,8 +157,8 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
       return Effect.as(receive(message), found === undefined)
     })
     if (found !== undefined) return { message: found, isWhole: false } satisfies Received as Received
-    if (position.lastEventId === undefined) return yield* Wire.lost("it closed the response before its end")
-    yield* Effect.sleep(position.retryMillis ?? firstRetryMillis)
+    const canContinue = position.lastEventId !== undefined && (yield* pauseFor(new Pauses(reconnects), position))
+    if (!canContinue) return yield* Wire.lost("it closed the response before its end")
     response = yield* Effect.flatMap(link.listen(position), HttpBody.checkStatus)
   }
 })
@@ -148,12 +166,12 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
 const unreadable = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
 
 /** Listens to what the server sends outside requests, for as long as the server allows it. */
-const listen = Effect.fnUntraced(function* (link: HttpLink, receive: Waiting["receive"]) {
+const listen = Effect.fnUntraced(function* (link: HttpLink, { receive, reconnects }: Reader) {
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
-  let waitMillis = firstRetryMillis
+  const pauses = new Pauses<void>(reconnects)
   const once = Effect.flatMap(link.listen(position), (response) => {
     if (response.status !== 200 || !HttpBody.isEvents(response)) return Effect.succeed(false)
-    waitMillis = firstRetryMillis
+    pauses.reset()
     return Effect.as(
       HttpBody.readEvents(response, position, (message) => Effect.as(receive(message), true)),
       true
@@ -161,8 +179,6 @@ const listen = Effect.fnUntraced(function* (link: HttpLink, receive: Waiting["re
   })
   // a connection that breaks is opened again; a server that refuses, or whose session has ended, is not asked again
   const isOffered = Effect.catch(Effect.scoped(once), ({ reason }) => Effect.succeed(reason._tag === "TransportError"))
-  while (yield* isOffered) {
-    yield* Effect.sleep(Math.min(position.retryMillis ?? waitMillis, longestRetryMillis))
-    waitMillis = Math.min(waitMillis * 2, longestRetryMillis)
-  }
+  let isOpen = true
+  while (isOpen) isOpen = (yield* isOffered) && (yield* pauseFor(pauses, position))
 })

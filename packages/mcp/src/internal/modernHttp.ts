@@ -19,7 +19,13 @@ const RequestHeaders: Context.Reference<{
 /**
  * Connects to the server. In this revision a server asks in the result of a call, and a closed response is the cancellation.
  */
-export const make = Effect.fnUntraced(function* ({ authorization, headers, incoming, protocol, url }: Options) {
+export const make = Effect.fnUntraced(function* ({
+  authorization,
+  headers,
+  incoming,
+  protocol,
+  url
+}: Omit<Options, "reconnects">) {
   const client = HttpClient.mapRequestEffect(yield* HttpClient.HttpClient, (request) =>
     Effect.map(Effect.service(RequestHeaders), ({ authorization, ofCall }) =>
       HttpClientRequest.setHeaders(request, {

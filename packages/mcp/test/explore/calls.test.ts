@@ -46,6 +46,7 @@ const connect = Effect.fnUntraced(function* (scope: Scope.Scope) {
     variables: {},
     program: { name: "test", version: "1" },
     grants: Grants.memory(),
+    reconnects: McpServers.reconnectSchedule,
     restarts: McpServers.restartSchedule,
     onStart: () => () => {}
   }).pipe(

@@ -76,6 +76,7 @@ export const run = (program: Program): Effect.Effect<Outcome, unknown> =>
             variables: {},
             program: introduction,
             grants: Grants.memory(),
+            reconnects: McpServers.reconnectSchedule,
             restarts: McpServers.restartSchedule,
             onStart: () => () => {}
           }).pipe(Effect.provideContext(context)),

@@ -12,26 +12,43 @@ export const textOf = (
   response: HttpClientResponse.HttpClientResponse
 ): Stream.Stream<string, ModelFailed> => {
   const bytes = Stream.mapError(response.stream, (error) => Failures.fromStream(context, error))
-  const encoding = (response.headers["content-encoding"] ?? "").trim().toLowerCase()
-  const isPlain = encoding === "" || encoding === "identity"
-  return Stream.decodeText(isPlain ? bytes : decodeBytes(context, encoding, bytes))
+  const encodings = (response.headers["content-encoding"] ?? "")
+    .split(",")
+    .map((encoding) => encoding.trim().toLowerCase())
+    .filter((encoding) => encoding !== "" && encoding !== "identity")
+  // the last one was applied last
+  const plain = encodings.reduceRight((body, encoding) => decodeBytes(context, encoding, body), bytes)
+  return Stream.decodeText(plain, { encoding: charsetOf(response) })
 }
 
-interface Format {
-  /** The name of the format in `DecompressionStream`. */
-  readonly name: string
-  /** Whether bytes begin like this format. A client may have decompressed them already and left the header. */
-  readonly isBegun: (first: number) => boolean
+/** The character set of an error, which any server on the way may have sent. Events are UTF-8 whatever the header says. */
+const charsetOf = ({ headers, status }: HttpClientResponse.HttpClientResponse): string => {
+  const named = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(headers["content-type"] ?? "")?.[1]
+  if (status < 400 || named === undefined) return "utf-8"
+  try {
+    return new Platform.TextDecoder(named).encoding
+  } catch {
+    // a name that nobody knows
+    return "utf-8"
+  }
 }
 
-const gzip: Format = { name: "gzip", isBegun: (first) => first === 0x1f }
+/** Returns the name in `DecompressionStream` for a body that begins like this; undefined for one that is not compressed. */
+type Format = (start: Uint8Array) => string | undefined
+
+// a client may have decompressed a body already and left the header
+const gzip: Format = ([first]) => (first === 0x1f ? "gzip" : undefined)
 const formats: { readonly [encoding: string]: Format | undefined } = {
   gzip,
   "x-gzip": gzip,
-  deflate: { name: "deflate", isBegun: (first) => (first & 0x0f) === 8 },
-  // brotli has no mark: a body that does not begin like an event, JSON or HTML is compressed
-  br: { name: "brotli", isBegun: (first) => !":deir{<\n\r\u00ef".includes(String.fromCharCode(first)) }
+  // some servers leave out the header of zlib
+  deflate: (start) => ((start[0]! & 0x0f) === 8 ? "deflate" : isText(start) ? undefined : "deflate-raw"),
+  br: (start) => (isText(start) ? undefined : "brotli")
 }
+
+/** Whether a body begins like an event, JSON or HTML. */
+const isText = (start: Uint8Array): boolean =>
+  /^(\u00ef\u00bb\u00bf)?[:deir{<[\n\r ][\t\n\r -~]*$/.test(String.fromCharCode(...start.subarray(0, 8)))
 
 const decodeBytes = (
   context: Failures.FailureContext,
@@ -42,11 +59,14 @@ const decodeBytes = (
     Effect.gen(function* () {
       const pull = yield* Stream.toPull(bytes)
       const first = yield* Pull.catchDone(pull, () => Effect.succeed([]))
-      const byte = first.find((chunk) => chunk.length > 0)?.[0]
+      const start = first.find((chunk) => chunk.length > 0)
       const all = Stream.concat(Stream.fromArray(first), Stream.fromPull(Effect.succeed(pull)))
+      if (start === undefined) return all
       const format = formats[encoding]
-      if (byte === undefined || format?.isBegun(byte) === false) return all
-      const decompress = format === undefined ? undefined : makeDecompression(format.name)
+      const name = format?.(start)
+      // a server may name what is no encoding, for example a character set
+      if (name === undefined && (format !== undefined || isText(start))) return all
+      const decompress = name === undefined ? undefined : makeDecompression(name)
       if (decompress === undefined) {
         const detail = `the response is encoded as ${encoding}, which was not asked for`
         return Stream.fail(Failures.failure(context, "InvalidResponse", { detail }))
@@ -61,17 +81,20 @@ const decodeBytes = (
     })
   )
 
-/** The part of the web standard that is used here; TypeScript without the DOM does not declare it. */
 interface Decompression {
   readonly readable: unknown
   readonly writable: unknown
 }
 
+/** The parts of the web standards that are used here; TypeScript without the DOM does not declare them. */
+const Platform = globalThis as unknown as {
+  readonly DecompressionStream?: new (format: string) => Decompression
+  readonly TextDecoder: new (label: string) => { readonly encoding: string }
+}
+
 /** Makes a decompression; undefined when this platform has none for the format. */
 const makeDecompression = (format: string): Decompression | undefined => {
-  const { DecompressionStream } = globalThis as {
-    readonly DecompressionStream?: new (format: string) => Decompression
-  }
+  const { DecompressionStream } = Platform
   try {
     return DecompressionStream === undefined ? undefined : new DecompressionStream(format)
   } catch {

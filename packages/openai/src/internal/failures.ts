@@ -170,9 +170,10 @@ const entities: { readonly [name: string]: string } = { lt: "<", gt: ">", quot: 
 
 /**
  * Reads `{ error: { code, type, message, param } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`,
- * `{ title: "..." }`, or a text.
+ * `{ title: "..." }`, or a text. Some servers send an array with one of them.
  */
 export const providerErrorOf = (body: unknown): ProviderError => {
+  if (Array.isArray(body) && isObject(body[0])) return providerErrorOf(body[0])
   if (!isObject(body)) return { code: undefined, type: undefined, message: textOf(body) }
   const { detail, error, title } = body
   const from = isObject(error) ? error : body

@@ -38,6 +38,9 @@ export const execute = (
         if (Option.isNone(from) || Result.isFailure(to)) return Effect.succeed(response)
         const fail = (detail: string) =>
           Effect.fail(Failures.failure(context, "InvalidRequest", { detail, status: response.status }))
+        if (!/^https?:$/.test(to.success.protocol)) {
+          return fail(`${from.value.origin} redirects to an address that is not HTTP`)
+        }
         if (to.success.origin !== from.value.origin) {
           return fail(
             `${from.value.origin} redirects to ${to.success.origin}, where the key must not go; if that is the right server, set the base URL to it`

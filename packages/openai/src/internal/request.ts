@@ -10,6 +10,8 @@ export interface BodyOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
   readonly reasoningSummary?: string | undefined
+  readonly verbosity?: string | undefined
+  readonly serviceTier?: string | undefined
   readonly encryptedReasoning?: boolean | undefined
   readonly parallelToolCalls?: boolean | undefined
   /** How the provider searches the web, if the model may ask for it. */
@@ -57,7 +59,8 @@ const valueOf = (options: BodyOptions, request: BodyRequest, input: ReadonlyArra
       }),
   ...reasoningOf(options),
   ...(options.encryptedReasoning === false ? {} : { include: ["reasoning.encrypted_content"] }),
-  ...(request.output === undefined ? {} : { text: { format: formatOf(request.output) } }),
+  ...textOf(options, request),
+  ...(options.serviceTier === undefined ? {} : { service_tier: options.serviceTier }),
   ...(request.sessionId === undefined ? {} : { prompt_cache_key: request.sessionId })
 })
 
@@ -69,6 +72,16 @@ const reasoningOf = ({ reasoningEffort: effort, reasoningSummary: summary }: Bod
     ? {}
     : {
         reasoning: { ...(effort === undefined ? {} : { effort }), ...(summary === undefined ? {} : { summary }) }
+      }
+
+const textOf = ({ verbosity }: BodyOptions, { output }: BodyRequest) =>
+  output === undefined && verbosity === undefined
+    ? {}
+    : {
+        text: {
+          ...(verbosity === undefined ? {} : { verbosity }),
+          ...(output === undefined ? {} : { format: formatOf(output) })
+        }
       }
 
 const formatOf = ({ name, schema }: NonNullable<ModelRequest["output"]>) => ({

@@ -108,6 +108,10 @@ describe("fromResponse", () => {
   it("has the status when the body is empty, and in addition to its words", () => {
     assert.strictEqual(responseOf(500, " ").message, "HTTP status 500")
     assert.strictEqual(responseOf(401, '{"error":"Who are you?"}').message, "Who are you? (HTTP status 401)")
+    assert.strictEqual(responseOf(403, '[{"error":{"message":"No"}}]').message, "No (HTTP status 403)")
+    // the number of something else is not the status
+    assert.strictEqual(responseOf(400, '{"error":"4000 of 1400"}').message, "4000 of 1400 (HTTP status 400)")
+    assert.strictEqual(responseOf(400, '{"error":"Error 400: bad"}').message, "Error 400: bad")
     assert.strictEqual(responseOf(429, "429 Too Many Requests").message, "429 Too Many Requests")
   })
 

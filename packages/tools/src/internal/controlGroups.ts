@@ -16,6 +16,8 @@ export interface ControlGroup {
   readonly members: Effect.Effect<ReadonlyArray<number>>
   /** Kills all members, those that are being forked included. */
   readonly kill: Effect.Effect<void>
+  /** Kills all members when "1" is written to it. */
+  readonly killFile: string
   /** Removes the group if it is empty, and returns whether it was. A zombie counts until its parent has waited for it. */
   readonly remove: Effect.Effect<boolean>
 }
@@ -70,6 +72,7 @@ export const removeLeft = Effect.fnUntraced(function* (fileSystem: FileSystem.Fi
 
 const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlGroup => {
   const members = `${directory}/cgroup.procs`
+  const killFile = `${directory}/cgroup.kill`
   return {
     entering: (command) => ["/bin/sh", "-c", '{ echo $$ > "$0"; } 2> /dev/null; exec "$@"', members, ...command],
     members: Effect.match(fileSystem.readFileString(members), {
@@ -80,7 +83,8 @@ const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlG
           .map(Number)
           .filter((pid) => pid > 1)
     }),
-    kill: Effect.ignore(fileSystem.writeFileString(`${directory}/cgroup.kill`, "1")),
+    kill: Effect.ignore(fileSystem.writeFileString(killFile, "1")),
+    killFile,
     remove: Effect.isSuccess(fileSystem.remove(directory, { recursive: true }))
   }
 }

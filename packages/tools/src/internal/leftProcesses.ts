@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type { ProcessId } from "@spindle/core/Ids"
-import { markerName } from "./processTable.ts"
+import { hasGone, markerName } from "./processTable.ts"
 
 /** The environment variable with the mark of the host. */
 export const hostName = "SPINDLE_HOST"
@@ -15,7 +15,10 @@ export const hostName = "SPINDLE_HOST"
 export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined
-  /** Returns whether the host with a mark has ended; undefined if that cannot be known here. */
+  /**
+   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox has
+   * another process namespace, whose processes are known as long as one of them lives.
+   */
   readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>
   /** Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one. */
   readonly find: Effect.Effect<ReadonlySet<ProcessId>>
@@ -39,10 +42,12 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
   const own = variablesOf(yield* read("/proc/self/environ"))
   const hasEnded = (mark: string): Effect.Effect<boolean | undefined> => {
-    const [boot, space, host = "", startTicks = ""] = mark.split("/")
+    const [boot, space = "", host = "", startTicks = ""] = mark.split("/")
     if (boot !== bootId) return Effect.succeed(true)
-    if (space !== namespace) return Effect.undefined
-    return Effect.map(read(`/proc/${host}/stat`), (stat) => startOf(stat) !== startTicks)
+    if (space !== namespace) return hasEndedInside(fileSystem, { space, pid: host, startTicks })
+    return Effect.map(readOrEmpty(fileSystem, `/proc/${host}/stat`), (stat) =>
+      stat === undefined ? undefined : startOf(stat) !== startTicks
+    )
   }
   const found: LeftProcesses = {
     mark: [bootId, namespace, pid, startTicks].join("/"),
@@ -69,6 +74,50 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
     })
   }
   return found
+})
+
+/** Reads a file of a process; empty for one that has ended, and undefined if the host refuses to say. */
+const readOrEmpty = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<string | undefined> =>
+  Effect.match(fileSystem.readFileString(path), {
+    onSuccess: (text) => text,
+    onFailure: ({ reason }) => (hasGone(reason) ? "" : undefined)
+  })
+
+/** A program in another process namespace, with its pid there. */
+interface Inside {
+  readonly space: string
+  readonly pid: string
+  readonly startTicks: string
+}
+
+/**
+ * Looks for a program in a namespace below this one. If a process of that namespace is visible here, all of them are, so
+ * that one which is not visible has ended. Otherwise nothing is known.
+ */
+const hasEndedInside = Effect.fnUntraced(function* (
+  fileSystem: FileSystem.FileSystem,
+  { pid, space, startTicks }: Inside
+) {
+  const found = { isSpace: false, isProgram: false, isUnknown: false }
+  const look = Effect.fnUntraced(function* (name: string) {
+    const link = yield* Effect.orElseSucceed(fileSystem.readLink(`/proc/${name}/ns/pid`), () => "")
+    if (link === space) found.isSpace = true
+    const stat = yield* readOrEmpty(fileSystem, `/proc/${name}/stat`)
+    if (stat === undefined) found.isUnknown = true
+    if (stat === undefined || startOf(stat) !== startTicks) return
+    const status = yield* readOrEmpty(fileSystem, `/proc/${name}/status`)
+    if (status === undefined) found.isUnknown = true
+    // its pids in all namespaces, the outermost first
+    else if (/^NSpid:(.*)/m.exec(status)?.[1]?.trim().split(/\s+/).includes(pid) === true) found.isProgram = true
+  })
+  const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), (): Array<string> => [])
+  yield* Effect.forEach(
+    names.filter((name) => /^\d+$/.test(name)),
+    look,
+    { concurrency: width, discard: true }
+  )
+  if (found.isProgram) return false
+  return found.isSpace && !found.isUnknown ? true : undefined
 })
 
 /** Returns when a process started, in ticks since the boot; undefined for one that has ended. */

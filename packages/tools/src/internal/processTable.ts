@@ -253,7 +253,8 @@ const isOwnDaemon = (
     ? Effect.succeed(false)
     : Effect.map(loginOf(read, pid), (login) => login === host.login)
 
-const hasGone = (reason: PlatformError["reason"]): boolean =>
+/** Whether a file of a process cannot be read because the process has ended. */
+export const hasGone = (reason: PlatformError["reason"]): boolean =>
   reason._tag === "NotFound" || (reason.cause as { readonly code?: unknown } | undefined)?.code === "ESRCH"
 
 const isReadable = (fileSystem: FileSystem.FileSystem, path: string): Effect.Effect<boolean> =>

@@ -22,6 +22,8 @@ import { ToolFailure } from "../ToolFailure.ts"
 export const defaultLimit = 100
 /** The most files that a call returns. */
 export const maxLimit = 2_000
+/** The longest glob, in characters: braces in braces make many of one. */
+const maxInclude = 1_000
 /** How many files are compared by their time. */
 const maxCompared = 10_000
 
@@ -79,6 +81,9 @@ export const run: (
   if (pattern === "") return yield* refuse("the pattern is empty")
   if (pattern.includes("\0")) return yield* refuse("the pattern has a NUL character")
   if (!Number.isInteger(limit) || limit < 1) return yield* refuse("limit must be a whole number from 1")
+  if (include !== undefined && include.length > maxInclude) {
+    return yield* refuse(`include is longer than ${maxInclude} characters`)
+  }
   const path = yield* Path.Path
   const place = yield* Effect.mapError(placeOf(path.resolve(cwd, name)), refuse)
   const found = yield* Effect.mapError(Searches.run({ ...place, pattern, callId, node }), refuse)

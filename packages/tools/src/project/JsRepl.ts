@@ -9,6 +9,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -21,6 +22,7 @@ import type { SessionId } from "@spindle/core/Ids"
 import { NestedCalls } from "@spindle/core/NestedCalls"
 import { Processes } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
+import { type ByTurn, valueIn, valueInTurn } from "@spindle/core/TurnContext"
 import * as ApprovalPolicy from "../ApprovalPolicy.ts"
 import type { ApprovalMode } from "../CodingTools.ts"
 import * as NetworkDenials from "../internal/networkDenials.ts"
@@ -82,12 +84,14 @@ export const policies = ({
   approval,
   cwd
 }: {
-  readonly approval: ApprovalMode
+  readonly approval: ByTurn<ApprovalMode>
   readonly cwd: string
 }): Policies<Tools> => ({
   js_repl: {
-    approval: () =>
-      typeof approval === "string" ? approval : ApprovalPolicy.decide({ ...approval, annotation: "ask" }),
+    approval: (_, context) => {
+      const mode = valueIn(approval, context)
+      return typeof mode === "string" ? mode : ApprovalPolicy.decide({ ...mode, annotation: "ask" })
+    },
     concurrency: "exclusive",
     kind: "command",
     payload: ({ code }) => ({ command: code, cwd }),
@@ -96,19 +100,20 @@ export const policies = ({
   js_repl_reset: { approval: "allow", concurrency: "exclusive", mutates: false }
 })
 
-/** Where kernels run. `sandbox` is what they may touch at most; the default is full access. */
+/**
+ * Where kernels run. `sandbox` is what they may touch at most, which may depend on the context of the turn; the default is
+ * full access. A turn with another one has another kernel.
+ */
 export interface Options extends Kernel.Options {
-  readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+  readonly sandbox?: ByTurn<SandboxPolicy.SandboxPolicy> | undefined
 }
 
 /** The kernels of sessions. */
-class Kernels extends Context.Service<
-  Kernels,
-  {
-    readonly run: (params: Parameters) => Effect.Effect<string, ToolFailure, Turn>
-    readonly reset: Effect.Effect<string, never, Turn>
-  }
->()("@spindle/tools/Kernels") {}
+interface Kernels {
+  readonly run: (params: Parameters) => Effect.Effect<string, ToolFailure, Turn>
+  readonly reset: Effect.Effect<string, never, Turn>
+}
+const Kernels: Context.Service<Kernels, Kernels> = Context.Service("@spindle/tools/Kernels")
 
 /** The handlers of the tools. A kernel starts with the first cell of its session. */
 export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Processes> =>
@@ -125,6 +130,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
   const fibers = yield* FiberSet.make()
   const context = yield* Effect.context()
   const kernels = new Map<SessionId, Kernel.Kernel>()
+  const limits = new WeakMap<Kernel.Kernel, SandboxPolicy.SandboxPolicy>()
   const end = (sessionId: SessionId, kernel: Kernel.Kernel) =>
     Effect.suspend(() => {
       if (kernels.get(sessionId) === kernel) kernels.delete(sessionId)
@@ -133,9 +139,13 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
   const started = Effect.fnUntraced(function* (turn: Turn) {
     const { sessionId } = turn
     const known = kernels.get(sessionId)
-    if (known !== undefined && !known.hasEnded()) return known
+    const sandbox = (yield* valueInTurn(options.sandbox)) ?? SandboxPolicy.fullAccess
+    if (known !== undefined && !known.hasEnded()) {
+      if (Equal.equals(limits.get(known), sandbox)) return known
+      yield* Effect.ignore(end(sessionId, known))
+    }
     const kernel = yield* Kernel.start(options, fibers).pipe(
-      SandboxPolicy.within(options.sandbox ?? SandboxPolicy.fullAccess),
+      SandboxPolicy.within(sandbox),
       Effect.provideService(Processes, processes),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
     )
@@ -144,6 +154,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       yield* Scope.addFinalizer(yield* turn.session.scope, forget)
     }
     kernels.set(sessionId, kernel)
+    limits.set(kernel, sandbox)
     return kernel
   })
   return Kernels.of({

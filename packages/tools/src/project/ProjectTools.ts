@@ -10,6 +10,7 @@ import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
+import { type ByTurn, valueInTurn } from "@spindle/core/TurnContext"
 import * as SandboxPolicy from "../SandboxPolicy.ts"
 import * as GrepFiles from "./GrepFiles.ts"
 import * as ListDirectory from "./ListDirectory.ts"
@@ -51,10 +52,10 @@ export const policies: Policies<Tools> = {
 
 /**
  * Where the tools look. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
- * what the programs that search may touch at most; the default is full access.
+ * what the programs that search may touch at most, which may depend on the context of the turn; the default is full access.
  */
 export interface Options extends GrepFiles.Options {
-  readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
+  readonly sandbox?: ByTurn<SandboxPolicy.SandboxPolicy> | undefined
 }
 
 /** What the tools need. */
@@ -70,9 +71,11 @@ export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, ne
         read_file: (params) => Effect.provideContext(ReadFile.run(params, options), context),
         list_dir: (params) => Effect.provideContext(ListDirectory.run(params, options), context),
         grep_files: (params, { toolCallId }) =>
-          GrepFiles.run(params, toolCallId, options).pipe(
-            SandboxPolicy.within(options.sandbox ?? SandboxPolicy.fullAccess),
-            Effect.provideContext(context)
+          Effect.flatMap(valueInTurn(options.sandbox), (sandbox = SandboxPolicy.fullAccess) =>
+            GrepFiles.run(params, toolCallId, options).pipe(
+              SandboxPolicy.within(sandbox),
+              Effect.provideContext(context)
+            )
           ),
         request_user_input: (params, { toolCallId }) => RequestUserInput.run(params, toolCallId),
         request_permissions: (params, { toolCallId }) =>

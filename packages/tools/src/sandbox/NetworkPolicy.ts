@@ -138,10 +138,9 @@ const bytesOfIPv4 = (host: string): Bytes | undefined => {
 }
 
 const bytesOfIPv6 = (host: string): Bytes | undefined => {
-  const tail = /^(.*:)([\d.]+\.[\d.]+)$/.exec(host)
-  const four = tail === null ? undefined : bytesOfIPv4(tail[2]!)
-  if (tail !== null && four === undefined) return undefined
-  const text = four === undefined ? host : `${tail![1]}${hex(four[0]!, four[1]!)}:${hex(four[2]!, four[3]!)}`
+  const tail = host.lastIndexOf(":") + 1
+  const four = bytesOfIPv4(host.slice(tail))
+  const text = four === undefined ? host : `${host.slice(0, tail)}${hex(four[0]!, four[1]!)}:${hex(four[2]!, four[3]!)}`
   const halves = text.split("::")
   if (halves.length > 2) return undefined
   const [head = [], rest = []] = halves.map((half) => (half === "" ? [] : half.split(":")))

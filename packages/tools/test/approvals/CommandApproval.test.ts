@@ -47,6 +47,16 @@ describe("ruling", () => {
   it("allows a line only if each of its commands is allowed or only reads", () => {
     assert.strictEqual(decided("npm test; npm publish"), "ask policy")
     assert.strictEqual(decided("npm test && cd /x && git status"), "ask policy")
+    assert.strictEqual(decided("npm test && git status"), "allow rule")
+    assert.strictEqual(decided("npm test && git status", { isElsewhere: true }), "ask policy")
+  })
+
+  it("does not take a line for safe after a command that changes what git is, even if a rule allows that one", () => {
+    const rule = CommandRules.parse("/rules", 'prefix_rule(pattern=["export"])\nprefix_rule(pattern=["pushd"])')
+    const permissionOf = (line: string) =>
+      CommandApproval.ruling({ ...options, rules: () => rule.rules }, { line, cwd }).permission
+    const lines = ["export GIT_DIR=/x && git status", "pushd /x && git log", "git status", "pushd /x"]
+    assert.deepStrictEqual(lines.map(permissionOf), ["ask", "ask", "allow", "allow"])
   })
 
   it("does not judge a line that is not plain, nor one for another shell", () => {
@@ -135,7 +145,7 @@ describe("explain", () => {
 describe("the policies of the coding tools", () => {
   const policies = (approval: CodingTools.ApprovalMode) => CodingTools.policies({ approval, cwd })
   const permissionOf = (approval: unknown, params: unknown) =>
-    typeof approval === "function" ? approval(params).permission : approval
+    typeof approval === "function" ? approval(params, {}).permission : approval
 
   it("decide about commands by rules, and ask about patches without full access", () => {
     const { apply_patch, exec_command } = policies(options)
@@ -150,13 +160,24 @@ describe("the policies of the coding tools", () => {
 
   it("show the command, its directory, both reasons and what the sandbox allows", () => {
     const { payload } = policies(options).exec_command
-    assert.deepStrictEqual(payload?.({ cmd: "make $a", workdir: "sub", justification: "to build" }), {
+    assert.deepStrictEqual(payload?.({ cmd: "make $a", workdir: "sub", justification: "to build" }, {}), {
       command: "make $a",
       cwd: "/work/sub",
       justification: "to build",
       reason: "it may do more than read",
       sandbox: "writes nothing"
     })
+  })
+
+  it("ask about git in another directory, whose configuration may name programs", () => {
+    const { approval } = policies(options).exec_command
+    const of = (workdir: string | undefined) =>
+      permissionOf(approval, { cmd: "git status", ...(workdir === undefined ? {} : { workdir }) })
+    assert.deepStrictEqual([undefined, ".", "./", "/work", "/work/"].map(of), Array(5).fill("allow"))
+    assert.deepStrictEqual(["sub", "..", "/work/sub", "/tmp/x", "/work/../x"].map(of), Array(5).fill("ask"))
+    assert.strictEqual(permissionOf(approval, { cmd: "ls", workdir: "sub" }), "allow")
+    // so long that time which is not linear in it would not end
+    assert.strictEqual(of(`/work${"/.".repeat(1_000_000)}x`), "ask")
   })
 
   it("see an escalation", () => {

@@ -68,4 +68,14 @@ describe("areSafe", () => {
   ]) {
     it(`does not cover ${line}`, () => assert.isFalse(isSafe(line)))
   }
+
+  it("does not cover git in another directory than that of the session, whose configuration may name programs", () => {
+    const safe = (line: string) => areSafe(commandsOf(line) ?? [], true)
+    assert.deepStrictEqual(["git status", "ls | wc && git diff", "ls", "find . -name x"].map(safe), [
+      false,
+      false,
+      true,
+      true
+    ])
+  })
 })

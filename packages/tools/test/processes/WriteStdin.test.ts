@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { type Ids, Turn } from "@spindle/core"
 import { type Process, Processes } from "@spindle/core/Processes"
+import type { TurnContext } from "@spindle/core/TurnContext"
 import { TestClock } from "effect/testing"
 import { CodingTools, Commands, ExecCommand, type ToolFailure, WriteStdin } from "../../src/index.ts"
 import { carriersOf, directory } from "../host.ts"
@@ -182,6 +183,20 @@ describe("Commands", () => {
     }).pipe(Effect.scoped, Effect.provide(makeEnds().layer))
   )
 
+  it.effect("a command is found by its process until it has ended", () =>
+    Effect.gen(function* () {
+      const commands = yield* Commands.Commands
+      const { exit, process } = yield* makeProcess
+      const command = yield* commands.start(process, about)
+      assert.strictEqual(yield* commands.find(process.processId), command)
+      assert.isUndefined(yield* commands.find("another" as Ids.ProcessId))
+      yield* Deferred.succeed(exit, { exitCode: 0 })
+      yield* command.ended
+      yield* TestClock.adjust("1 millis")
+      assert.isUndefined(yield* commands.find(process.processId))
+    }).pipe(Effect.provide(makeEnds().layer))
+  )
+
   it.effect("a turn that refuses output does not end the reader of its command", () =>
     Effect.gen(function* () {
       const commands = yield* Commands.Commands
@@ -255,10 +270,10 @@ describe("the times of calls", () => {
 describe("the policy of write_stdin", () => {
   it("waiting and interrupting need no approval, and writing needs that of a command", () => {
     const { write_stdin } = CodingTools.policies({ approval: "ask", cwd: "/" })
-    const approve = write_stdin.approval as (params: WriteStdin.Parameters) => string
-    assert.strictEqual(approve({ session_id: 1 }), "allow")
-    assert.strictEqual(approve({ session_id: 1, chars: "\u0003" }), "allow")
-    assert.strictEqual(approve({ session_id: 1, chars: "rm -r .\n" }), "ask")
-    assert.deepStrictEqual(write_stdin.payload!({ session_id: 1, chars: "x" }), { sessionId: 1, input: "x" })
+    const approve = write_stdin.approval as (params: WriteStdin.Parameters, context: TurnContext) => string
+    assert.strictEqual(approve({ session_id: 1 }, {}), "allow")
+    assert.strictEqual(approve({ session_id: 1, chars: "\u0003" }, {}), "allow")
+    assert.strictEqual(approve({ session_id: 1, chars: "rm -r .\n" }, {}), "ask")
+    assert.deepStrictEqual(write_stdin.payload!({ session_id: 1, chars: "x" }, {}), { sessionId: 1, input: "x" })
   })
 })

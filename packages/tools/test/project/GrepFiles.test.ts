@@ -113,6 +113,8 @@ for (const [engine, { isRepository, path }] of Object.entries(engines)) {
         assert.strictEqual(yield* refusal(cwd, none), "cannot search none: it does not exist")
         const limit = { pattern: "x", limit: 0 }
         assert.strictEqual(yield* refusal(cwd, limit), "cannot search .: limit must be a whole number from 1")
+        const include = { pattern: "x", include: "{a,b}".repeat(500) }
+        assert.strictEqual(yield* refusal(cwd, include), "cannot search .: include is longer than 1000 characters")
         // what looks like an option is a pattern, and what looks like a pattern is a path
         assert.deepStrictEqual(yield* grep(cwd, { pattern: "--files" }), ["No matches found."])
         mkdirSync(join(cwd, ":!x"))

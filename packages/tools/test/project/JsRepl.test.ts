@@ -4,6 +4,7 @@ import { Agent, Op, Turn } from "@spindle/core"
 import type { Input } from "@spindle/core/Input"
 import { NestedCalls, type NestedResult } from "@spindle/core/NestedCalls"
 import { Processes } from "@spindle/core/Processes"
+import { CurrentTurnContext } from "@spindle/core/TurnContext"
 import { type CodingTools, JsRepl, type NetworkPolicy, Sandbox } from "../../src/index.ts"
 import { carriersOf, directory } from "../host.ts"
 import { host, makeTurn } from "../turn.ts"
@@ -14,7 +15,8 @@ import { host, makeTurn } from "../turn.ts"
  */
 const makeSession = Effect.fnUntraced(function* (
   change: Partial<Processes> = {},
-  denials: Array<NetworkPolicy.Denial> = []
+  denials: Array<NetworkPolicy.Denial> = [],
+  sandbox: JsRepl.Options["sandbox"] = undefined
 ) {
   const cwd = yield* directory
   const { started, turn } = yield* makeTurn
@@ -45,7 +47,7 @@ const makeSession = Effect.fnUntraced(function* (
   }
   const processes = yield* Processes
   const kernels = Layer.provide(
-    JsRepl.layer({ cwd, node: process.execPath }),
+    JsRepl.layer({ cwd, node: process.execPath, sandbox }),
     Layer.merge(
       Layer.succeed(Processes, { ...processes, ...change }),
       Layer.succeed(Sandbox.Sandbox, { available: Effect.void, takeDenials: () => denials.splice(0) })
@@ -97,6 +99,22 @@ describe("js_repl", () => {
       )
     }).pipe(Effect.scoped, Effect.provide(host))
   })
+
+  it.live("has another kernel in a turn with another sandbox, and keeps it in the turns after it", () =>
+    Effect.gen(function* () {
+      const { run } = yield* makeSession({}, [], ({ sandbox }) => ({
+        _tag: "ReadOnly",
+        network: sandbox === "network"
+      }))
+      const runIn = (sandbox: string, code: string) =>
+        Effect.provideService(run(code), CurrentTurnContext, () => ({ sandbox }))
+      assert.strictEqual(yield* runIn("none", "globalThis.x = 1"), "1")
+      assert.strictEqual(yield* runIn("none", "x"), "1")
+      assert.strictEqual(yield* runIn("network", "typeof x"), "undefined")
+      assert.strictEqual(yield* runIn("network", "globalThis.x = 2"), "2")
+      assert.strictEqual(yield* runIn("network", "x"), "2")
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
 
   it.live("keeps variables from call to call, and returns output and the last value", () =>
     withSession(({ run }) =>
@@ -332,7 +350,7 @@ describe("js_repl", () => {
     const params = { code: "1" }
     const rulingOf = (approval: CodingTools.ApprovalMode) => {
       const { approval: decide } = JsRepl.policies({ approval, cwd: "/w" }).js_repl
-      const ruling = typeof decide === "function" ? decide(params) : decide
+      const ruling = typeof decide === "function" ? decide(params, {}) : decide
       return typeof ruling === "string" ? ruling : ruling.permission
     }
     const inSandbox = { policy: "on-request", containment: "sandbox" } as const
@@ -342,7 +360,7 @@ describe("js_repl", () => {
     assert.strictEqual(rulingOf("ask"), "ask")
     const policies = JsRepl.policies({ approval: "ask", cwd: "/w" })
     const { display, payload } = policies.js_repl
-    assert.deepStrictEqual(payload?.(params), { command: "1", cwd: "/w" })
+    assert.deepStrictEqual(payload?.(params, {}), { command: "1", cwd: "/w" })
     assert.deepStrictEqual(display?.(params), { _tag: "Other", title: "run JavaScript" })
     Agent.make({ toolkit: JsRepl.toolkit, approvals: policies })
   })

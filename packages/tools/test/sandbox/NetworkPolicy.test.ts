@@ -82,6 +82,11 @@ describe("refusalOfAddress", () => {
       assert.strictEqual(refusalOfAddress(list(["*"]), "a.example", address), isPublic ? undefined : "NotPublic"))
   }
 
+  it("reads an address in time that is linear in it", () => {
+    const long = `::${"1.".repeat(1_000_000)}x`
+    assert.strictEqual(refusalOfAddress(list(["*"]), "a.example", long), "NotPublic")
+  })
+
   it("allows an address that is not public if the list names it", () => {
     assert.isUndefined(refusalOfAddress(list(["a.example", "10.0.0.1"]), "a.example", "::ffff:10.0.0.1"))
     assert.strictEqual(refusalOfAddress(list(["a.example", "10.0.0.1"]), "a.example", "10.0.0.2"), "NotPublic")

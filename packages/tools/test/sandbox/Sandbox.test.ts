@@ -2,9 +2,10 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, FileSystem, Layer, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { Sandbox, SandboxEscapes, SandboxPolicy } from "../../src/index.ts"
+import * as LeftProcesses from "../../src/internal/leftProcesses.ts"
 import { carriersOf, directory } from "../host.ts"
 import { canLimitProcesses, confined, hostWith, run, shell, titled, whySkipped } from "./host.ts"
 
@@ -20,7 +21,7 @@ const workspace = (cwd: string, part: Partial<typeof SandboxPolicy.WorkspaceWrit
 
 const readOnly = SandboxPolicy.within(SandboxPolicy.readOnly)
 
-/** Waits until a process has printed something. */
+/** Waits until a process has printed something, and returns what it has printed. */
 const says = (output: Stream.Stream<Uint8Array>, text: string) =>
   output.pipe(
     Stream.decodeText,
@@ -29,7 +30,10 @@ const says = (output: Stream.Stream<Uint8Array>, text: string) =>
       (all, piece) => all + piece
     ),
     Stream.takeUntil((all) => all.includes(text)),
-    Stream.runDrain
+    Stream.runFold(
+      () => "",
+      (_, all) => all
+    )
   )
 
 describe("a host without a sandbox", () => {
@@ -235,6 +239,23 @@ describe.skipIf(whySkipped !== undefined)(titled("a confined command"), () => {
       yield* (yield* Processes).end(process.processId, 60_000)
       assert.deepStrictEqual(yield* process.exit, { exitCode: 7 })
       assert.strictEqual(readFileSync(join(cwd, "made"), "utf8"), "cleaned\n")
+    }).pipe(Effect.provide(confined))
+  )
+
+  it.live("shows to the program outside which of its processes has ended, as long as it lives", () =>
+    Effect.gen(function* () {
+      const cwd = yield* directory
+      const own = 'read -r line < /proc/self/stat; echo "$line"'
+      const script = `cat /proc/self/stat; ${own}; readlink /proc/self/ns/pid; echo ready; exec sleep 1000`
+      const process = yield* readOnly(shell(script, cwd))
+      const [ended = "", living = "", space] = (yield* says(process.output, "ready")).split("\n")
+      const { hasEnded, mark = "" } = yield* LeftProcesses.make(yield* FileSystem.FileSystem)
+      const [boot] = mark.split("/")
+      const markOf = (stat: string) => [boot, space, stat.split(" ")[0], stat.split(" ")[21]].join("/")
+      assert.isTrue(yield* hasEnded(markOf(ended)))
+      assert.isFalse(yield* hasEnded(markOf(living)))
+      yield* (yield* Processes).end(process.processId, 0)
+      assert.notStrictEqual(yield* hasEnded(markOf(living)), false)
     }).pipe(Effect.provide(confined))
   )
 

@@ -9,7 +9,47 @@ const added = (policy: Parameters<typeof Seatbelt.profile>[0]) =>
     .split("\n")
     .filter((line) => !readOnly.includes(line))
 
+/** The profile of a command that writes in the workspace, line for line: no test of this repository runs it. */
+const golden = `(version 1)
+(deny default)
+(allow process-exec)
+(allow process-fork)
+(allow process-info* (target same-sandbox))
+(allow signal (target same-sandbox))
+(allow sysctl-read)
+(allow file-read*)
+(allow file-ioctl (literal "/dev/tty"))
+(allow file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty"))
+(allow ipc-posix-sem)
+(allow ipc-posix-shm)
+(allow mach-lookup (global-name "com.apple.system.opendirectoryd.libinfo"))
+(allow pseudo-tty)
+(allow file-write* (subpath "/Users/me/work"))
+(allow file-write* (subpath "/private/tmp"))
+(deny file-write* (subpath "/Users/me/work/.git"))
+(deny file-write* (subpath "/Users/me/work/.spindle"))
+(deny file-write* (subpath "/Users/me/work/.codex"))
+(deny file-write* (subpath "/Users/me/work/.agents"))
+(deny file-write* (subpath "/Users/me/.spindle"))
+(deny file-write* (regex #"/\\.git(/|$)"))
+(allow network-outbound (remote ip))
+(allow network-inbound (local ip))
+(allow network-bind (local ip))
+(allow system-socket)
+(allow mach-lookup (global-name "com.apple.SystemConfiguration.configd") (global-name "com.apple.trustd.agent"))`
+
 describe("profile", () => {
+  it("is the text that sandbox-exec gets", () => {
+    const policy = {
+      _tag: "WorkspaceWrite",
+      roots: ["/Users/me/work"],
+      scratch: ["/private/tmp"],
+      protectedPaths: ["/Users/me/.spindle"],
+      network: true
+    } as const
+    assert.strictEqual(Seatbelt.profile(policy), golden)
+  })
+
   it("denies by default, and allows reading, its own processes and no directory to write", () => {
     assert.deepStrictEqual(readOnly.slice(0, 2), ["(version 1)", "(deny default)"])
     assert.include(readOnly, "(allow file-read*)")

@@ -90,12 +90,13 @@ const moods = { completed: "good", failed: "bad", denied: "bad", aborted: "stopp
 const stepSigns = { pending: "[ ]", inProgress: "[>]", completed: "[x]" } as const
 
 const commandEnd = (
-  { durationMs, exitCode, signal, timedOut }: CommandExecution,
+  { durationMs, exitCode, processId, signal, timedOut }: CommandExecution,
   ended: { readonly status: ToolStatus; readonly mood: Bar["mood"] }
 ): Pick<Bar, "status" | "mood"> => {
   if (ended.status !== "completed" && ended.status !== "failed") return ended
   if (timedOut === true) return { status: `timed out after ${duration(durationMs ?? 0)}`, mood: "bad" }
   if (exitCode !== null) return { status: `exit ${exitCode}`, mood: exitCode === 0 ? "good" : "bad" }
+  if (processId !== undefined) return { status: "in the background", mood: "good" }
   return signal === undefined ? ended : { status: `killed by ${signal}`, mood: "bad" }
 }
 

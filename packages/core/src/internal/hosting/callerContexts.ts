@@ -10,10 +10,12 @@ import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import * as Agent from "../../Agent.ts"
+import { Alongside } from "../../Alongside.ts"
 import * as Hooks from "../../Hooks.ts"
 import type { Model } from "../../ports/Model.ts"
 import type { Input } from "../../protocol/Input.ts"
 import { isSubmission, type Op, opOf, type Submission } from "../../protocol/Op.ts"
+import type { TaskKind } from "../../TaskKind.ts"
 import { Turn } from "../../Turn.ts"
 
 /** The contexts of the callers of one host. */
@@ -27,11 +29,11 @@ export class CallerContexts {
   /** Returns the submission with what its caller passes on. */
   remember(submission: Op | Submission, caller: Context.Context<never>): Op | Submission {
     const op = opOf(submission)
-    if (!("input" in op)) return submission
+    if (op._tag !== "UserInput" && op._tag !== "Notice" && op._tag !== "StartTask") return submission
     const passed = this.references.filter(({ key }) => caller.mapUnsafe.has(key))
     if (passed.length === 0) return submission
     // a new array, because callers may submit the same one
-    const input = op.input.slice()
+    const input = (op.input ?? []).slice()
     this.ofInputs.set(input, Context.pick(...passed)(caller) as Context.Context<never>)
     return isSubmission(submission) ? { ...submission, op: { ...op, input } } : { ...op, input }
   }
@@ -44,8 +46,11 @@ export class CallerContexts {
     })
 
   private passedTo(context: Context.Context<never>): Context.Context<never> | undefined {
-    const turn = context.mapUnsafe.get(Turn.key) as Turn | undefined
-    const passed = turn === undefined ? undefined : this.ofInputs.get(turn.input)
+    const own = (context.mapUnsafe.get(Alongside.key) ?? context.mapUnsafe.get(Turn.key)) as
+      | Alongside
+      | Turn
+      | undefined
+    const passed = own === undefined ? undefined : this.ofInputs.get(own.input)
     if (passed === undefined) return undefined
     const annotations = {
       ...Context.get(context, References.CurrentLogAnnotations),
@@ -77,7 +82,7 @@ export class CallerContexts {
     }
   }
 
-  /** An agent whose tools and sources run with what the caller passed on. */
+  /** An agent whose tools, sources and tasks run with what the caller passed on. */
   toAgent<R>(agent: Agent.Agent<R>): Agent.Agent<R> {
     const { provide } = this
     const sources = agent.sources.map((source) => ({
@@ -87,11 +92,34 @@ export class CallerContexts {
         return Effect.isEffect(table) ? provide(table) : table
       }
     }))
-    return Agent.mapTools({ ...agent, sources }, ({ asks, ...tool }) => ({
+    const tasks = new Map(Array.from(agent.tasks, ([name, kind]) => [name, this.toKind(kind)]))
+    return Agent.mapTools({ ...agent, sources, tasks }, ({ asks, ...tool }) => ({
       ...tool,
       run: (params, callId) => provide(tool.run(params, callId)),
       asks: asks === undefined ? undefined : (params, callId, items) => provide(asks(params, callId, items))
     }))
+  }
+
+  /** A kind whose tasks run with what the caller that started them passed on. */
+  private toKind<R>(kind: TaskKind<R>): TaskKind<R> {
+    const { provide } = this
+    return {
+      ...kind,
+      taskOf: (params) => {
+        const found = kind.taskOf(params)
+        if ("_tag" in found) return found
+        const { abortHook, alongside } = found
+        return {
+          ...found,
+          effect: provide(found.effect),
+          abortHook:
+            abortHook === undefined
+              ? undefined
+              : (turn, reason) => Effect.provideService(provide(abortHook(turn, reason)), Turn, turn),
+          alongside: alongside === undefined ? undefined : provide(alongside)
+        }
+      }
+    }
   }
 
   /** Hooks that run with what the caller passed on. */

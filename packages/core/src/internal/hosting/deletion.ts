@@ -21,21 +21,30 @@ export type DeleteError = SessionNotFound | SessionBusy | JournalFailed | StoreF
 const storeDeadline: Duration.Input = "1 minute"
 
 /**
- * Returns the sessions below one that have a journal, each before its parent. Those that a fork has only in its copied
- * records are not below it.
+ * Returns the sessions below one that have a journal, each once and before its parent. Those that a fork has only in its
+ * copied records are not below it, and neither is the session itself, whatever damaged journals say.
  */
-export const descendantsOf = Effect.fnUntraced(function* (
+export const descendantsOf = (
   journal: Journal,
   sessionId: SessionId
+): Effect.Effect<ReadonlyArray<SessionId>, SessionNotFound | JournalFailed> =>
+  Effect.suspend(() => collectBelow(journal, sessionId, new Set([sessionId])))
+
+/** As `descendantsOf`, without the sessions that were seen before. */
+const collectBelow = Effect.fnUntraced(function* (
+  journal: Journal,
+  sessionId: SessionId,
+  seen: Set<SessionId>
 ): Effect.fn.Return<ReadonlyArray<SessionId>, SessionNotFound | JournalFailed> {
   const { records } = yield* journal.load(sessionId)
   const found: Array<SessionId> = []
   for (const record of records) {
-    if (record._tag !== "DelegateStarted" || found.includes(record.delegateId)) continue
+    if (record._tag !== "DelegateStarted" || seen.has(record.delegateId)) continue
     // it may have been deleted by itself
     const child = yield* Effect.catchTag(journal.load(record.delegateId), "SessionNotFound", () => Effect.undefined)
     if (child === undefined || parentOf(child) !== sessionId) continue
-    found.push(...(yield* descendantsOf(journal, record.delegateId)), record.delegateId)
+    seen.add(record.delegateId)
+    found.push(...(yield* collectBelow(journal, record.delegateId, seen)), record.delegateId)
   }
   return found
 })

@@ -21,6 +21,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
+import { Alongside } from "../../Alongside.ts"
 import { Hooks } from "../../Hooks.ts"
 import { Journal, type JournalWriter } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
@@ -62,13 +63,17 @@ type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
 }
 
 type Opening = Pick<Start, "agent" | "references">
+type Forking = Pick<Start, "references"> & { readonly until?: TurnId | undefined }
 
 /** Makes a host in the current scope. All that its sessions need is captured here. */
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
   const captured = yield* Effect.context<Model | Journal>()
   const callers = new CallerContexts(references)
-  // sessions are not part of the trace in which the host was made
-  const context = Context.omit(Tracer.ParentSpan)(captured).pipe(
+  // sessions are not part of the trace or the task in which the host was made
+  const context = Context.omit(
+    Tracer.ParentSpan,
+    Alongside
+  )(captured).pipe(
     Context.add(Model, callers.toModel(Context.get(captured, Model))),
     Context.add(Hooks, callers.toHooks(Context.get(captured, Hooks)))
   ) as Context.Context<any>
@@ -97,7 +102,7 @@ interface HostParts {
   readonly clock: Clock.Clock
   readonly journal: Journal
   readonly stores: ReadonlyArray<SessionStore>
-  readonly ids: { readonly next: (nowMillis: number) => string }
+  readonly ids: IdGenerator
   readonly agents: ReadonlyMap<string | undefined, Agent<any>>
   /** The name of the agent of sessions that name none. */
   readonly agent: string | undefined
@@ -262,11 +267,14 @@ export class Host {
     return Effect.suspend(() => Fiber.join(this.parts.run(this.withLock(sessionId, renaming))))
   }
 
-  fork(source: SessionId, until: TurnId | undefined): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
+  fork(source: SessionId, { references, until }: Forking): Effect.Effect<Session.Session, OpenError | TurnNotFound> {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
       const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
-      return this.locks.withLock(sessionId, Effect.andThen(copying, this.start(sessionId, { mode: "existing" })))
+      return this.locks.withLock(
+        sessionId,
+        Effect.andThen(copying, this.start(sessionId, { mode: "existing", references }))
+      )
     })
   }
 }

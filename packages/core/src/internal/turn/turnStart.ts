@@ -229,11 +229,13 @@ const recordContext = (
   if (read._tag === "Failure") {
     const why = textOf(Cause.squash(read.cause))
     recorder.append({ _tag: "Warning", message: `the context of turn ${turnId} is not recorded: ${why}` })
-    return undefined
+    // what inputs have changed holds anyway: it may narrow what the turn may do
+    return changedContext
   }
-  if (!Equal.equals(read.value, recorder.state.turnContext)) {
-    recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
-  }
+  const last = recorder.state.turnContext
+  // the same object as long as nothing changes, so that what is made for a context is found again
+  if (last !== undefined && Equal.equals(read.value, last)) return last
+  recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
   return read.value
 }
 

@@ -10,6 +10,8 @@ import { mapOnce } from "../wireTools.ts"
 export interface ChatOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
+  readonly verbosity?: string | undefined
+  readonly serviceTier?: string | undefined
   readonly parallelToolCalls?: boolean | undefined
   /** Whether optional fields are left out, because the server refuses them. */
   readonly isPlain?: boolean | undefined
@@ -32,6 +34,8 @@ export const bodyOf = (options: ChatOptions, request: WireRequest, messages: Rea
           ...(options.parallelToolCalls === false ? { parallel_tool_calls: false } : {})
         }),
     ...(options.reasoningEffort === undefined ? {} : { reasoning_effort: options.reasoningEffort }),
+    ...(options.verbosity === undefined ? {} : { verbosity: options.verbosity }),
+    ...(options.serviceTier === undefined ? {} : { service_tier: options.serviceTier }),
     ...(request.output === undefined ? {} : { response_format: formatOf(request.output) })
   })
 

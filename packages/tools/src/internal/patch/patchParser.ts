@@ -38,9 +38,10 @@ const body = (text: string): Result.Result<Reader, Failure> => {
   if (begin === -1) return Result.fail({ detail: `a patch begins with "${beginMarker}"`, line: 1 })
   const end = lines.findLastIndex((line) => line.trim() === endMarker)
   if (end < begin) return Result.fail({ detail: `a patch ends with "${endMarker}"`, line: lines.length })
-  const before = lines.slice(0, begin).findIndex((line) => line.trim() !== "" && !/^\s*(```|.*<<)/.test(line))
+  const isOpening = (line: string) => line.trimStart().startsWith("```") || line.includes("<<")
+  const before = lines.slice(0, begin).findIndex((line) => line.trim() !== "" && !isOpening(line))
   if (before !== -1) return Result.fail({ detail: `"${beginMarker}" is not the first line`, line: before + 1 })
-  const after = lines.slice(end + 1).findIndex((line) => !/^\s*(```|\w*['"]?\)?;?)\s*$/.test(line))
+  const after = lines.slice(end + 1).findIndex((line) => !/^(?:```|\w*['"]?\)?;?)$/.test(line.trim()))
   if (after !== -1) return Result.fail({ detail: `text after "${endMarker}"`, line: end + after + 2 })
   const indent = /^\s*/.exec(lines[begin]!)![0]
   return Result.succeed(makeReader(withoutIndent(lines.slice(begin + 1, end), indent), begin + 2))
@@ -165,13 +166,14 @@ const parseHunk = (reader: Reader): Result.Result<Hunk, Failure> => {
 }
 
 /** Returns the text of a header: `@@ text` or `@@ text @@`, without the line numbers of a unified diff. */
-const headerOf = (line: string): string =>
-  line
+const headerOf = (line: string): string => {
+  const text = line
     .slice(2)
     .replace(/^ -\d+(,\d+)? \+\d+(,\d+)? @@/, "")
-    .replace(/\s*@@\s*$/, "")
-    .replace(/^ /, "")
     .trimEnd()
+  const inner = text.endsWith("@@") ? text.slice(0, -2).trimEnd() : text
+  return inner.startsWith(" ") ? inner.slice(1) : inner
+}
 
 const parseHunkLine = (line: string): HunkLine | undefined => {
   switch (line[0]) {

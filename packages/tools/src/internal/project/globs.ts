@@ -3,23 +3,28 @@ import ignore, { type Ignore } from "ignore"
 
 /** Returns a function that says whether a relative path matches a glob. Braces are alternatives, as in `*.{ts,tsx}`. */
 export const matcher = (glob: string): ((path: string) => boolean) => {
-  const rules = ignore().add(alternatives(glob).slice(0, maxAlternatives))
+  const rules = ignore().add(alternatives(glob))
   return (path) => rules.ignores(path)
 }
 
 const maxAlternatives = 1_000
 
-/** Replaces the braces of a glob by its alternatives, the innermost first. */
+/** Replaces the braces of a glob by its alternatives, the innermost first, and returns the first ones of very many. */
 const alternatives = (glob: string): ReadonlyArray<string> => {
-  let globs = [glob]
-  for (let hasBraces = true; hasBraces && globs.length <= maxAlternatives;) {
+  let globs: ReadonlyArray<string> = [glob]
+  for (let hasBraces = true; hasBraces;) {
     hasBraces = false
-    globs = globs.flatMap((one) => {
+    const next: Array<string> = []
+    for (const one of globs) {
       const [all, before = "", inside = "", after = ""] = /^(.*)\{([^{}]*)\}(.*)$/s.exec(one) ?? []
-      if (all === undefined) return [one]
-      hasBraces = true
-      return inside.split(",").map((choice) => `${before}${choice}${after}`)
-    })
+      if (all === undefined) next.push(one)
+      else {
+        hasBraces = true
+        for (const choice of inside.split(",")) next.push(`${before}${choice}${after}`)
+      }
+      if (next.length >= maxAlternatives) break
+    }
+    globs = next.slice(0, maxAlternatives)
   }
   return globs
 }

@@ -38,8 +38,9 @@ export const make: Effect.Effect<ProcessLimit, never, FileSystem.FileSystem> = E
   const separate = base(/^\S+ (\S+) cgroup \S*\bpids\b/m, /^\d+:(?:[^:]*,)?pids(?:,[^:]*)?:(.*)$/m)
   if (separate !== undefined) return yield* makeSeparate(fileSystem, separate)
   const unified = base(/^\S+ (\S+) cgroup2 /m, /^0::(.*)$/m)
+  if (unified === undefined) return none
   const isCounted = /\bpids\b/.test(yield* read(`${unified}/cgroup.subtree_control`))
-  return unified === undefined || !isCounted ? none : inGroups(unified)
+  return isCounted ? inGroups(unified) : none
 })
 
 /** Version 1: a separate hierarchy, in which a command gets a group in addition to the one that it is ended by. */

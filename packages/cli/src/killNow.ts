@@ -1,0 +1,60 @@
+/**
+ * Kills what the program has started, synchronously, because the process exits afterwards (contract X2).
+ *
+ * The groups that are known are not enough: a daemon may have left its group after the last look, and a process that
+ * forks and exits has another number than it had then. So the process table is read here, until nothing new is found.
+ */
+import * as Fs from "node:fs"
+import type * as App from "@spindle/app/App"
+
+/** How long processes are looked for, at most. Those that are left end with the next start of the program (X3). */
+const limitMillis = 500
+
+/** Kills the targets, and every process that carries the mark. Does not throw. */
+export const run = ({ controlFiles, mark, targets }: ReturnType<App.Opened["killTargets"]>): void => {
+  for (const file of controlFiles) attempt(() => Fs.writeFileSync(file, "1"))
+  for (const target of targets) kill(target)
+  if (mark === undefined) return
+  const limit = performance.now() + limitMillis
+  const killed = new Set<number>()
+  // twice: a process in the middle of execve has no environment for a moment
+  for (let calm = 0; calm < 2 && performance.now() < limit;) calm = killMarked(mark, killed) ? 0 : calm + 1
+}
+
+/** Kills the processes with the mark. Returns whether there may be more: one was new, or ended before it could be read. */
+const killMarked = (mark: string, killed: Set<number>): boolean => {
+  let mayBeMore = false
+  // the youngest first: they are the ones that may start others
+  for (const pid of processes()) {
+    try {
+      const environment = Fs.readFileSync(`/proc/${pid}/environ`, "utf8")
+      if (killed.has(pid) || !`\0${environment}`.includes(`\0${mark}\0`)) continue
+      kill(pid)
+      killed.add(pid)
+      mayBeMore = true
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === "ENOENT" || code === "ESRCH") mayBeMore = true
+    }
+  }
+  return mayBeMore
+}
+
+const processes = (): ReadonlyArray<number> => {
+  const names = attempt(() => Fs.readdirSync("/proc")) ?? []
+  return names
+    .map(Number)
+    .filter((pid) => pid > 1)
+    .toSorted((one, two) => two - one)
+}
+
+const kill = (target: number): void => void attempt(() => process.kill(target, "SIGKILL"))
+
+const attempt = <A>(act: () => A): A | undefined => {
+  try {
+    return act()
+  } catch {
+    // it has ended already
+    return undefined
+  }
+}

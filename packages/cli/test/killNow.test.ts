@@ -1,0 +1,42 @@
+import { spawn } from "node:child_process"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import * as KillNow from "../src/killNow.ts"
+
+const nothing = { targets: [], controlFiles: [], mark: undefined }
+
+/** Starts a process in a separate session, which is killed when the scope closes. */
+const daemon = (env: { readonly [name: string]: string }) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => spawn("sleep", ["300"], { detached: true, env, stdio: "ignore" })),
+      (child) => Effect.sync(() => void child.kill("SIGKILL"))
+    ),
+    (child) => ({
+      pid: child.pid!,
+      ended: Effect.callback<string | null>((resume) => {
+        child.once("exit", (_code, signal) => resume(Effect.succeed(signal)))
+      })
+    })
+  )
+
+describe("run", () => {
+  it.live("X2 kills the targets, and whatever carries the mark although no look has found it", () =>
+    Effect.gen(function* () {
+      const mark = `SPINDLE_HOST=test-${process.pid}`
+      const marked = yield* daemon({ SPINDLE_HOST: `test-${process.pid}`, SPINDLE_PROCESS: "one" })
+      const target = yield* daemon({})
+      const other = yield* daemon({ SPINDLE_HOST: `test-${process.pid}0` })
+      const ends = yield* Effect.forkChild(Effect.all([marked.ended, target.ended], { concurrency: 2 }), {
+        startImmediately: true
+      })
+      KillNow.run({ ...nothing, targets: [-target.pid], mark })
+      assert.deepStrictEqual(yield* Fiber.join(ends), ["SIGKILL", "SIGKILL"])
+      assert.doesNotThrow(() => process.kill(other.pid, 0))
+    })
+  )
+
+  it("does not throw if all have ended, or if there are no control groups", () => {
+    KillNow.run({ targets: [-0x3fffffff], controlFiles: ["/nowhere/cgroup.kill"], mark: "SPINDLE_HOST=nobody" })
+  })
+})
