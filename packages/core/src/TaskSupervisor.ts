@@ -45,7 +45,7 @@ export type State =
   | { readonly _tag: "Settling" }
 
 /** What can happen to a slot. */
-export type Signal =
+export type SlotEvent =
   | { readonly _tag: "Start" }
   | { readonly _tag: "Exit" }
   | { readonly _tag: "Abort"; readonly reason: AbortReason }
@@ -58,9 +58,9 @@ export const idle: State = { _tag: "Idle" }
 
 const settling: State = { _tag: "Settling" }
 
-/** The pure rule: returns the state after a signal. A signal that has no meaning in a state leaves it unchanged. */
-export const next = (state: State, signal: Signal): State => {
-  switch (signal._tag) {
+/** The pure rule: returns the state after an event. An event that has no meaning in a state leaves it unchanged. */
+export const next = (state: State, event: SlotEvent): State => {
+  switch (event._tag) {
     case "Start":
       return state._tag === "Idle" ? { _tag: "Running" } : state
     case "Exit":
@@ -70,7 +70,7 @@ export const next = (state: State, signal: Signal): State => {
     case "Abort":
       // mutant abort-once (I1: an abort stops a running turn only, and returns true once):
       //   replace: `state._tag === "Running"` => `state._tag !== "Idle"`
-      return state._tag === "Running" ? { _tag: "Aborting", reason: signal.reason } : state
+      return state._tag === "Running" ? { _tag: "Aborting", reason: event.reason } : state
     case "GraceOver":
       return state._tag === "Aborting" ? settling : state
     case "OwnerFailed":
@@ -313,14 +313,15 @@ class Supervisor implements TaskSupervisor {
     return this.current === job
   }
 
-  private signal(what: Signal): boolean {
+  /** Applies an event, and returns whether it changed the slot. */
+  private advance(event: SlotEvent): boolean {
     const before = this.slot
-    this.slot = next(before, what)
+    this.slot = next(before, event)
     return this.slot !== before
   }
 
   start<A, E, S>(job: Job<A, E, S>): boolean {
-    if (!this.signal({ _tag: "Start" })) return false
+    if (!this.advance({ _tag: "Start" })) return false
     const running = new RunningJob(this, job.onAbort)
     // mutant register-before-run (S6: a task is in its slot before it runs): drop
     this.current = running
@@ -333,7 +334,7 @@ class Supervisor implements TaskSupervisor {
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
       // mutant defect-frees-the-slot (S5: a task that dies has ended, and its slot is free):
       //   insert: if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) return
-      if (this.signal({ _tag: "Exit" })) running.leave()
+      if (this.advance({ _tag: "Exit" })) running.leave()
     })
     // mutant register-before-run (S6): insert: this.current = running
     running.ownedBy(() => void forkDetached(this.context, this.own({ job, running, task }), { uninterruptible: true }))
@@ -368,7 +369,7 @@ class Supervisor implements TaskSupervisor {
 
   private endOfAbort<A, E, S>({ running, task }: Attempt<A, E, S>, open: ReadonlyArray<Open>): Ended<A, E> {
     // the owner may have failed in the meantime
-    if (!this.signal({ _tag: "GraceOver" })) return this.endOfReturn(running, task)
+    if (!this.advance({ _tag: "GraceOver" })) return this.endOfReturn(running, task)
     running.stragglers = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     return {
       _tag: "Aborted",
@@ -389,7 +390,7 @@ class Supervisor implements TaskSupervisor {
   }
 
   private free(onFree: () => void): void {
-    this.signal({ _tag: "Settled" })
+    this.advance({ _tag: "Settled" })
     this.current = undefined
     onFree()
     if (this.slot._tag !== "Idle" || this.idleWaiters.size === 0) return
@@ -399,7 +400,7 @@ class Supervisor implements TaskSupervisor {
   }
 
   abort(reason: AbortReason): boolean {
-    if (!this.signal({ _tag: "Abort", reason })) return false
+    if (!this.advance({ _tag: "Abort", reason })) return false
     const running = this.current!
     running.request(reason, this.clock.currentTimeMillisUnsafe())
     running.leave()
@@ -407,7 +408,7 @@ class Supervisor implements TaskSupervisor {
   }
 
   fail(cause: Cause.Cause<unknown>): void {
-    if (!this.signal({ _tag: "OwnerFailed" })) return
+    if (!this.advance({ _tag: "OwnerFailed" })) return
     const running = this.current!
     running.failure = cause
     running.fenced = true

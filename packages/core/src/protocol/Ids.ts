@@ -6,6 +6,9 @@
  */
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
+import { uuidV7 } from "./uuidV7.ts"
+
+export { uuidV7 } from "./uuidV7.ts"
 
 /** Names one conversation, and its journal. */
 export const SessionId = Schema.String.pipe(Schema.brand("SessionId"))
@@ -46,38 +49,6 @@ export type ModelRequestId = typeof ModelRequestId.Type
 export const ProcessId = Schema.String.pipe(Schema.brand("ProcessId"))
 /** @see {@link ProcessId} */
 export type ProcessId = typeof ProcessId.Type
-
-declare const crypto: { readonly getRandomValues: (bytes: Uint8Array) => Uint8Array }
-
-const hexDigits = Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0))
-const dash = 45
-// random bytes are drawn in blocks: a draw costs a microsecond, whatever its size
-const pool = new Uint8Array(1_000)
-let drawn = pool.length
-const codes: Array<number> = Array.from({ length: 36 }, () => dash)
-
-/** Makes a UUID version 7 (RFC 9562, section 5.7) for a time in milliseconds since 1970. */
-export const uuidV7 = (nowMillis: number): string => {
-  if (drawn + 10 > pool.length) {
-    crypto.getRandomValues(pool)
-    drawn = 0
-  }
-  let at = 0
-  const digit = (value: number) => {
-    if (at === 8 || at === 13 || at === 18 || at === 23) at++
-    codes[at++] = hexDigits[value & 15]!
-  }
-  for (const half of [Math.floor(nowMillis / 2 ** 24), nowMillis % 2 ** 24]) {
-    for (let bits = 20; bits >= 0; bits -= 4) digit(half >> bits)
-  }
-  for (let index = 0; index < 10; index++) {
-    const byte = pool[drawn++]!
-    digit(index === 0 ? 7 : index === 2 ? 8 | ((byte >> 4) & 3) : byte >> 4)
-    digit(byte)
-  }
-  // one flat string: a concatenation would keep all its parts alive
-  return String.fromCharCode(...codes)
-}
 
 /**
  * Makes ids. The default draws UUIDs version 7; `sequential` counts, for tests and replays.

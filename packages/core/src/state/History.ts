@@ -30,11 +30,25 @@ export const append = (self: ItemLog, item: Item): ItemLog => ({ length: self.le
 /** Returns a log of these items. */
 export const fromItems = (items: ReadonlyArray<Item>): ItemLog => items.reduce(append, empty)
 
+/** The items of a log for the next array of a longer one: walking a long log costs more than copying an array. */
+const arrays = new WeakMap<ItemLog, Array<Item>>()
+
 /** Returns the items of a log, in order, in a new array. */
 export const toArray = (self: ItemLog): ReadonlyArray<Item> => {
-  const items: Array<Item> = []
-  for (let log = self; log.before !== undefined; log = log.before) items.push(log.last!)
-  return items.reverse()
+  const added: Array<Item> = []
+  let log = self
+  let items = arrays.get(log)
+  while (items === undefined && log.before !== undefined) {
+    added.push(log.last!)
+    log = log.before
+    items = arrays.get(log)
+  }
+  items ??= []
+  for (const item of added.reverse()) items.push(item)
+  // it now belongs to the longer log: one for each log would take quadratic space
+  arrays.delete(log)
+  arrays.set(self, items)
+  return items.slice()
 }
 
 /**

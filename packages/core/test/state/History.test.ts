@@ -3,6 +3,8 @@ import type { CallId, ItemId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { AbortReason } from "@spindle/core/Outcome"
 import * as History from "@spindle/core/History"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Records from "../fixtures/records.ts"
 
 const { call, developer, result, said, user } = Records
@@ -29,6 +31,29 @@ describe("ItemLog", () => {
     assert.strictEqual(right.length, 3)
     assert.deepStrictEqual(History.toArray(further), [user("a"), said("b"), said("left"), said("further")])
     assert.deepStrictEqual(History.toArray(History.empty), [])
+  })
+
+  it.effect.prop(
+    "logs that grow, go back and branch keep their items, whichever was read last",
+    [Schema.Array(Schema.Tuple([Schema.Int, Schema.Boolean]))],
+    ([steps]) =>
+      Effect.sync(() => {
+        const logs = [{ log: History.empty, items: [] as ReadonlyArray<Item> }]
+        for (const [from, isRead] of steps) {
+          const { items, log } = logs[Math.abs(from) % logs.length]!
+          const item = said(`${logs.length}`)
+          logs.push({ log: History.append(log, item), items: [...items, item] })
+          if (isRead) for (const one of logs) assert.deepStrictEqual(History.toArray(one.log), one.items)
+        }
+        for (const one of logs.toReversed()) assert.deepStrictEqual(History.toArray(one.log), one.items)
+      })
+  )
+
+  it("a change of an array that was returned changes no log", () => {
+    const log = logOf(user("a"))
+    ;(History.toArray(log) as Array<Item>).push(said("b"))
+    assert.deepStrictEqual(History.toArray(log), [user("a")])
+    assert.deepStrictEqual(History.toArray(History.append(log, said("c"))), [user("a"), said("c")])
   })
 
   it("an array that was returned does not grow", () => {

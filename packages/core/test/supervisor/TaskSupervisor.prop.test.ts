@@ -4,7 +4,7 @@ import * as TaskSupervisor from "@spindle/core/TaskSupervisor"
 import { Cause, Deferred, Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
-const Signals = Schema.Array(
+const Events = Schema.Array(
   Schema.Union([
     Schema.TaggedStruct("Start", {}),
     Schema.TaggedStruct("Exit", {}),
@@ -18,7 +18,7 @@ const Signals = Schema.Array(
 /** Each line is one numbered invariant of the supervisor, as far as a single step can break it. */
 const broken = (
   from: TaskSupervisor.State,
-  signal: TaskSupervisor.Signal,
+  event: TaskSupervisor.SlotEvent,
   to: TaskSupervisor.State
 ): ReadonlyArray<number> => {
   const starts = to._tag === "Running" && from._tag !== "Running"
@@ -26,33 +26,33 @@ const broken = (
   const becomesAborting = isAborting && from._tag !== "Aborting"
   const settles = to._tag === "Settling" && from._tag === "Aborting"
   const rules: ReadonlyArray<readonly [number, boolean]> = [
-    [1, !starts || (from._tag === "Idle" && signal._tag === "Start")],
+    [1, !starts || (from._tag === "Idle" && event._tag === "Start")],
     [
       2,
       (to._tag === "Idle") ===
-        (from._tag === "Idle" ? signal._tag !== "Start" : from._tag === "Settling" && signal._tag === "Settled")
+        (from._tag === "Idle" ? event._tag !== "Start" : from._tag === "Settling" && event._tag === "Settled")
     ],
-    [3, becomesAborting === (from._tag === "Running" && signal._tag === "Abort")],
-    [3, !becomesAborting || (signal._tag === "Abort" && isAborting && to.reason === signal.reason)],
+    [3, becomesAborting === (from._tag === "Running" && event._tag === "Abort")],
+    [3, !becomesAborting || (event._tag === "Abort" && isAborting && to.reason === event.reason)],
     [3, from._tag !== "Aborting" || !isAborting || to === from],
-    [4, !settles || signal._tag === "GraceOver" || signal._tag === "OwnerFailed"],
-    [5, !(from._tag === "Aborting" && signal._tag === "GraceOver") || to._tag === "Settling"]
+    [4, !settles || event._tag === "GraceOver" || event._tag === "OwnerFailed"],
+    [5, !(from._tag === "Aborting" && event._tag === "GraceOver") || to._tag === "Settling"]
   ]
   return rules.flatMap(([number, holds]) => (holds ? [] : [number]))
 }
 
 describe("next", () => {
   it.effect.prop(
-    "S1 S2 I1 any sequence of signals keeps the numbered invariants",
-    [Signals],
-    ([signals]) =>
+    "S1 S2 I1 any sequence of events of a slot keeps the numbered invariants",
+    [Events],
+    ([events]) =>
       Effect.sync(() => {
         let state = TaskSupervisor.idle
         let started = 0
         let settled = 0
-        for (const signal of signals) {
-          const to = TaskSupervisor.next(state, signal)
-          assert.deepStrictEqual(broken(state, signal, to), [], `${state._tag} ${signal._tag} ${to._tag}`)
+        for (const event of events) {
+          const to = TaskSupervisor.next(state, event)
+          assert.deepStrictEqual(broken(state, event, to), [], `${state._tag} ${event._tag} ${to._tag}`)
           if (state._tag === "Idle" && to._tag === "Running") started++
           if (state._tag === "Settling" && to._tag === "Idle") settled++
           assert.include([0, 1], started - settled)
@@ -62,7 +62,7 @@ describe("next", () => {
     { arbitrary: { runs: 500 } }
   )
 
-  it.effect("S2 from every state some signals lead to a free slot", () =>
+  it.effect("S2 from every state some events lead to a free slot", () =>
     Effect.sync(() => {
       const states: ReadonlyArray<TaskSupervisor.State> = [
         TaskSupervisor.idle,
