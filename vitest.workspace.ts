@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutantPlugin.ts"
@@ -14,8 +15,8 @@ const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofKeys, ofApp, ofTool
 
 export default defineConfig({
   test: {
-    // the default leaves a core free, which on two cores is half of them
-    maxWorkers: "100%",
+    // many tests wait for a process or a clock: on two cores, three workers
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "anthropic", "mcp", "app", "cli"].map(
       (name) => ({
         root: `./packages/${name}`,
