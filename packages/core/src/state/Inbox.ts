@@ -129,7 +129,7 @@ export const takeContexts = (
 }
 
 /** What is known about a turn that ends. */
-interface Ending {
+export interface Ending {
   readonly startedWith: SubmissionId | undefined
   /** Whether one of its records is missing. */
   readonly hasGap: boolean
