@@ -237,7 +237,7 @@ const escape = (value: string): string =>
 
 /** What fragments are made from. */
 export interface Options {
-  readonly places: Places
+  readonly places: TurnContext.ByTurn<Places>
   /** The environment at a time, in milliseconds, of a turn with a context. */
   readonly environment: (now: number, context: TurnContext.TurnContext) => Environment
   /** Further fragments, each with another name: recorded if the model knows no such fragment, or one of another text. */
@@ -249,15 +249,17 @@ export const make =
   ({ environment, further = Effect.succeed(none), places }: Options): MakeFragments =>
   (known) =>
     Effect.gen(function* () {
-      const instructions = yield* read(places)
+      const context = yield* TurnContext.ofTurn
+      const at = TurnContext.valueIn(places, context)
+      const instructions = yield* read(at)
       const more = yield* further
       const now = yield* Clock.currentTimeMillis
       const isKnown = ({ name, text }: Fragment) => known.findLast((one) => one.name === name)?.text === text
-      const own = instructionsFragment(places.cwd, instructions)
+      const own = instructionsFragment(at.cwd, instructions)
       const wasKnown = known.some(({ name }) => name === instructionsName)
       const isEmpty = instructions.text === "" && instructions.problems.length === 0
       const isDue = isEmpty ? wasKnown && !isKnown(own) : !isKnown(own)
-      const surroundings = environmentFragment(environment(now, yield* TurnContext.ofTurn), known)
+      const surroundings = environmentFragment(environment(now, context), known)
       const changed = more.fragments.filter((one) => !isKnown(one))
       return {
         fragments: [...(isDue ? [own] : []), ...(surroundings === undefined ? [] : [surroundings]), ...changed],

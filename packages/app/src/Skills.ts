@@ -12,6 +12,7 @@ import type { Fragment, FragmentUpdate } from "@spindle/core/Fragments"
 import * as Hooks from "@spindle/core/Hooks"
 import * as Input from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
+import { type ByTurn, valueInTurn } from "@spindle/core/TurnContext"
 import * as Effect from "effect/Effect"
 import * as Links from "./connectors/links.ts"
 import { describe, directoriesOf, type Places, readFile } from "./Instructions.ts"
@@ -92,24 +93,24 @@ const listOf = (skills: ReadonlyArray<Skill>): Fragment => ({
 })
 
 /** Hooks that add the body of each skill that a prompt names, and warn of links to skills that do not exist. */
-export const hooks = (places: Places): Hooks.Hooks<never, Turn> => ({
+export const hooks = (places: ByTurn<Places>): Hooks.Hooks<never, Turn> => ({
   ...Hooks.none,
   userPromptSubmit: (turnId, text) => {
     const { rest, skills } = Links.read(text)
-    const paths = new Set(Array.from(skills, (path) => Input.escapePath(Path.resolve(places.cwd, path))))
     const names = new Set(Array.from(rest.matchAll(/\$([\w:.-]*\w)/g), ([, name]) => name!))
-    return names.size === 0 && paths.size === 0
+    return names.size === 0 && skills.size === 0
       ? Hooks.none.userPromptSubmit(turnId, text)
-      : addSkills(places, names, paths)
+      : Effect.flatMap(valueInTurn(places), (at) => addSkills(at, names, skills))
   }
 })
 
 const addSkills = Effect.fnUntraced(function* (
   places: Places,
   names: ReadonlySet<string>,
-  paths: ReadonlySet<string>
+  links: ReadonlySet<string>
 ): Effect.fn.Return<Hooks.PromptVerdict, never, Turn> {
   const turn = yield* Turn
+  const paths = new Set(Array.from(links, (path) => Input.escapePath(Path.resolve(places.cwd, path))))
   const { skills } = yield* read(places)
   const files = skills.map(({ path }) => path)
   for (const path of Links.unknown(paths, files)) {
