@@ -185,7 +185,7 @@ const fragments = ({
     Fragments,
     Effect.gen(function* () {
       const shell = yield* ExecCommand.defaultShell
-      const context = yield* Effect.context<Sandbox.Sandbox>()
+      const context = yield* Effect.context<Sandbox.Sandbox | FileSystem.FileSystem>()
       const places = placesOf(settings, cwd)
       const make = Instructions.make({
         places,
@@ -202,8 +202,8 @@ const fragments = ({
           ]
         }
       })
-      const prepare = Effect.provideContext(CodingAgent.prepareTurn(settings), context)
-      return (known) => Effect.andThen(prepare, make(known))
+      const prepare = CodingAgent.prepareTurn(settings)
+      return (known) => Effect.provideContext(Effect.andThen(prepare, make(known)), context)
     })
   )
 

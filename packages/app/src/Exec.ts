@@ -19,6 +19,7 @@ import type { TurnContext } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -90,7 +91,7 @@ export const run = Effect.fnUntraced(function* <R>(
 ): Effect.fn.Return<
   Submission.End,
   PromptRejected | CustomPrompts.PromptUnusable | SessionNotFound | SessionBusy | JournalFailed,
-  App.Services | Scope.Scope | R
+  App.Services | FileSystem.FileSystem | Scope.Scope | R
 > {
   const { resume, trace } = options
   const input = yield* expand(options)
