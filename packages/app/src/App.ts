@@ -20,7 +20,7 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { MutationGate } from "@spindle/core/MutationGate"
-import { CurrentTurnContext, ofTurn, type TurnContext, TurnContextRule } from "@spindle/core/TurnContext"
+import { CurrentTurnContext, ofTurn, type TurnContext, TurnContextRule, valueInTurn } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
 import * as McpServers from "@spindle/mcp/McpServers"
@@ -128,8 +128,9 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         try: () => PatchCommand.journalsUnsafe(settings.home, scratch),
         catch: (error) => `patches of scripts are not part of the diff of a turn: ${(error as Error).message}`
       }).pipe(Effect.catch((warning) => Effect.as(Effect.logWarning(warning), undefined)))
+      const places = { cwd, directory: TurnContexts.directoryIn(cwd) }
       const coding = CodingTools.layer({
-        cwd,
+        ...places,
         commandJournals,
         approval: (context) => limits(context).approval,
         login: settings.commands.allowsLoginShell,
@@ -139,7 +140,7 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         sandbox: (context) => limits(context).sandbox
       })
       const sandbox = (context: TurnContext) => limits(context).sandbox.commands
-      const looking = { cwd, node: process.execPath, sandbox }
+      const looking = { ...places, node: process.execPath, sandbox }
       const live = Layer.effectDiscard(LiveOutput.serve(settings.home))
       return Layer.mergeAll(Layer.provideMerge(live, coding), ProjectTools.layer(looking), JsRepl.layer(looking))
     })
@@ -166,11 +167,14 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     )
   )
 
-const placesOf = (settings: Settings.Settings, cwd: string): Instructions.Places => ({
-  home: settings.configDirectory,
-  cwd,
-  ...settings.projectDoc
-})
+/** Where the instructions and the skills of a turn are: they belong to the directory in which its calls start. */
+const placesOf =
+  (settings: Settings.Settings, cwd: string) =>
+  (context: TurnContext): Instructions.Places => ({
+    home: settings.configDirectory,
+    cwd: TurnContexts.directoryIn(cwd)(context),
+    ...settings.projectDoc
+  })
 
 /** The instructions, the environment and the skills of the model. */
 const fragments = ({
@@ -181,14 +185,15 @@ const fragments = ({
     Fragments,
     Effect.gen(function* () {
       const shell = yield* ExecCommand.defaultShell
-      const context = yield* Effect.context<Sandbox.Sandbox>()
+      const context = yield* Effect.context<Sandbox.Sandbox | FileSystem.FileSystem>()
+      const places = placesOf(settings, cwd)
       const make = Instructions.make({
-        places: placesOf(settings, cwd),
-        further: Effect.map(Skills.read(placesOf(settings, cwd)), Skills.fragmentsOf),
+        places,
+        further: Effect.map(Effect.flatMap(valueInTurn(places), Skills.read), Skills.fragmentsOf),
         environment: (now, context) => {
           const current = TurnContexts.settingsIn(settings, context)
           return [
-            ["cwd", cwd],
+            ["cwd", TurnContexts.directoryIn(cwd)(context)],
             ["approval_policy", nameOf(current.approvalPolicy)],
             ["sandbox_mode", current.sandboxMode],
             ...networkOf(current),
@@ -197,8 +202,8 @@ const fragments = ({
           ]
         }
       })
-      const prepare = Effect.provideContext(CodingAgent.prepareTurn(settings), context)
-      return (known) => Effect.andThen(prepare, make(known))
+      const prepare = CodingAgent.prepareTurn(settings)
+      return (known) => Effect.provideContext(Effect.andThen(prepare, make(known)), context)
     })
   )
 
@@ -329,7 +334,7 @@ export const open = (
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
       Effect.provideService(CurrentTurnContext, () => TurnContexts.make(opening, clock.currentTimeMillisUnsafe())),
-      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(settings, models, opening.mayChange)),
+      Effect.provideService(TurnContextRule, TurnContexts.ruleOf(opening, models)),
       Effect.provideService(ModelOfTurn, TurnContexts.modelOf(settings, models)),
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),

@@ -76,8 +76,9 @@ export type Services =
 /** The instructions, unless the configuration names others. */
 const instructions = (cwd: string): string =>
   [
-    "You are a coding agent. You work on the project in the current directory, with the tools you are given.",
-    `Current directory: ${cwd}`,
+    "You are a coding agent. You work on a project, with the tools you are given.",
+    `Directory of the project: ${cwd}`,
+    "Commands and relative paths start in the cwd that the environment names last.",
     "Look before you change something, change as little as is needed, and check what you changed by running it.",
     "Edit files with apply_patch. When you are done, say in a few sentences what you did and what you found."
   ].join("\n")
@@ -155,6 +156,7 @@ const common = Effect.fnUntraced(function* (options: Options) {
   const limits = yield* limitsIn(options)
   const approval = (context: TurnContext) => limits(context).approval
   const patches = (context: TurnContext) => limits(context).patches
+  const places = { cwd, directory: TurnContexts.directoryIn(cwd) }
   const parts: Common = {
     instructions: [settings.instructions ?? instructions(cwd), settings.addition]
       .filter((part) => part !== undefined)
@@ -163,9 +165,9 @@ const common = Effect.fnUntraced(function* (options: Options) {
     sources: settings.mcpServers.length === 0 ? [] : [Connectors.source],
     tasks: tasksIn(cwd),
     policies: {
-      ...CodingTools.policies({ approval, patches, cwd }),
+      ...CodingTools.policies({ approval, patches, ...places }),
       ...ProjectTools.policies,
-      ...JsRepl.policies({ approval, cwd })
+      ...JsRepl.policies({ approval, ...places })
     }
   }
   return parts

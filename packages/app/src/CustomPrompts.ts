@@ -7,6 +7,7 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import { readFile } from "./Instructions.ts"
 import { frontMatterOf } from "./settings/frontMatter.ts"
@@ -24,30 +25,27 @@ export class PromptUnusable extends Schema.TaggedError<PromptUnusable>()("Prompt
 const limitBytes = 1 << 20
 
 /** Returns the text that a prompt means: that of its file, or else itself. **Errors**: `PromptUnusable`. */
-export const expand = (home: string, text: string): Effect.Effect<string, PromptUnusable> => {
+export const expand = (home: string, text: string): Effect.Effect<string, PromptUnusable, FileSystem.FileSystem> => {
   const match = /^\/prompts:([\w.-]+)(?:\s+([^]*))?$/.exec(text.trim())
   if (match === null) return Effect.succeed(text)
   const [, name = "", words = ""] = match
-  return Effect.flatMap(
-    Effect.promise(() => readFile(Path.join(home, "prompts", `${name}.md`), limitBytes)),
-    (file) => {
-      if (file?._tag === "File" && !file.isCut) {
-        return Effect.succeed(replace(frontMatterOf(file.text).body.trim(), wordsOf(words)))
-      }
-      if (file !== undefined) {
-        const detail = file._tag === "File" ? "its file is too large" : `its file is not readable text`
-        return Effect.fail(new PromptUnusable({ name, detail }))
-      }
-      return Effect.flatMap(namesIn(home), (names) =>
-        Effect.fail(
-          new PromptUnusable({
-            name,
-            detail: names.length === 0 ? "there are no prompts" : `there are: ${names.join(", ")}`
-          })
-        )
-      )
+  return Effect.flatMap(readFile(Path.join(home, "prompts", `${name}.md`), limitBytes), (file) => {
+    if (file?._tag === "File" && !file.isCut) {
+      return Effect.succeed(replace(frontMatterOf(file.text).body.trim(), wordsOf(words)))
     }
-  )
+    if (file !== undefined) {
+      const detail = file._tag === "File" ? "its file is too large" : `its file is not readable text`
+      return Effect.fail(new PromptUnusable({ name, detail }))
+    }
+    return Effect.flatMap(namesIn(home), (names) =>
+      Effect.fail(
+        new PromptUnusable({
+          name,
+          detail: names.length === 0 ? "there are no prompts" : `there are: ${names.join(", ")}`
+        })
+      )
+    )
+  })
 }
 
 /** The names of the prompts of a home, in order. */

@@ -19,11 +19,13 @@ import type { TurnContext } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as App from "./App.ts"
 import * as CustomPrompts from "./CustomPrompts.ts"
+import { NamedModels } from "./Models.ts"
 import type { Settings } from "./Settings.ts"
 import * as TurnContexts from "./settings/TurnContexts.ts"
 import * as Submission from "./Submission.ts"
@@ -67,6 +69,8 @@ export interface Options<R> {
   readonly input: Input
   /** The operation to submit in place of the input, such as the start of a task. */
   readonly op?: Op.Op | undefined
+  /** The command line of the settings: what it names holds even if an input has changed it before. */
+  readonly commandLine?: TurnContexts.CommandLine | undefined
   /** The form that the answer must have. */
   readonly output?: OutputFormat | undefined
   /** The session to continue; a new one if there is none. */
@@ -87,7 +91,7 @@ export const run = Effect.fnUntraced(function* <R>(
 ): Effect.fn.Return<
   Submission.End,
   PromptRejected | CustomPrompts.PromptUnusable | SessionNotFound | SessionBusy | JournalFailed,
-  App.Services | Scope.Scope | R
+  App.Services | FileSystem.FileSystem | Scope.Scope | R
 > {
   const { resume, trace } = options
   const input = yield* expand(options)
@@ -106,8 +110,7 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  // a person who continues a session is shown these settings, so they hold even if an input has changed them before
-  const context = resume === undefined ? undefined : TurnContexts.policiesOf(options.settings)
+  const context = resume === undefined ? undefined : yield* changesOf(options)
   const op = options.op ?? operationOf(input, context)
   const receipt = yield* session.submit({ id, op, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
@@ -115,6 +118,16 @@ export const run = Effect.fnUntraced(function* <R>(
   yield* session.awaitIdle
   return end
 })
+
+/**
+ * Returns what changes in a session that a person continues: what they are shown, and what the command line names. A provider
+ * with only one model takes no change of it.
+ */
+const changesOf = ({ commandLine, cwd, settings }: Pick<Options<never>, "commandLine" | "cwd" | "settings">) =>
+  Effect.map(NamedModels, (models) => ({
+    ...TurnContexts.shownOf({ cwd, settings }),
+    ...(models === undefined || commandLine === undefined ? {} : TurnContexts.namedOn(commandLine, settings))
+  }))
 
 /** Returns the input with the text of a prompt that its first text names. */
 const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">) => {

@@ -219,7 +219,7 @@ const inputOf = Effect.fnUntraced(function* (options: Options, { event, fields }
     session_id: turn.sessionId,
     turn_id: turn.turnId,
     transcript_path: JournalFile.pathOf(Path.join(options.home, "sessions"), turn.sessionId) ?? null,
-    cwd: options.cwd,
+    cwd: context.cwd ?? options.cwd,
     hook_event_name: event,
     model: context.model ?? options.model,
     permission_mode: policy === "never" ? "bypassPermissions" : "default",

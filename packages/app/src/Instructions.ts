@@ -11,12 +11,13 @@
  * In each directory the first of these files that is not blank counts: `AGENTS.override.md`, `AGENTS.md`, then the names
  * of `project_doc_fallback_filenames`.
  */
-import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import { type Fragment, type FragmentUpdate, type MakeFragments, none } from "@spindle/core/Fragments"
+import { type Fragment, type FragmentUpdate, none } from "@spindle/core/Fragments"
 import * as TurnContext from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 
 /** Why a file is left out, or not used completely. */
@@ -66,51 +67,47 @@ export interface Instructions {
 const mostBytes = 1 << 20
 
 /**
- * Reads the instructions. Files that cannot be used are left out, with a problem for each. **Interruption** stops the
- * wait for the disk.
+ * Reads the instructions. Files that cannot be used are left out, with a problem for each. **Interruption** closes the file
+ * that is read.
  */
-export const read = (places: Places): Effect.Effect<Instructions> => Effect.promise(() => readAll(places))
-
-const readAll = async (places: Places): Promise<Instructions> => {
+export const read = Effect.fnUntraced(function* (
+  places: Places
+): Effect.fn.Return<Instructions, never, FileSystem.FileSystem> {
   const problems: Array<Problem> = []
   const limit = Math.min(places.maxBytes, mostBytes)
-  const own = await firstOf({ directory: places.home, names: names([]), limitBytes: limit }, problems)
+  const own = yield* firstOf({ directory: places.home, names: names([]), limitBytes: limit }, problems)
   const project: Array<string> = []
   let left = limit
-  for (const directory of await directoriesOf(places)) {
+  for (const directory of yield* directoriesOf(places)) {
     if (left <= 0) break
-    const found = await firstOf({ directory, names: names(places.fallbackNames), limitBytes: left }, problems)
+    const found = yield* firstOf({ directory, names: names(places.fallbackNames), limitBytes: left }, problems)
     if (found === undefined) continue
     left -= found.sizeBytes
     project.push(found.text)
   }
   const parts = [own?.text, project.length === 0 ? undefined : project.join("\n\n")]
   return { text: parts.filter((part) => part !== undefined).join(projectHeading), problems }
-}
+})
 
 const projectHeading = "\n\n--- project-doc ---\n\n"
 
 const names = (fallbackNames: ReadonlyArray<string>) => ["AGENTS.override.md", "AGENTS.md", ...fallbackNames]
 
 /** The directories from the root of the project down to the working directory; only that one if there is no root. */
-export const directoriesOf = async ({
+export const directoriesOf = Effect.fnUntraced(function* ({
   cwd,
   rootMarkers
-}: Pick<Places, "cwd" | "rootMarkers">): Promise<ReadonlyArray<string>> => {
+}: Pick<Places, "cwd" | "rootMarkers">): Effect.fn.Return<ReadonlyArray<string>, never, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
   const directories: Array<string> = []
   for (let directory = Path.resolve(cwd); ; directory = Path.dirname(directory)) {
     directories.unshift(directory)
-    const marks = await Promise.all(rootMarkers.map((marker) => exists(Path.join(directory, marker))))
-    if (marks.includes(true)) return directories
+    for (const marker of rootMarkers) {
+      if (yield* Effect.isSuccess(fileSystem.stat(Path.join(directory, marker)))) return directories
+    }
     if (directory === Path.dirname(directory)) return directories.slice(-1)
   }
-}
-
-const exists = (path: string): Promise<boolean> =>
-  Fs.stat(path).then(
-    () => true,
-    () => false
-  )
+})
 
 /** The text of a file, and how much was read of it. */
 export interface Found {
@@ -125,14 +122,14 @@ interface Candidates {
 }
 
 /** The first file of these names that has text. One that cannot be used does not hide the next. */
-const firstOf = async (
+const firstOf = Effect.fnUntraced(function* (
   { directory, limitBytes, names }: Candidates,
   problems: Array<Problem>
-): Promise<Found | undefined> => {
+): Effect.fn.Return<Found | undefined, never, FileSystem.FileSystem> {
   if (limitBytes <= 0) return undefined
   for (const name of names) {
     const path = Path.join(directory, name)
-    const file = await readFile(path, limitBytes)
+    const file = yield* readFile(path, limitBytes)
     if (file === undefined) continue
     if (file._tag !== "File") {
       problems.push(file)
@@ -143,41 +140,53 @@ const firstOf = async (
     return file
   }
   return undefined
+})
+
+/** A file that was read, cut at the limit if it is longer. */
+export interface ReadFile extends Found {
+  readonly _tag: "File"
+  readonly isCut: boolean
 }
 
-/** Reads the beginning of a file, if it is one: a directory, a pipe or a device is no file. */
-export const readFile = async (
-  path: string,
-  limitBytes: number
-): Promise<(Found & { readonly _tag: "File"; readonly isCut: boolean }) | Problem | undefined> => {
-  try {
-    if (!(await Fs.stat(path)).isFile()) return undefined
-    const bytes = await readStart(path, limitBytes + 1)
+/**
+ * Reads the beginning of a file, if it is one: a directory, a pipe or a device is no file. **Interruption** closes the file.
+ */
+export const readFile = Effect.fnUntraced(
+  function* (
+    path: string,
+    limitBytes: number
+  ): Effect.fn.Return<ReadFile | Problem | undefined, PlatformError, FileSystem.FileSystem> {
+    const fileSystem = yield* FileSystem.FileSystem
+    if ((yield* fileSystem.stat(path)).type !== "File") return undefined
+    const bytes = yield* readStart(path, limitBytes + 1)
     const sizeBytes = bytes.length
     const isCut = sizeBytes > limitBytes
     const text = decode(bytes.subarray(0, Math.min(sizeBytes, limitBytes)), isCut)
     return text === undefined ? { _tag: "NotUtf8", path } : { _tag: "File", text, sizeBytes, isCut }
-  } catch (error) {
-    const { code = String(error) } = error as NodeJS.ErrnoException
-    return code === "ENOENT" || code === "ENOTDIR" ? undefined : { _tag: "Unreadable", path, detail: code }
-  }
+  },
+  (effect, path) => Effect.catch(effect, (error) => Effect.succeed(unreadable(path, error)))
+)
+
+const unreadable = (path: string, { reason }: PlatformError): Problem | undefined => {
+  const { code = reason._tag } = (reason.cause ?? {}) as { readonly code?: string }
+  const isMissing = reason._tag === "NotFound" || code === "ENOTDIR"
+  return isMissing ? undefined : { _tag: "Unreadable", path, detail: code }
 }
 
 /** The first bytes of a file, at most `limitBytes`. */
-const readStart = async (path: string, limitBytes: number): Promise<Uint8Array> => {
-  const file = await Fs.open(path)
-  try {
-    const bytes = Buffer.alloc(limitBytes)
-    let sizeBytes = 0
-    for (;;) {
-      const { bytesRead } = await file.read(bytes, sizeBytes, limitBytes - sizeBytes)
-      if (bytesRead === 0) return bytes.subarray(0, sizeBytes)
-      sizeBytes += bytesRead
-    }
-  } finally {
-    await file.close()
-  }
-}
+const readStart = (path: string, limitBytes: number): Effect.Effect<Uint8Array, PlatformError, FileSystem.FileSystem> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* (yield* FileSystem.FileSystem).open(path)
+      const bytes = new Uint8Array(limitBytes)
+      let sizeBytes = 0
+      for (;;) {
+        const count = yield* file.read(bytes.subarray(sizeBytes))
+        if (count === 0) return bytes.subarray(0, sizeBytes)
+        sizeBytes += count
+      }
+    })
+  )
 
 /** The text of UTF-8 bytes. A character that the limit has cut is left out. */
 const decode = (bytes: Uint8Array, isCut: boolean): string | undefined => {
@@ -237,27 +246,29 @@ const escape = (value: string): string =>
 
 /** What fragments are made from. */
 export interface Options {
-  readonly places: Places
+  readonly places: TurnContext.ByTurn<Places>
   /** The environment at a time, in milliseconds, of a turn with a context. */
   readonly environment: (now: number, context: TurnContext.TurnContext) => Environment
   /** Further fragments, each with another name: recorded if the model knows no such fragment, or one of another text. */
-  readonly further?: Effect.Effect<FragmentUpdate> | undefined
+  readonly further?: Effect.Effect<FragmentUpdate, never, FileSystem.FileSystem> | undefined
 }
 
 /** Makes the fragments of a turn: instructions, environment, then the further ones. */
 export const make =
-  ({ environment, further = Effect.succeed(none), places }: Options): MakeFragments =>
-  (known) =>
+  ({ environment, further = Effect.succeed(none), places }: Options) =>
+  (known: ReadonlyArray<Fragment>): Effect.Effect<FragmentUpdate, never, FileSystem.FileSystem> =>
     Effect.gen(function* () {
-      const instructions = yield* read(places)
+      const context = yield* TurnContext.ofTurn
+      const at = TurnContext.valueIn(places, context)
+      const instructions = yield* read(at)
       const more = yield* further
       const now = yield* Clock.currentTimeMillis
       const isKnown = ({ name, text }: Fragment) => known.findLast((one) => one.name === name)?.text === text
-      const own = instructionsFragment(places.cwd, instructions)
+      const own = instructionsFragment(at.cwd, instructions)
       const wasKnown = known.some(({ name }) => name === instructionsName)
       const isEmpty = instructions.text === "" && instructions.problems.length === 0
       const isDue = isEmpty ? wasKnown && !isKnown(own) : !isKnown(own)
-      const surroundings = environmentFragment(environment(now, yield* TurnContext.ofTurn), known)
+      const surroundings = environmentFragment(environment(now, context), known)
       const changed = more.fragments.filter((one) => !isKnown(one))
       return {
         fragments: [...(isDue ? [own] : []), ...(surroundings === undefined ? [] : [surroundings]), ...changed],

@@ -6,13 +6,14 @@
  * Skills are in `skills` of the home, and in `.agents/skills` of the directories from the root of the project down to the
  * working directory. Of two skills with one name the one closer to the working directory counts.
  */
-import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { Fragment, FragmentUpdate } from "@spindle/core/Fragments"
 import * as Hooks from "@spindle/core/Hooks"
 import * as Input from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
+import { type ByTurn, valueInTurn } from "@spindle/core/TurnContext"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Links from "./connectors/links.ts"
 import { describe, directoriesOf, type Places, readFile } from "./Instructions.ts"
 import { frontMatterOf } from "./settings/frontMatter.ts"
@@ -35,34 +36,32 @@ const limitBytes = 256 * 1024
 const descriptionLimit = 1_024
 
 /** Reads the skills. Those that cannot be used are left out, with a problem for each. */
-export const read = (places: Places): Effect.Effect<Skills> =>
-  Effect.promise(async () => {
-    const directories = (await directoriesOf(places)).map((directory) => Path.join(directory, ".agents", "skills"))
-    const byName = new Map<string, Skill>()
-    const problems: Array<string> = []
-    for (const root of [Path.join(places.home, "skills"), ...directories]) {
-      for (const name of await foldersOf(root)) {
-        const found = await readSkill(Path.join(root, name, "SKILL.md"), name)
-        if (typeof found === "string") problems.push(found)
-        else if (found !== undefined) byName.set(found.name, found)
-      }
-    }
-    const skills = [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    return { skills, problems }
-  })
-
-const foldersOf = async (root: string): Promise<ReadonlyArray<string>> => {
-  try {
-    return (await Fs.readdir(root)).toSorted()
-  } catch {
+export const read = Effect.fnUntraced(function* (
+  places: Places
+): Effect.fn.Return<Skills, never, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
+  const directories = (yield* directoriesOf(places)).map((directory) => Path.join(directory, ".agents", "skills"))
+  const byName = new Map<string, Skill>()
+  const problems: Array<string> = []
+  for (const root of [Path.join(places.home, "skills"), ...directories]) {
     // a root that does not exist has no skills
-    return []
+    const folders = yield* Effect.orElseSucceed(fileSystem.readDirectory(root), (): Array<string> => [])
+    for (const name of folders.toSorted()) {
+      const found = yield* readSkill(Path.join(root, name, "SKILL.md"), name)
+      if (typeof found === "string") problems.push(found)
+      else if (found !== undefined) byName.set(found.name, found)
+    }
   }
-}
+  const skills = [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  return { skills, problems }
+})
 
 /** Returns the skill of a file, why it cannot be used, or undefined if there is no such file. */
-const readSkill = async (path: string, folder: string): Promise<Skill | string | undefined> => {
-  const file = await readFile(path, limitBytes)
+const readSkill = Effect.fnUntraced(function* (
+  path: string,
+  folder: string
+): Effect.fn.Return<Skill | string | undefined, never, FileSystem.FileSystem> {
+  const file = yield* readFile(path, limitBytes)
   if (file === undefined) return undefined
   if (file._tag !== "File") return describe(file)
   if (file.isCut) return `${path} is not used: a skill may have ${limitBytes} bytes`
@@ -71,7 +70,7 @@ const readSkill = async (path: string, folder: string): Promise<Skill | string |
   if (description === "") return `${path} is not used: it has no description`
   if (!/^[\w:.-]{1,64}$/.test(name)) return `${path} is not used: ${name} is not a name of a skill`
   return { name, description: description.slice(0, descriptionLimit), path, body }
-}
+})
 
 /** Returns the fragment that lists the skills; none if there are none. */
 export const fragmentsOf = ({ problems, skills }: Skills): FragmentUpdate => ({
@@ -92,24 +91,24 @@ const listOf = (skills: ReadonlyArray<Skill>): Fragment => ({
 })
 
 /** Hooks that add the body of each skill that a prompt names, and warn of links to skills that do not exist. */
-export const hooks = (places: Places): Hooks.Hooks<never, Turn> => ({
+export const hooks = (places: ByTurn<Places>): Hooks.Hooks<never, Turn | FileSystem.FileSystem> => ({
   ...Hooks.none,
   userPromptSubmit: (turnId, text) => {
     const { rest, skills } = Links.read(text)
-    const paths = new Set(Array.from(skills, (path) => Input.escapePath(Path.resolve(places.cwd, path))))
     const names = new Set(Array.from(rest.matchAll(/\$([\w:.-]*\w)/g), ([, name]) => name!))
-    return names.size === 0 && paths.size === 0
+    return names.size === 0 && skills.size === 0
       ? Hooks.none.userPromptSubmit(turnId, text)
-      : addSkills(places, names, paths)
+      : Effect.flatMap(valueInTurn(places), (at) => addSkills(at, names, skills))
   }
 })
 
 const addSkills = Effect.fnUntraced(function* (
   places: Places,
   names: ReadonlySet<string>,
-  paths: ReadonlySet<string>
-): Effect.fn.Return<Hooks.PromptVerdict, never, Turn> {
+  links: ReadonlySet<string>
+): Effect.fn.Return<Hooks.PromptVerdict, never, Turn | FileSystem.FileSystem> {
   const turn = yield* Turn
+  const paths = new Set(Array.from(links, (path) => Input.escapePath(Path.resolve(places.cwd, path))))
   const { skills } = yield* read(places)
   const files = skills.map(({ path }) => path)
   for (const path of Links.unknown(paths, files)) {

@@ -11,7 +11,7 @@ import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** Where turns run. `sandbox` is for turns whose context names none. */
+/** Where turns run, for those whose context names no directory or no sandbox. */
 export interface Options {
   readonly cwd: string
   readonly sandbox: string
@@ -36,13 +36,13 @@ const gitLimit = "10 seconds"
 export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, Git.Git> =>
   Effect.map(Git.Git, (git) => {
     const repositories = new WeakMap<Turn["session"], Found>()
-    const look = Effect.provideService(repositoryOf(options.cwd), Git.Git, git)
     return (turn) =>
-      Effect.flatMap(TurnContext.ofTurn, ({ sandbox = options.sandbox }) => {
+      Effect.flatMap(TurnContext.ofTurn, ({ cwd = options.cwd, sandbox = options.sandbox }) => {
         const known = repositories.get(turn.session)
         if (known?.turnId === turn.turnId) return Effect.succeed(headersOf(sandbox, turn, known.repository))
         const found: Found = { turnId: turn.turnId, repository: undefined }
         repositories.set(turn.session, found)
+        const look = Effect.provideService(repositoryOf(cwd), Git.Git, git)
         return Effect.as(lookFor(turn, found, look), headersOf(sandbox, turn, undefined))
       })
   })

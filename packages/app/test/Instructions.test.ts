@@ -60,14 +60,14 @@ describe("read", () => {
         text: "mine\n\n--- project-doc ---\n\nroot\n\na",
         problems: []
       })
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
   it.live("reads only the working directory if no marker of a root is above it", () =>
     Effect.gen(function* () {
       const files = { "work/AGENTS.md": "root", "work/a/AGENTS.md": "a" }
       assert.strictEqual((yield* read(files, "work/a", { rootMarkers: [] })).text, "a")
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
   it.live("takes of each directory the first file that has text, the override file first", () =>
@@ -83,7 +83,7 @@ describe("read", () => {
       }
       const { text } = yield* read(files, "work/a", { fallbackNames: ["TEAM.md", "MORE.md"] })
       assert.strictEqual(text, "mine\n\n--- project-doc ---\n\noverride\n\nfallback")
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
   it.live("cuts the files of a project off at their limit, between characters, and says where", () =>
@@ -95,7 +95,7 @@ describe("read", () => {
       })
       assert.deepStrictEqual(yield* read(files, "work/a", { maxBytes: 5 }), { text: "12345", problems: [] })
       assert.deepStrictEqual(yield* read(files, "work/a", { maxBytes: 0 }), { text: "", problems: [] })
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
   it.live("survives a file of 10 MB and one that is not UTF-8, and names them", () =>
@@ -110,7 +110,7 @@ describe("read", () => {
         { _tag: "NotUtf8", path: "home/AGENTS.md" },
         { _tag: "TooLarge", path: "work/AGENTS.md", limitBytes: 1 << 20 }
       ])
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, Effect.provide(platform))
   )
 
   it.live("does not open what is no file", () =>
@@ -118,7 +118,7 @@ describe("read", () => {
       const root = yield* scratch({ "home/AGENTS.md/x": "", "work/x": "" })
       execFileSync("mkfifo", [join(root, "work", "AGENTS.md")])
       assert.deepStrictEqual(yield* Instructions.read(placesIn(root, "work")), { text: "", problems: [] })
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, Effect.provide(platform))
   )
 })
 

@@ -12,7 +12,7 @@ describe("the display of agent calls", () => {
       { type: "image" as const, image_url: "https://x" }
     ]
     assert.deepStrictEqual(
-      policies.spawn_agent.display!({ items, agent_type: "scout", model: "small", reasoning_effort: "low" }),
+      policies.spawn_agent.display!({ items, agent_type: "scout", model: "small", reasoning_effort: "low" }, {}),
       {
         _tag: "Agent",
         operation: "spawn",
@@ -23,13 +23,13 @@ describe("the display of agent calls", () => {
         effort: "low"
       }
     )
-    assert.deepStrictEqual(policies.send_input.display!({ target: agentId, message: "more" }), {
+    assert.deepStrictEqual(policies.send_input.display!({ target: agentId, message: "more" }, {}), {
       _tag: "Agent",
       operation: "send",
       targets: [agentId],
       prompt: "more"
     })
-    assert.deepStrictEqual(policies.wait_agent.display!({ targets: [agentId] }), {
+    assert.deepStrictEqual(policies.wait_agent.display!({ targets: [agentId] }, {}), {
       _tag: "Agent",
       operation: "wait",
       targets: [agentId]

@@ -77,9 +77,13 @@ NL: /\\r?\\n/
 `
 } as const
 
-/** Where a patch is applied: `cwd` is the absolute working directory. */
+/**
+ * Where a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is where relative
+ * paths start, by default the working directory.
+ */
 export interface Options {
   readonly cwd: string
+  readonly directory?: string | undefined
 }
 
 /** What applying a patch needs. */
@@ -142,7 +146,7 @@ export const run: (
   const report = (changes: ReadonlyArray<Patch.Change>) =>
     callId === undefined
       ? Effect.void
-      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: changes.map(fileChange) })
+      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: placed(changes, options).map(fileChange) })
   // reported in the region that writes: an abort in between would lose what was done
   const { plan } = yield* Effect.uninterruptibleMask((restore) =>
     commit(input, options, restore).pipe(
@@ -194,9 +198,9 @@ const commit = Effect.fnUntraced(function* (
  * Computes what a patch writes, and makes sure that it can be written. Changes nothing. `files` has the results by their
  * paths in the working directory, so that one file has one name in all patches.
  */
-const prepare = Effect.fnUntraced(function* (input: string, { cwd }: Options) {
+const prepare = Effect.fnUntraced(function* (input: string, { cwd, directory }: Options) {
   const patch = yield* Effect.fromResult(Patch.parse(input))
-  const workspace = yield* Workspace.make(cwd)
+  const workspace = yield* Workspace.make(cwd, directory)
   const targets = yield* resolve(patch, workspace)
   const policy = yield* SandboxPolicy.Current
   for (const [path, target] of targets) {
@@ -323,11 +327,28 @@ const summary = (plan: Patch.Plan): string => {
 }
 
 /** Returns the changes of a patch for the person who must approve it; none if the text is not a patch. */
-export const changesOf = (input: string): ReadonlyArray<Patch.Change> =>
-  Result.match(Patch.parse(input), { onSuccess: Patch.changes, onFailure: () => [] })
+export const changesOf = (input: string, options: Options): ReadonlyArray<Patch.Change> =>
+  Result.match(Patch.parse(input), { onSuccess: (patch) => placed(Patch.changes(patch), options), onFailure: () => [] })
 
 /** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
-export const display = (input: string): CallDisplay => ({ _tag: "Patch", changes: changesOf(input).map(fileChange) })
+export const display = (input: string, options: Options): CallDisplay => ({
+  _tag: "Patch",
+  changes: changesOf(input, options).map(fileChange)
+})
+
+/** Names the files of changes by paths that are relative to the working directory, or absolute. */
+const placed = (
+  changes: ReadonlyArray<Patch.Change>,
+  { cwd, directory = cwd }: Options
+): ReadonlyArray<Patch.Change> => {
+  if (directory === cwd) return changes
+  const absolute = (path: string) => (path.startsWith("/") ? path : `${directory}/${path}`)
+  return changes.map((change) => ({
+    ...change,
+    path: absolute(change.path),
+    ...(change.movePath === undefined ? {} : { movePath: absolute(change.movePath) })
+  }))
+}
 
 /** The longest diff of one file that is recorded for people, in UTF-16 units. */
 const diffLength = 262_144

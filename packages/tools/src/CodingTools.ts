@@ -13,7 +13,7 @@ import type { Policies } from "@spindle/core/Agent"
 import type { Processes } from "@spindle/core/Processes"
 import { Granted } from "@spindle/core/Granted"
 import { Turn } from "@spindle/core/Turn"
-import { type ByTurn, type TurnContext, valueIn, valueInTurn } from "@spindle/core/TurnContext"
+import { type ByTurn, ofTurn, type TurnContext, valueIn, valueInTurn } from "@spindle/core/TurnContext"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
 import * as ApplyPatch from "./ApplyPatch.ts"
 import * as CommandApproval from "./CommandApproval.ts"
@@ -46,14 +46,15 @@ export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
  * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
  * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question. A command that only
  * calls `apply_patch` is such a patch.
- * `cwd` is that of {@link layer}. What decides may depend on the context of the turn.
+ * `cwd` and `directory` are those of {@link layer}. What decides may depend on the context of the turn.
  */
-export const policies = (options: {
-  readonly approval: ByTurn<ApprovalMode>
-  /** What contains patches. By default nothing does, unless commands have full access. */
-  readonly patches?: ByTurn<ApprovalPolicy.Containment> | undefined
-  readonly cwd: string
-}): Policies<Tools> => ({
+export const policies = (
+  options: Places & {
+    readonly approval: ByTurn<ApprovalMode>
+    /** What contains patches. By default nothing does, unless commands have full access. */
+    readonly patches?: ByTurn<ApprovalPolicy.Containment> | undefined
+  }
+): Policies<Tools> => ({
   exec_command: {
     ...commandPolicy(options),
     concurrency: "parallel",
@@ -62,16 +63,17 @@ export const policies = (options: {
     check: (params) => Effect.succeed(ExecCommand.refusalOf(params)),
     mayRunWith: (_, permissions, context) =>
       isContained(valueIn(options.approval, context)) && Permissions.isPermissions(permissions),
-    display: (params) => ExecCommand.display(params, options.cwd),
+    display: (params, context) => ExecCommand.display(params, placeIn(options, context).directory),
     payload: (params, context) => {
-      const { cwd, line, shell } = commandLine(params, options.cwd)
+      const command = commandLine(params, placeIn(options, context))
+      const { cwd, line, shell } = command
       const approval = valueIn(options.approval, context)
       return {
         command: line,
         cwd,
         ...(shell === undefined ? {} : { shell }),
         ...(params.justification === undefined ? {} : { justification: params.justification }),
-        ...(typeof approval === "string" ? {} : CommandApproval.explain(approval, commandLine(params, options.cwd)))
+        ...(typeof approval === "string" ? {} : CommandApproval.explain(approval, command))
       }
     }
   },
@@ -93,9 +95,9 @@ export const policies = (options: {
     },
     concurrency: "exclusive",
     kind: "patch",
-    display: ({ input }) => ApplyPatch.display(input),
+    display: ({ input }, context) => ApplyPatch.display(input, placeIn(options, context)),
     check: ({ input }) => Effect.flatMap(ApplyPatch.Check, (check) => check(input)),
-    payload: ({ input }) => ({ changes: ApplyPatch.changesOf(input) }),
+    payload: ({ input }, context) => ({ changes: ApplyPatch.changesOf(input, placeIn(options, context)) }),
     freeform: ApplyPatch.freeform
   }
 })
@@ -106,12 +108,25 @@ const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
   return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
 }
 
-const commandLine = (params: ExecCommand.Parameters, cwd: string): CommandApproval.CommandLine => {
-  const directory = ExecCommand.workingDirectory(cwd, params.workdir)
+/** Where the calls of a turn work: the directory of the session, and the one in which they start. */
+interface Place {
+  readonly cwd: string
+  readonly directory: string
+}
+
+const placeIn = ({ cwd, directory }: Places, context: TurnContext): Place => ({
+  cwd,
+  directory: directory === undefined ? cwd : valueIn(directory, context)
+})
+
+const placeInTurn = (places: Places): Effect.Effect<Place> => Effect.map(ofTurn, (context) => placeIn(places, context))
+
+const commandLine = (params: ExecCommand.Parameters, { cwd, directory }: Place): CommandApproval.CommandLine => {
+  const workdir = ExecCommand.workingDirectory(directory, params.workdir)
   return {
     line: params.cmd,
-    cwd: directory,
-    isElsewhere: withoutEnd(directory) !== withoutEnd(cwd),
+    cwd: workdir,
+    isElsewhere: withoutEnd(workdir) !== withoutEnd(cwd),
     shell: params.shell || undefined,
     isEscalated: isEscalated(params)
   }
@@ -129,14 +144,15 @@ const withoutEnd = (path: string): string => {
 
 const isEscalated = (params: ExecCommand.Parameters): boolean => params.sandbox_permissions === "require_escalated"
 
-const commandPolicy = ({ approval, cwd }: { readonly approval: ByTurn<ApprovalMode>; readonly cwd: string }) => ({
+const commandPolicy = ({ approval, ...places }: Places & { readonly approval: ByTurn<ApprovalMode> }) => ({
   approval: (params: ExecCommand.Parameters, context: TurnContext) => {
     const mode = valueIn(approval, context)
-    if (typeof mode !== "string") return CommandApproval.ruling(mode, commandLine(params, cwd))
+    if (typeof mode !== "string") return CommandApproval.ruling(mode, commandLine(params, placeIn(places, context)))
     // a way out of the sandbox is never implied
     return isEscalated(params) ? "ask" : mode
   },
-  keys: (params: ExecCommand.Parameters) => CommandApproval.keys(commandLine(params, cwd))
+  keys: (params: ExecCommand.Parameters, context: TurnContext) =>
+    CommandApproval.keys(commandLine(params, placeIn(places, context)))
 })
 
 /** Whether a sandbox can enforce less than a command asks for. */
@@ -157,15 +173,25 @@ const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment
   return ApprovalPolicy.decide({ policy, containment: contained ?? containment, annotation: "ask" })
 }
 
+/** The directories of the tools. */
+export interface Places {
+  /** The absolute working directory, which patches cannot leave and commands can. */
+  readonly cwd: string
+  /**
+   * The directory inside `cwd` in which the calls of a turn start, and from which relative paths are resolved. The default
+   * is `cwd`.
+   */
+  readonly directory?: ByTurn<string> | undefined
+}
+
 /**
- * Where the tools work. `cwd` is the absolute working directory, which patches cannot leave and commands can. `shell` is
+ * How the tools work. `shell` is
  * a program that takes `-c`; see {@link ExecCommand.defaultShell} for the default. `login` is whether it reads the profile of
  * the user, unless the model asks for the opposite (default true). `sandbox` is what commands and patches may touch at most;
  * the default is full access. Commands are confined by the `Processes` of `Sandbox.layer`, unless their call was approved to
  * run outside. `approval` and `sandbox` may depend on the context of the turn.
  */
-export interface Options {
-  readonly cwd: string
+export interface Options extends Places {
   readonly shell?: string | undefined
   readonly login?: boolean | undefined
   /** See `WriteStdin.Options`. */
@@ -258,20 +284,20 @@ const describe = ({ paths, result, untouched }: PatchJournal.Recovered): string 
   return `a patch that was cut off ${done}: ${paths.join(", ")}${left}`
 }
 
-interface Asking extends Pick<Options, "cwd"> {
+interface Asking extends Place {
   readonly approval: CommandApproval.Options | undefined
 }
 
-const onBlocked = ({ approval, cwd }: Asking): ExecCommand.Options["onBlocked"] =>
+const onBlocked = ({ approval, ...place }: Asking): ExecCommand.Options["onBlocked"] =>
   approval === undefined
     ? undefined
-    : (params, callId) => escalate(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name })
+    : (params, callId) => escalate(approval, commandLine(params, place), { callId, tool: ExecCommand.tool.name })
 
-const onDenied = ({ approval, cwd }: Asking): ExecCommand.Options["onDenied"] =>
+const onDenied = ({ approval, ...place }: Asking): ExecCommand.Options["onDenied"] =>
   approval === undefined
     ? undefined
     : (params, callId, denials) =>
-        askForHosts(approval, commandLine(params, cwd), { callId, tool: ExecCommand.tool.name }, denials)
+        askForHosts(approval, commandLine(params, place), { callId, tool: ExecCommand.tool.name }, denials)
 
 /** The paths that commands never write, whatever was granted. */
 const protectedBy = ({ patches }: Limits): ReadonlyArray<string> =>
@@ -314,12 +340,13 @@ const handlers = (options: Options) =>
             yield* concludeCut
             const turn = yield* Turn
             const sandbox = yield* limitsInTurn(options.sandbox)
-            const asking: Asking = { cwd: options.cwd, approval: yield* valueInTurn(options.approval) }
+            const place = yield* placeInTurn(options)
+            const asking: Asking = { ...place, approval: yield* valueInTurn(options.approval) }
             const directory = journalsOf(turn, options)
             const unwatch: Array<Effect.Effect<void>> = []
             const isSettled = (yield* Granted) !== undefined || (yield* SandboxPolicy.Current)._tag !== "FullAccess"
             return yield* ExecCommand.run(params, toolCallId, {
-              cwd: options.cwd,
+              cwd: place.directory,
               login: options.login,
               bin: options.bin,
               shell,
@@ -341,7 +368,10 @@ const handlers = (options: Options) =>
             Effect.provideContext(context)
           ),
         apply_patch: ({ input }, { toolCallId }) =>
-          Effect.andThen(concludeCut, ApplyPatch.run(input, toolCallId, options)).pipe(
+          Effect.andThen(
+            concludeCut,
+            Effect.flatMap(placeInTurn(options), (place) => ApplyPatch.run(input, toolCallId, place))
+          ).pipe(
             withinPatches(options),
             Effect.provideService(PatchJournal.Directory, options.journals),
             Effect.provideContext(context)
@@ -375,6 +405,9 @@ const checks = (options: Options) =>
     Effect.map(
       Effect.context<FileSystem.FileSystem | Path.Path>(),
       (context) => (input) =>
-        ApplyPatch.check(input, options).pipe(withinPatches(options), Effect.provideContext(context))
+        Effect.flatMap(placeInTurn(options), (place) => ApplyPatch.check(input, place)).pipe(
+          withinPatches(options),
+          Effect.provideContext(context)
+        )
     )
   )

@@ -293,7 +293,7 @@ describe("apply", () => {
         },
         { _tag: "Patch", changes: [] }
       ])
-      assert.deepStrictEqual(ApplyPatch.display(patch(...all)), {
+      assert.deepStrictEqual(ApplyPatch.display(patch(...all), { cwd: root }), {
         _tag: "Patch",
         changes: [
           { path: "a", change: "update", diff: "@@\n-two\n+2" },
@@ -302,7 +302,35 @@ describe("apply", () => {
           { path: "b", change: "update", movePath: "c" }
         ]
       })
-      assert.deepStrictEqual(ApplyPatch.display("no"), { _tag: "Patch", changes: [] })
+      assert.deepStrictEqual(ApplyPatch.display("no", { cwd: root }), { _tag: "Patch", changes: [] })
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("resolves relative paths from the directory of a call, and leaves the working directory for none", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ a: "1\n", "sub/a": "1\n" })
+      const directory = join(root, "sub")
+      const details: Array<CallDetail> = []
+      const notes: Array<unknown> = []
+      const turn = {
+        session: {},
+        turnId: "turn",
+        detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)),
+        note: (_: unknown, note: unknown) => Effect.sync(() => void notes.push(note))
+      }
+      const run = (...lines: ReadonlyArray<string>) =>
+        ApplyPatch.run(patch(...lines), "call", { cwd: root, directory }).pipe(
+          Effect.provideService(Turn.Turn, turn as unknown as Turn.Turn)
+        )
+      yield* run("*** Update File: a", "@@", "-1", "+2", "*** Add File: ../up", "+u")
+      assert.deepStrictEqual(snapshot(root), { a: "644 1\n", sub: "directory", "sub/a": "644 2\n", up: "644 u\n" })
+      assert.deepStrictEqual(
+        details.flatMap((detail) => (detail._tag === "Patch" ? detail.changes.map(({ path }) => path) : [])),
+        [join(root, "sub/a"), `${root}/sub/../up`]
+      )
+      assert.include(JSON.stringify(notes), "--- a/sub/a")
+      const error = yield* Effect.flip(run("*** Add File: ../../out", "+o"))
+      assert.include(error.message, `is outside the working directory ${root}`)
     }).pipe(Effect.provide(NodeServices.layer))
   )
 

@@ -175,12 +175,40 @@ const detailOf = (details: ReadonlyArray<CallDetail>) => {
 describe("what people see of a command", () => {
   it("its display is the command line and the absolute directory", () => {
     const { display } = CodingTools.policies({ approval: "ask", cwd: "/work" }).exec_command
-    assert.deepStrictEqual(display!({ cmd: "ls", workdir: "sub" }), {
+    assert.deepStrictEqual(display!({ cmd: "ls", workdir: "sub" }, {}), {
       _tag: "Command",
       command: "ls",
       cwd: "/work/sub"
     })
-    assert.deepStrictEqual(display!({ cmd: "ls" }), { _tag: "Command", command: "ls", cwd: "/work" })
+    assert.deepStrictEqual(display!({ cmd: "ls" }, {}), { _tag: "Command", command: "ls", cwd: "/work" })
+  })
+
+  it("A4 A5 starts in the directory of its turn: in what people see, in questions and in what a grant is remembered by", () => {
+    const { apply_patch, exec_command } = CodingTools.policies({
+      approval: { policy: "untrusted", containment: "missing" },
+      cwd: "/work",
+      directory: ({ cwd = "/work" }) => cwd
+    })
+    const [here, there] = [{}, { cwd: "/work/sub" }]
+    const pwd = { cmd: "git status" }
+    assert.deepInclude(exec_command.display!(pwd, there), { cwd: "/work/sub" })
+    assert.deepInclude(exec_command.display!({ ...pwd, workdir: "a" }, there), { cwd: "/work/sub/a" })
+    assert.deepInclude(exec_command.payload!(pwd, there), { cwd: "/work/sub" })
+    assert.notDeepEqual(exec_command.keys!(pwd, there), exec_command.keys!(pwd, here))
+    assert.deepStrictEqual(exec_command.keys!({ ...pwd, workdir: "/work" }, there), exec_command.keys!(pwd, here))
+    // another repository may have hooks, so what only reads is asked about elsewhere
+    const { approval } = exec_command
+    if (typeof approval === "string") return assert.fail("the policy decides")
+    assert.deepInclude(approval(pwd, here), { permission: "allow" })
+    assert.deepInclude(approval(pwd, there), { permission: "ask" })
+    const input = "*** Begin Patch\n*** Update File: a\n*** Move to: /work/b\n*** End Patch"
+    const [change] = ["update"] as const
+    assert.deepStrictEqual(apply_patch.display!({ input }, there), {
+      _tag: "Patch",
+      changes: [{ path: "/work/sub/a", change, movePath: "/work/b" }]
+    })
+    const payload = apply_patch.payload!({ input }, there) as { readonly changes: ReadonlyArray<object> }
+    assert.deepInclude(payload.changes[0], { path: "/work/sub/a", movePath: "/work/b" })
   })
 
   it.live("its detail is the exit code or the signal, and the output", () =>

@@ -12,6 +12,7 @@ import { createHash } from "node:crypto"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import { directoriesOf, readFile } from "../Instructions.ts"
 import type { Settings } from "../Settings.ts"
@@ -84,61 +85,67 @@ export interface HookSettings {
 export type Places = Pick<Settings, "home" | "configDirectory" | "hooks" | "projectDoc">
 
 /** Reads the hooks of the home and of the project of a directory. */
-export const load = (places: Places, cwd: string): Effect.Effect<HookSettings> =>
-  Effect.promise(async () => {
-    const problems: Array<string> = []
-    const handlers: Array<Handler> = []
-    const own = await layerOf(Path.join(places.configDirectory, "hooks.json"), problems)
-    if (own !== undefined) addHandlers(handlers, own, problems)
-    if (places.hooks !== undefined) {
-      addHandlers(handlers, { source: places.hooks.source, text: undefined, table: places.hooks.table }, problems)
-    }
-    const file = await projectFile(places, cwd)
-    const layer = await layerOf(file, problems)
-    if (layer?.text === undefined) return { handlers, project: undefined, problems }
-    const found: Array<Handler> = []
-    addHandlers(found, { ...layer, before: handlers.length }, problems)
-    const hash = hashOf(layer.text)
-    const isTrusted = (await trustedHashes(places.home))[file] === hash
-    if (!isTrusted && found.length > 0) {
-      problems.push(`${file}: these hooks run only after they were trusted: spindle hooks trust`)
-    }
-    return {
-      handlers: isTrusted ? [...handlers, ...found] : handlers,
-      project: { file, hash, isTrusted, handlers: found },
-      problems
-    }
-  })
+export const load = Effect.fnUntraced(function* (
+  places: Places,
+  cwd: string
+): Effect.fn.Return<HookSettings, never, FileSystem.FileSystem> {
+  const problems: Array<string> = []
+  const handlers: Array<Handler> = []
+  const own = yield* layerOf(Path.join(places.configDirectory, "hooks.json"), problems)
+  if (own !== undefined) addHandlers(handlers, own, problems)
+  if (places.hooks !== undefined) {
+    addHandlers(handlers, { source: places.hooks.source, text: undefined, table: places.hooks.table }, problems)
+  }
+  const file = yield* projectFile(places, cwd)
+  const layer = yield* layerOf(file, problems)
+  if (layer?.text === undefined) return { handlers, project: undefined, problems }
+  const found: Array<Handler> = []
+  addHandlers(found, { ...layer, before: handlers.length }, problems)
+  const hash = hashOf(layer.text)
+  const isTrusted = (yield* trustedHashes(places.home))[file] === hash
+  if (!isTrusted && found.length > 0) {
+    problems.push(`${file}: these hooks run only after they were trusted: spindle hooks trust`)
+  }
+  return {
+    handlers: isTrusted ? [...handlers, ...found] : handlers,
+    project: { file, hash, isTrusted, handlers: found },
+    problems
+  }
+})
 
 /** Returns the hooks file of the project of a directory. It may not exist. */
-const projectFile = async ({ projectDoc }: Places, cwd: string): Promise<string> => {
-  const [root = cwd] = await directoriesOf({ cwd, rootMarkers: projectDoc.rootMarkers })
-  return Path.join(root, ".spindle", "hooks.json")
-}
+const projectFile = ({ projectDoc }: Places, cwd: string): Effect.Effect<string, never, FileSystem.FileSystem> =>
+  Effect.map(directoriesOf({ cwd, rootMarkers: projectDoc.rootMarkers }), ([root = cwd]) =>
+    Path.join(root, ".spindle", "hooks.json")
+  )
 
 /** Remembers that the hooks of a project may run as they are now. */
-export const trust = (places: Pick<Places, "home">, { file, hash }: ProjectHooks): Effect.Effect<void> =>
-  Effect.promise(async () => {
-    const path = trustFile(places.home)
-    const text = JSON.stringify({ ...(await trustedHashes(places.home)), [file]: hash }, undefined, 2)
+export const trust = Effect.fnUntraced(function* (
+  places: Pick<Places, "home">,
+  { file, hash }: ProjectHooks
+): Effect.fn.Return<void, never, FileSystem.FileSystem> {
+  const path = trustFile(places.home)
+  const text = JSON.stringify({ ...(yield* trustedHashes(places.home)), [file]: hash }, undefined, 2)
+  yield* Effect.promise(async () => {
     await Fs.mkdir(places.home, { recursive: true, mode: 0o700 })
     // a reader sees the old file or the new one
     const written = `${path}.${process.pid}`
     await Fs.writeFile(written, `${text}\n`, { mode: 0o600 })
     await Fs.rename(written, path)
   })
+})
 
 const trustFile = (home: string): string => Path.join(home, "trusted-hooks.json")
 
 const Hashes = Schema.fromJsonString(Schema.Record(Schema.String, Schema.String))
 
 /** The hashes of the files that were trusted, by path. A file that cannot be read trusts nothing. */
-const trustedHashes = async (home: string): Promise<{ readonly [file: string]: string }> => {
-  const file = await readFile(trustFile(home), limitBytes)
-  if (file?._tag !== "File") return {}
-  const decoded = Schema.decodeUnknownExit(Hashes)(file.text)
-  return decoded._tag === "Success" ? decoded.value : {}
-}
+const trustedHashes = (home: string): Effect.Effect<typeof Hashes.Type, never, FileSystem.FileSystem> =>
+  Effect.map(readFile(trustFile(home), limitBytes), (file) => {
+    if (file?._tag !== "File") return {}
+    const decoded = Schema.decodeUnknownExit(Hashes)(file.text)
+    return decoded._tag === "Success" ? decoded.value : {}
+  })
 
 const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex")
 
@@ -153,8 +160,11 @@ interface Layer {
   readonly before?: number
 }
 
-const layerOf = async (path: string, problems: Array<string>): Promise<Layer | undefined> => {
-  const file = await readFile(path, limitBytes)
+const layerOf = Effect.fnUntraced(function* (
+  path: string,
+  problems: Array<string>
+): Effect.fn.Return<Layer | undefined, never, FileSystem.FileSystem> {
+  const file = yield* readFile(path, limitBytes)
   if (file === undefined) return undefined
   if (file._tag !== "File" || file.isCut) {
     const why =
@@ -170,7 +180,7 @@ const layerOf = async (path: string, problems: Array<string>): Promise<Layer | u
     problems.push(`${path}: cannot read the hooks: ${String((error as Error).message).split("\n")[0]}`)
     return undefined
   }
-}
+})
 
 interface Table {
   readonly [key: string]: unknown

@@ -2,9 +2,10 @@
  * The circumstances of the turns of a session: what the journal says about them, and what an input may change.
  *
  * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
- * its turn. The rest is what the session was opened with: its instructions, hooks, snapshots and the journals of its patches
- * belong to one working directory.
+ * its turn, and the directory in which calls start. The day passes by itself.
  */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import type { Model, OutputFormat } from "@spindle/core/Model"
 import type { TurnContext } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
@@ -13,7 +14,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Instructions from "../Instructions.ts"
 import type { MakeModel } from "../Models.ts"
-import { approvalPolicies, type SandboxMode, sandboxModes, type Settings } from "../Settings.ts"
+import { approvalPolicies, type SandboxMode, sandboxModes, type Settings, type Sources } from "../Settings.ts"
 
 /** Where the turns of a session run, and in which form they answer. */
 export interface Options {
@@ -34,16 +35,21 @@ export const make = ({ cwd, output, settings }: Options, now: number): TurnConte
   date: Instructions.dayOf(now)
 })
 
-const fields = "model, effort, summary, approvalPolicy, sandbox and output"
+const fields = "model, effort, summary, approvalPolicy, sandbox, cwd and output"
 
 /** Returns why an input may not change the context of turns like this; undefined if it may. */
 export type Rule = (change: TurnContext) => string | undefined
 
-/** Returns the rule for inputs. Without `models` the provider has only one. `mayChange` is the rule of the face. */
+/** What the rule is made from. `mayChange` is the rule of the face. */
+export interface RuleOptions extends Pick<Options, "cwd" | "settings"> {
+  readonly mayChange?: Rule | undefined
+}
+
+/** Returns the rule for inputs. Without `models` the provider has only one. */
 export const ruleOf =
-  (settings: Settings, models: MakeModel | undefined, mayChange: Rule = () => undefined): Rule =>
+  ({ cwd: own, mayChange = () => undefined, settings }: RuleOptions, models: MakeModel | undefined): Rule =>
   (change) => {
-    const { approvalPolicy, effort, model, output, sandbox, summary, ...others } = change
+    const { approvalPolicy, cwd, effort, model, output, sandbox, summary, ...others } = change
     const [name] = Object.keys(others)
     if (name !== undefined) return `an input cannot change ${name}, only ${fields}`
     const hasModel = model !== undefined || effort !== undefined || summary !== undefined
@@ -52,10 +58,32 @@ export const ruleOf =
       return `approvalPolicy is one of ${approvalPolicies.join(", ")}`
     }
     if (sandbox !== undefined && modeOf(sandbox) === undefined) return `sandbox is one of ${sandboxModes.join(", ")}`
+    if (cwd !== undefined && !isDirectoryInside(own, cwd)) {
+      return `cwd is the absolute path of a directory inside ${own}, which ${cwd} is not`
+    }
     const isSchema = typeof output === "object" && output !== null && !Array.isArray(output)
     if (output !== undefined && !isSchema) return "output is a JSON schema, which is an object"
     return mayChange(change)
   }
+
+/** Whether an absolute path leads to a directory inside another one, by its names and after symbolic links are resolved. */
+const isDirectoryInside = (directory: string, path: string): boolean => {
+  if (!Path.isAbsolute(path)) return false
+  try {
+    const root = Fs.realpathSync(directory)
+    const real = Fs.realpathSync(path)
+    const isNamed = [directory, root].some((one) => isInside(Path.resolve(one), Path.resolve(path)))
+    return isNamed && isInside(root, real) && Fs.statSync(real).isDirectory()
+  } catch {
+    // it does not exist, or cannot be reached
+    return false
+  }
+}
+
+const isInside = (directory: string, path: string): boolean => {
+  const [first] = Path.relative(directory, path).split(Path.sep)
+  return first !== ".." && !Path.isAbsolute(first!)
+}
 
 /** Returns the policy of a name. The name of a granular policy can only mean that of the settings. */
 const policyOf = ({ approvalPolicy: own }: Settings, name: string): Settings["approvalPolicy"] | undefined =>
@@ -72,11 +100,39 @@ export const settingsIn = (settings: Settings, { approvalPolicy, sandbox }: Turn
     : { ...settings, approvalPolicy: policy, sandboxMode: mode }
 }
 
-/** Returns the change that puts the policy and the sandbox of settings in force, whatever inputs have changed before. */
-export const policiesOf = ({ approvalPolicy, sandboxMode }: Settings): TurnContext => ({
+/** Returns the directory in which the calls of a turn with a context start: by default that of the session. */
+export const directoryIn =
+  (own: string) =>
+  ({ cwd = own }: TurnContext): string =>
+    cwd
+
+/**
+ * Returns the change that puts in force what a person sees of a session: the policy, the sandbox and the directory, whatever
+ * inputs have changed before.
+ */
+export const shownOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
   approvalPolicy: nameOf(approvalPolicy),
-  sandbox: sandboxMode
+  sandbox: sandboxMode,
+  cwd
 })
+
+/** What a person typed on the command line, as far as it is about the model. */
+export interface CommandLine extends Pick<Sources, "config"> {
+  readonly flags: Pick<Sources["flags"], "model">
+}
+
+/** Returns the change that puts the model, the effort and the summary of settings in force that a command line names. */
+export const namedOn = (
+  { config, flags }: CommandLine,
+  { model, reasoningEffort: effort, reasoningSummary: summary }: Settings
+): TurnContext => {
+  const isNamed = (key: string) => config.some(([name]) => name === key)
+  return {
+    ...((flags.model !== undefined || isNamed("model")) && { model }),
+    ...(isNamed("model_reasoning_effort") && effort !== undefined && { effort }),
+    ...(isNamed("model_reasoning_summary") && summary !== undefined && { summary })
+  }
+}
 
 /** Returns the model of a turn with a context: that of the session, or another one of its provider. */
 export const modelOf = (settings: Settings, models: MakeModel | undefined) => {

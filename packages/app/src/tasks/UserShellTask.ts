@@ -23,6 +23,7 @@ import { CallId } from "@spindle/core/Ids"
 import * as NoteKind from "@spindle/core/NoteKind"
 import type { Process, ProcessExit, Processes } from "@spindle/core/Processes"
 import * as TaskKind from "@spindle/core/TaskKind"
+import * as TurnContext from "@spindle/core/TurnContext"
 import * as BoundedOutput from "@spindle/tools/BoundedOutput"
 import * as Utf8 from "@spindle/tools/Utf8"
 import * as Cause from "effect/Cause"
@@ -34,7 +35,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
-/** Where commands run: an absolute directory, and a shell that takes `-lc`. */
+/** Where commands run: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
 export interface Options {
   readonly cwd: string
   readonly shell: string
@@ -91,8 +92,9 @@ export const kind = (options: Options): TaskKind.TaskKind<Processes> =>
     run: ({ command }) => run(options, command)
   })
 
-const run = Effect.fnUntraced(function* ({ cwd, shell }: Options, command: string) {
+const run = Effect.fnUntraced(function* ({ cwd: own, shell }: Options, command: string) {
   const task = yield* Alongside
+  const { cwd = own } = yield* TurnContext.ofTurn
   const callId = CallId.make(`user_shell-${task.taskId}`)
   const output = BoundedOutput.make()
   const from = yield* Clock.currentTimeMillis

@@ -1,5 +1,7 @@
 /** The tasks of the application, the snapshots of turns and the apps that they mention, as explorations. Each has the laws that only it has. */
 import type { Approvals } from "@spindle/core/Approvals"
+import { Fragments } from "@spindle/core/Fragments"
+import * as Hooks from "@spindle/core/Hooks"
 import { MutationGate } from "@spindle/core/MutationGate"
 import { Journal } from "@spindle/core/Journal"
 import * as Input from "@spindle/core/Input"
@@ -7,7 +9,7 @@ import { Model, type ModelRequest } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
 import { Processes } from "@spindle/core/Processes"
 import * as Session from "@spindle/core/Session"
-import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
+import { isRecord, isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
 import { SessionObserver } from "@spindle/core/SessionObserver"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
@@ -18,13 +20,16 @@ import * as McpTools from "@spindle/mcp/McpTools"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Snapshots } from "@spindle/tools/Snapshots"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, FileSystem, Layer, Schema } from "effect"
 import * as Connectors from "../../src/connectors/Connectors.ts"
+import * as Instructions from "../../src/Instructions.ts"
+import * as Skills from "../../src/Skills.ts"
 import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
 import * as UserShellTask from "../../src/tasks/UserShellTask.ts"
 import * as TurnSnapshots from "../../src/TurnSnapshots.ts"
 import { git } from "../fixtures/fakeGit.ts"
+import * as MemoryFiles from "../fixtures/memoryFiles.ts"
 import { host } from "../fixtures/shellHost.ts"
 import * as Fake from "../fixtures/snapshots.ts"
 import { wordOf } from "../fixtures/words.ts"
@@ -356,6 +361,76 @@ const mentioning = exploring({
     })
 })
 
+const places: Instructions.Places = {
+  home: "/home",
+  cwd: "/p/part",
+  fallbackNames: [],
+  maxBytes: 1_000,
+  rootMarkers: [".git"]
+}
+const files = {
+  "/home/AGENTS.md": "Of the person.",
+  "/home/skills/deploy/SKILL.md": "---\ndescription: Deploys.\n---\nPush the button.",
+  "/p/.git": "",
+  "/p/AGENTS.md": "Of the project.",
+  "/p/part/AGENTS.md": "Of the part."
+}
+const everything = "Of the person.\n\n--- project-doc ---\n\nOf the project.\n\nOf the part."
+
+/**
+ * Turns that read instructions and skills from files. At the end of a turn no file is open and no operation runs; each request
+ * has the instructions and the list of skills once, and the skill that its input names.
+ */
+const readingFrom = (options: { readonly leaks: boolean }): Case =>
+  exploring({
+    ops: [Op.userInput("use $deploy"), Op.userInput("and now?", { delivery: "queue" })],
+    make: (journal) =>
+      Effect.gen(function* () {
+        const { openCount, runningCount, service } = MemoryFiles.make(files, options)
+        const broken: Array<string> = []
+        const fragments = Instructions.make({
+          places,
+          environment: () => [["cwd", places.cwd]],
+          further: Effect.map(Skills.read(places), Skills.fragmentsOf)
+        })
+        const check = ({ items }: ModelRequest) => {
+          const texts = items.flatMap((item) => (item._tag === "UserMessage" ? [Input.textOf(item.content)] : []))
+          for (const text of [everything, "- deploy: Deploys.", `<cwd>${places.cwd}</cwd>`]) {
+            const count = texts.filter((one) => one.includes(text)).length
+            if (count !== 1) broken.push(`I10 a request has ${count} times ${text}`)
+          }
+          const isChosen = texts.includes("use $deploy")
+          const isRead = items.some(
+            (item) => item._tag === "DeveloperMessage" && item.text.includes("Push the button.")
+          )
+          if (isChosen !== isRead) broken.push(`P5 a skill is chosen (${isChosen}) and read (${isRead})`)
+        }
+        const harness = yield* Harness.make({
+          journal,
+          hooks: Hooks.provide(Skills.hooks(places), Context.make(FileSystem.FileSystem, service)),
+          script: (request) => {
+            check(request)
+            return [ScriptedModel.text("seen")]
+          },
+          observer: (_, event) => {
+            if (!isRecord(event) || !isTerminal(event)) return
+            if (openCount() > 0) broken.push(`I10 a turn leaves ${openCount()} files open`)
+            if (runningCount() > 0) broken.push(`I10 a turn leaves ${runningCount()} operations running`)
+          }
+        }).pipe(
+          Effect.provideService(Fragments, (known) =>
+            Effect.provideService(fragments(known), FileSystem.FileSystem, service)
+          )
+        )
+        return { harness, law: () => broken[0] }
+      })
+  })
+
+const reading = readingFrom({ leaks: false })
+
+/** As `reading`, with files that stay open: a control of its law. */
+export const leaking = readingFrom({ leaks: true })
+
 /** The explorations by name. */
 export const cases = {
   reviewing,
@@ -365,7 +440,8 @@ export const cases = {
   gating,
   asking,
   askingAlongside,
-  mentioning
+  mentioning,
+  reading
 } satisfies {
   readonly [name: string]: Case
 }

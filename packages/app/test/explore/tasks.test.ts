@@ -1,7 +1,7 @@
 /** Each task of the application, alone and in pairs with what a client may do, at each of its steps (contract I10, S12). */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import { cases } from "./cases.ts"
+import { cases, leaking } from "./cases.ts"
 import { actions, type Case } from "./exploring.ts"
 
 /** Multiplies the number of runs of a normal test run, which samples the steps. */
@@ -23,4 +23,18 @@ describe("a task of the application", () => {
     it(`I10 S12 keeps every law with two actions: ${name}`, () =>
       holds({ ...one, actions: Interrupts.pairs(paired, paired), seeds: [0], maxRuns: 2 }))
   }
+
+  it("I10 closes the files of instructions when it is aborted at any step, and the next one reads them", () =>
+    holds({ ...cases.reading, actions: [["abort"]], seeds: [0], maxRuns: 150 }))
+
+  it("I10 finds a file that stays open", () => {
+    const { violations } = Interrupts.explore({
+      ...leaking,
+      actions: [["abort"]],
+      seeds: [0],
+      maxRuns: 2,
+      maxShrinks: 0
+    })
+    assert.match(violations[0]!.law, /^I10 a turn leaves \d+ files open/)
+  })
 })

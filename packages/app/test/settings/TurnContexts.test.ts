@@ -1,5 +1,6 @@
 /** The circumstances of turns, and inputs that change them, with a scripted model server. */
-import { readdirSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
@@ -17,6 +18,7 @@ import { platform, world } from "../fixtures/world.ts"
 
 const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(effect).pipe(Effect.provide(platform))
 const said = (text: string) => ({ events: [{ text }] })
+const approvals = { decide: () => Effect.never }
 
 describe("make", () => {
   it.live("names the form of the answer, and the day", () =>
@@ -67,11 +69,12 @@ describe("an input that changes the context", () => {
             Op.userInput("two", { context: { model: "other", effort: "high", summary: "concise" } })
           )
           yield* session.awaitIdle
-          const receipt = yield* session.submit(Op.userInput("no", { context: { cwd: "/" } }))
+          const receipt = yield* session.submit(Op.userInput("no", { context: { date: "2026-01-01" } }))
           assert.deepInclude(receipt, {
             reason: {
               _tag: "InvalidContext",
-              message: "an input cannot change cwd, only model, effort, summary, approvalPolicy, sandbox and output"
+              message:
+                "an input cannot change date, only model, effort, summary, approvalPolicy, sandbox, cwd and output"
             }
           })
         }).pipe(Effect.scoped, Effect.provide(at.layer))
@@ -160,7 +163,208 @@ describe("an input that changes the context", () => {
   )
 })
 
+describe("an input that names a directory", () => {
+  const command = (cmd: string, workdir?: string) => ({
+    events: [{ call: "exec_command", args: { cmd, login: false, ...(workdir === undefined ? {} : { workdir }) } }]
+  })
+  const patch = (name: string) => ({
+    events: [{ call: "apply_patch", args: { input: `*** Begin Patch\n*** Add File: ${name}\n+x\n*** End Patch` } }]
+  })
+
+  it.live("J3 lets its turn and later ones start there, after a resume as well, until an input names another one", () =>
+    scoped(
+      Effect.gen(function* () {
+        const calls = [command("pwd > ../where"), patch("made"), command("pwd > here"), patch("back")]
+        const turns = calls.flatMap((call) => [call, said("done")])
+        const at = yield* world({ turns }, [["sandbox_mode", "danger-full-access"]])
+        const sub = join(at.cwd, "sub")
+        mkdirSync(sub)
+        writeFileSync(join(at.cwd, "AGENTS.md"), "Of the project.")
+        mkdirSync(join(at.cwd, ".git"))
+        writeFileSync(join(sub, "AGENTS.md"), "Of the part.")
+        mkdirSync(at.settings.configDirectory, { recursive: true })
+        const hooks = { Stop: [{ hooks: [{ type: "command", command: "cat > stop.json" }] }] }
+        writeFileSync(join(at.settings.configDirectory, "hooks.json"), JSON.stringify({ hooks }))
+        const events: Array<SessionEvent> = []
+        const run = (isResumed: boolean, inputs: ReadonlyArray<TurnContext | undefined>) =>
+          Effect.gen(function* () {
+            const { session } = yield* App.open({
+              cwd: at.cwd,
+              settings: at.settings,
+              sessionId: "session" as SessionId,
+              isResumed,
+              meta: {},
+              approvals,
+              observer: { onEvent: (_, event) => void events.push(event) }
+            })
+            for (const context of inputs) {
+              yield* session.submit(Op.userInput("go", { context }))
+              yield* session.awaitIdle
+            }
+          }).pipe(Effect.scoped, Effect.provide(at.layer))
+        yield* run(false, [{ cwd: sub }, undefined])
+        yield* run(true, [undefined])
+        // hooks run where they were trusted, and learn where the turn is
+        assert.strictEqual(JSON.parse(readFileSync(join(at.cwd, "stop.json"), "utf8")).cwd, sub)
+        yield* run(true, [{ cwd: at.cwd }])
+        assert.strictEqual(readFileSync(join(at.cwd, "where"), "utf8"), `${sub}\n`)
+        assert.strictEqual(readFileSync(join(sub, "here"), "utf8"), `${sub}\n`)
+        assert.deepStrictEqual(readdirSync(sub).toSorted(), ["AGENTS.md", "here", "made"])
+        assert.includeMembers(readdirSync(at.cwd), ["back", "sub", "where"])
+        const contexts = events.flatMap((event) => (event._tag === "TurnContextChanged" ? [event.context.cwd] : []))
+        assert.deepStrictEqual(contexts, [sub, at.cwd])
+        const sent = at.server.requests.map(({ body }) => JSON.stringify(body["input"]))
+        assert.include(sent[0], `<cwd>${sub}</cwd>`)
+        assert.include(sent[0], `AGENTS.md instructions for ${sub}`)
+        assert.include(sent[0], "Of the project.\\n\\nOf the part.")
+        // the model learns of the change, and what counts there
+        const last = JSON.stringify((at.server.requests.at(-2)!.body["input"] as Array<unknown>).slice(-3))
+        assert.include(last, `<cwd>${at.cwd}</cwd>`)
+        assert.include(last, `AGENTS.md instructions for ${at.cwd}`)
+        assert.notInclude(last, "Of the part.")
+      })
+    )
+  )
+
+  it.live("S3 lets commands of the user start there, in their own turn and alongside one", () =>
+    scoped(
+      Effect.gen(function* () {
+        const turns = [said("one"), command("until test -e sub/seen; do sleep 0.05; done", "WORK"), said("two")]
+        const at = yield* world({ turns }, [["sandbox_mode", "danger-full-access"]])
+        const [, waiting] = turns
+        ;(waiting!.events[0] as { args: { workdir?: string } }).args.workdir = at.cwd
+        const sub = join(at.cwd, "sub")
+        mkdirSync(sub)
+        yield* Effect.gen(function* () {
+          const { session } = yield* App.open({
+            ...at,
+            sessionId: "s" as SessionId,
+            isResumed: false,
+            meta: {},
+            approvals
+          })
+          yield* session.submit(Op.userInput("go", { context: { cwd: sub } }))
+          yield* session.awaitIdle
+          yield* session.submit(Op.startTask("user_shell", { command: "pwd > own" }))
+          yield* session.awaitIdle
+          yield* session.submit(Op.userInput("wait"))
+          yield* session.submit(Op.startTask("user_shell", { command: "pwd > seen" }, { mode: "alongside" }))
+          yield* session.awaitIdle
+        }).pipe(Effect.scoped, Effect.provide(at.layer))
+        assert.strictEqual(readFileSync(join(sub, "own"), "utf8"), `${sub}\n`)
+        assert.strictEqual(readFileSync(join(sub, "seen"), "utf8"), `${sub}\n`)
+      })
+    )
+  )
+
+  it.live("P1 is rejected, with the name of the directory, unless it is one inside that of the session", () =>
+    scoped(
+      Effect.gen(function* () {
+        const { cwd, settings } = yield* world({})
+        const outside = join(dirname(cwd), "outside")
+        for (const directory of [outside, join(cwd, "sub")]) mkdirSync(directory)
+        writeFileSync(join(cwd, "file"), "")
+        symlinkSync(outside, join(cwd, "out"))
+        symlinkSync(join(cwd, "sub"), join(cwd, "in"))
+        symlinkSync(join(cwd, "sub"), join(outside, "back"))
+        const rule = TurnContexts.ruleOf({ cwd, settings }, undefined)
+        for (const wanted of [cwd, join(cwd, "sub"), join(cwd, "in"), `${cwd}/sub/..`]) {
+          assert.isUndefined(rule({ cwd: wanted }), wanted)
+        }
+        const others = ["/", outside, join(outside, "back"), "sub", `${cwd}-more`, `${cwd}/..`]
+        for (const wanted of [...others, ...["file", "none", "out"].map((name) => join(cwd, name))]) {
+          const message = `cwd is the absolute path of a directory inside ${cwd}, which ${wanted} is not`
+          assert.strictEqual(rule({ cwd: wanted }), message)
+        }
+      })
+    )
+  )
+
+  it.live("fails commands that start in it once it is gone, with its name", () =>
+    scoped(
+      Effect.gen(function* () {
+        const at = yield* world({ turns: [said("one"), command("pwd"), said("two")] }, [
+          ["sandbox_mode", "danger-full-access"]
+        ])
+        const sub = join(at.cwd, "sub")
+        mkdirSync(sub)
+        yield* Effect.gen(function* () {
+          const { session } = yield* App.open({
+            ...at,
+            sessionId: "s" as SessionId,
+            isResumed: false,
+            meta: {},
+            approvals
+          })
+          yield* session.submit(Op.userInput("go", { context: { cwd: sub } }))
+          yield* session.awaitIdle
+          rmSync(sub, { recursive: true })
+          yield* session.submit(Op.userInput("again"))
+          yield* session.awaitIdle
+        }).pipe(Effect.scoped, Effect.provide(at.layer))
+        const sent = JSON.stringify(at.server.requests.at(-1)!.body["input"])
+        assert.include(sent, `The command was not run: there is no directory ${sub}`)
+      })
+    )
+  )
+})
+
 describe("a session that a person continues", () => {
+  it.live("J3 has the model, the effort and the directory that they name, and not those of a file", () =>
+    scoped(
+      Effect.gen(function* () {
+        const at = yield* world({ turns: ["one", "two", "three", "four"].map(said) })
+        const sessionId = "session" as SessionId
+        const face = { approvals, onOpen: () => Effect.void, show: () => Effect.void }
+        mkdirSync(join(at.cwd, "sub"))
+        yield* Effect.gen(function* () {
+          const { session } = yield* App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
+          const context = { model: "other", effort: "high", cwd: join(at.cwd, "sub") }
+          yield* session.submit(Op.userInput("go", { context }))
+          yield* session.awaitIdle
+        }).pipe(Effect.scoped, Effect.provide(at.layer))
+        const run = (commandLine: TurnContexts.CommandLine, changed: Partial<Settings> = {}) => {
+          const settings = { ...at.settings, ...changed }
+          const tracing = { isShown: false, version: "0.0.0", write: () => undefined }
+          return Effect.scoped(
+            Exec.run({
+              cwd: at.cwd,
+              settings,
+              input: Input.text("go"),
+              resume: sessionId,
+              meta: {},
+              commandLine,
+              face: () => Effect.succeed(face)
+            })
+          ).pipe(Effect.provide(App.layer({ settings, cwd: at.cwd, tracing, serveScripted: Effect.succeed("") })))
+        }
+        // a file that names another model is no wish of a person
+        yield* run({ config: [], flags: {} }, { model: "of a file" })
+        yield* run({ config: [], flags: { model: "typed" } }, { model: "typed" })
+        yield* run(
+          {
+            config: [
+              ["model", "configured"],
+              ["model_reasoning_effort", "low"]
+            ],
+            flags: {}
+          },
+          { model: "configured", reasoningEffort: "low" }
+        )
+        assert.deepStrictEqual(
+          at.server.requests.map(({ body }) => [body["model"], (body["reasoning"] as { effort?: string })?.effort]),
+          [
+            ["other", "high"],
+            ["other", "high"],
+            ["typed", "high"],
+            ["configured", "low"]
+          ]
+        )
+        assert.include(JSON.stringify(at.server.requests[1]!.body["input"]), `<cwd>${at.cwd}</cwd>`)
+      })
+    )
+  )
+
   it.live("A4 has the policy and the sandbox of their settings, whatever an input has changed before", () =>
     scoped(
       Effect.gen(function* () {
@@ -172,7 +376,6 @@ describe("a session that a person continues", () => {
         const turns = [patch("widened"), said("done"), patch("continued"), said("done")]
         const at = yield* world({ turns }, [["approval_policy", "never"]])
         const sessionId = "session" as SessionId
-        const approvals = { decide: () => Effect.never }
         yield* Effect.gen(function* () {
           const { session } = yield* App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
           yield* session.submit(Op.userInput("go", { context: { sandbox: "danger-full-access" } }))
@@ -194,14 +397,16 @@ describe("ruleOf", () => {
   const settings = { approvalPolicy: "on-request", sandboxMode: "read-only" } as Settings
 
   it("takes the model only where the provider makes models", () => {
-    const rule = TurnContexts.ruleOf(settings, undefined)
+    const rule = TurnContexts.ruleOf({ cwd: "/", settings }, undefined)
     assert.strictEqual(rule({ model: "other" }), "the provider has only one model")
     assert.isUndefined(rule({ approvalPolicy: "never" }))
-    assert.isUndefined(TurnContexts.ruleOf(settings, make)({ model: "other", effort: "low", summary: "auto" }))
+    assert.isUndefined(
+      TurnContexts.ruleOf({ cwd: "/", settings }, make)({ model: "other", effort: "low", summary: "auto" })
+    )
   })
 
   it("takes the policies and modes that exist, and schemas", () => {
-    const rule = TurnContexts.ruleOf(settings, make)
+    const rule = TurnContexts.ruleOf({ cwd: "/", settings }, make)
     for (const approvalPolicy of approvalPolicies) assert.isUndefined(rule({ approvalPolicy }))
     for (const sandbox of sandboxModes) assert.isUndefined(rule({ sandbox }))
     for (const approvalPolicy of ["always", "granular"]) {
@@ -218,9 +423,8 @@ describe("ruleOf", () => {
   })
 
   it("asks the face about a change that turns can act on", () => {
-    const rule = TurnContexts.ruleOf(settings, make, ({ sandbox }) =>
-      sandbox === undefined ? undefined : "the sandbox is fixed here"
-    )
+    const mayChange = ({ sandbox }: TurnContext) => (sandbox === undefined ? undefined : "the sandbox is fixed here")
+    const rule = TurnContexts.ruleOf({ cwd: "/", settings, mayChange }, make)
     assert.strictEqual(rule({ sandbox: "danger-full-access" }), "the sandbox is fixed here")
     assert.isUndefined(rule({ approvalPolicy: "never" }))
   })
@@ -230,13 +434,13 @@ describe("settingsIn", () => {
   it.live("changes nothing that the context does not change", () =>
     scoped(
       Effect.gen(function* () {
-        const { settings } = yield* world({}, [["approval_policy", "{ granular = { rules = false } }"]])
+        const { cwd, settings } = yield* world({}, [["approval_policy", "{ granular = { rules = false } }"]])
         assert.strictEqual(TurnContexts.settingsIn(settings, {}), settings)
         assert.strictEqual(TurnContexts.settingsIn(settings, TurnContexts.make({ cwd: "/", settings }, 0)), settings)
         const changed = TurnContexts.settingsIn(settings, { approvalPolicy: "never", sandbox: "workspace-write" })
         assert.deepStrictEqual(changed, { ...settings, approvalPolicy: "never", sandboxMode: "workspace-write" })
-        const own = TurnContexts.policiesOf(settings)
-        assert.isUndefined(TurnContexts.ruleOf(settings, undefined)(own))
+        const own = TurnContexts.shownOf({ cwd, settings })
+        assert.isUndefined(TurnContexts.ruleOf({ cwd, settings }, undefined)(own))
         assert.strictEqual(TurnContexts.settingsIn(settings, own), settings)
       })
     )

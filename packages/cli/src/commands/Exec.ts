@@ -186,6 +186,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
   }
   const end = yield* Exec.run({
     ...what,
+    commandLine: { config: what.options.config, flags: what.options },
     op: what.task?.op,
     resume,
     meta: {

@@ -6,6 +6,7 @@ import type { Settings } from "@spindle/app/Settings"
 import * as Effect from "effect/Effect"
 import * as Help from "../args/Help.ts"
 import * as Log from "../output/Log.ts"
+import * as Platform from "./Platform.ts"
 
 /** Where hooks are looked for. */
 export interface Options {
@@ -15,7 +16,7 @@ export interface Options {
 
 /** Lists the hooks, one a line, with their files. Problems go to standard error. */
 export const list = ({ cwd, settings }: Options): Effect.Effect<number> =>
-  Effect.map(HookSettings.load(settings, cwd), ({ handlers, problems, project }) => {
+  Effect.map(Effect.provide(HookSettings.load(settings, cwd), Platform.machine), ({ handlers, problems, project }) => {
     for (const problem of problems) Log.say(problem)
     const waiting = project === undefined || project.isTrusted ? [] : project.handlers
     for (const handler of handlers) process.stdout.write(lineOf(handler, "runs"))
@@ -39,4 +40,4 @@ export const trust = ({ cwd, settings }: Options): Effect.Effect<number> =>
     for (const handler of project.handlers) process.stdout.write(lineOf(handler, "runs"))
     Log.say(`trusted ${project.file} as it is now; a change needs your trust again`)
     return Help.exitCodes.ok
-  })
+  }).pipe(Effect.provide(Platform.machine))

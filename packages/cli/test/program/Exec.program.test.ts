@@ -205,6 +205,20 @@ describe("exec", () => {
     })
   )
 
+  it.live("J3 continues a session with the model of the command line, which holds until another one is named", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const id = sessionOf(yield* run(at, ["exec", "--json", "one"]))
+      yield* run(at, ["exec", "--json", "--model", "typed", "resume", id, "two"])
+      yield* run(at, ["exec", "--json", "resume", id, "three"])
+      yield* run(at, ["exec", "--json", "-c", 'model="configured"', "resume", id, "four"])
+      assert.deepStrictEqual(
+        at.server.requests.map(({ body }) => body.model),
+        ["gpt-test", "typed", "typed", "configured"]
+      )
+    })
+  )
+
   it.live("sends what the configuration says about the request, with the key that it requires", () =>
     Effect.gen(function* () {
       const at = yield* world()

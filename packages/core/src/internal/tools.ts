@@ -88,11 +88,14 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
 }
 
 /** Calls a function of a policy with arguments as the model wrote them. For arguments that do not decode it is undefined. */
-const ofDecoded = <A>(of: ((params: any) => A | undefined) | undefined, decode: ToolEntry["decode"]) => {
+const ofDecoded = <A, Rest extends ReadonlyArray<unknown>>(
+  of: ((params: any, ...rest: Rest) => A | undefined) | undefined,
+  decode: ToolEntry["decode"]
+) => {
   if (of === undefined) return () => undefined
-  return (params: unknown): A | undefined => {
+  return (params: unknown, ...rest: Rest): A | undefined => {
     const decoded = Effect.runSyncExit(decode(params))
-    return decoded._tag === "Failure" ? undefined : of(decoded.value)
+    return decoded._tag === "Failure" ? undefined : of(decoded.value, ...rest)
   }
 }
 

@@ -18,8 +18,8 @@ import type { Permission, Ruling } from "../state/Authority.ts"
 import type { ToolSpec } from "./Model.ts"
 
 /**
- * What one tool may do, and how its calls run and look. Functions that decide about a call also get the context of its turn,
- * which is empty if the application names none.
+ * What one tool may do, and how its calls run and look. Functions that decide about a call or describe it also get the context of
+ * its turn, which is empty if the application names none.
  */
 export interface ToolPolicy<Params = unknown> {
   /**
@@ -43,7 +43,7 @@ export interface ToolPolicy<Params = unknown> {
    * What a grant of this call for the turn or the session is remembered by. A later call is granted if all of its keys are.
    * The default is one key, of the tool and the payload. A call without keys is asked about each time.
    */
-  readonly keys?: ((params: Params) => ReadonlyArray<string>) | undefined
+  readonly keys?: ((params: Params, context: TurnContext) => ReadonlyArray<string>) | undefined
   /**
    * Returns why a call cannot succeed, in words for the model, or undefined. It runs before a person is asked, and again
    * when earlier calls have ended if it refused while they ran. A call that it refuses has failed, and no one is asked.
@@ -55,7 +55,7 @@ export interface ToolPolicy<Params = unknown> {
    */
   readonly mayRunWith?: ((params: Params, permissions: unknown, context: TurnContext) => boolean) | undefined
   /** Describes a call, for people and for the wire. It is recorded with the call. Without it a call is `Other`. */
-  readonly display?: ((params: Params) => CallDisplay) | undefined
+  readonly display?: ((params: Params, context: TurnContext) => CallDisplay) | undefined
   /**
    * Returns the call of another tool that this call means, or undefined. That tool's policy and handler then apply, as
    * if the model had called it; the call is recorded as the model made it, with that tool's display. Its own redirection is
@@ -82,7 +82,7 @@ export interface ToolEntry {
   /** Runs the handler with decoded arguments. */
   readonly run: (params: unknown, callId: string) => Effect.Effect<unknown, unknown>
   /** Describes a call from its arguments as the model wrote them. Throws what the display function of its policy throws. */
-  readonly display: (params: unknown) => CallDisplay | undefined
+  readonly display: (params: unknown, context: TurnContext) => CallDisplay | undefined
   /** Returns the call of another tool that these arguments mean. Throws what the redirect function of its policy throws. */
   readonly redirect: (params: unknown) => Redirection | undefined
   /** Returns whether the tool itself asks for approval of a call, whatever its policy allows. */

@@ -93,7 +93,8 @@ const run = <R>(
       parent,
       gate: yield* MutationGate
     })
-    const requests = requestsOf({ instructions: agent.instructions, output: outputIn(context, agent.output) })
+    const output = outputIn(context, agent.output)
+    const requests = requestsOf({ instructions: agent.instructions, output, context })
     let continuations = 0
     let said: string | undefined
     const compaction = AutomaticCompaction.make(turn, config)
@@ -136,7 +137,11 @@ const outputIn = (
   schema === undefined || Equal.equals(schema, own?.schema) ? own : { name: "output", schema }
 
 /** The requests of one turn: made again only if the tools have changed. */
-const requestsOf = ({ instructions, output }: Pick<SampleRequest, "instructions" | "output">) => {
+const requestsOf = ({
+  context,
+  instructions,
+  output
+}: Pick<SampleRequest, "instructions" | "output"> & { readonly context: TurnContexts.TurnContext }) => {
   let made: { readonly table: ToolTable; readonly request: SampleRequest } | undefined
   const isMade = (table: ToolTable, specs: ReadonlyArray<ToolSpec>) =>
     made?.table === table && (made.request.tools === specs || sameSpecs(made.request.tools, specs))
@@ -148,7 +153,7 @@ const requestsOf = ({ instructions, output }: Pick<SampleRequest, "instructions"
       const { name } = made
       try {
         const { call, entry } = reach(table, made)
-        return entry?.display(call.params)
+        return entry?.display(call.params, context)
       } catch (cause) {
         if (!warned.has(name)) {
           warned.add(name)

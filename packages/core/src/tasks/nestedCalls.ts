@@ -9,6 +9,7 @@ import { CallbackFailed } from "../protocol/AgentError.ts"
 import type { CallDetail, CallDisplay } from "../protocol/Display.ts"
 import { CallId } from "../protocol/Ids.ts"
 import { jsonOfUnsafe, type ToolCall, type ToolStatus } from "../protocol/Item.ts"
+import type { TurnContext } from "../protocol/TurnContext.ts"
 import { Turn } from "../Turn.ts"
 
 /** A call as it is made: by the model, or by a running call. */
@@ -35,6 +36,7 @@ export interface Nest {
 export interface NestOptions {
   readonly turn: Turn
   readonly tools: TurnTables
+  readonly context: TurnContext
   /** The call that makes them. */
   readonly call: MadeCall
   /** Runs a call in a child of the fiber. */
@@ -123,11 +125,11 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
 })
 
 /** Returns how a call looks, and the tool that it reaches. */
-const look = Effect.fnUntraced(function* ({ tools, turn }: NestOptions, name: string, params: unknown) {
+const look = Effect.fnUntraced(function* ({ context, tools, turn }: NestOptions, name: string, params: unknown) {
   const { call: reached, entry } = reach(tools.current, { name, params })
   let display: CallDisplay | undefined
   try {
-    display = entry?.display(reached.params)
+    display = entry?.display(reached.params, context)
   } catch (cause) {
     yield* turn.warn(new CallbackFailed({ callback: `the display function of the tool ${name}`, cause }).message)
   }

@@ -69,7 +69,7 @@ interface CallGroup {
 
 /** Makes the calls of one turn. */
 export const make = (options: CallOptions): ToolCalls => {
-  const { parent, tools, turn } = options
+  const { context, parent, tools, turn } = options
   const failures = new RepeatedFailures(options.identicalFailures)
   const calls = makeGroup(options, failures)
   let contexts: Array<ReadonlyArray<string>> = []
@@ -89,7 +89,7 @@ export const make = (options: CallOptions): ToolCalls => {
             // its calls wait for each other, and not for the call that makes them
             let group: CallGroup | undefined
             const start = (nested: NewCall) => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest })
-            return makeNest({ turn, tools, call, start })
+            return makeNest({ turn, tools, context, call, start })
           }
         })
         return Effect.asVoid(started)
@@ -324,7 +324,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const keys =
     keysOf === undefined
       ? undefined
-      : yield* callApplication(`the keys function of the tool ${call.name}`, () => keysOf(params))
+      : yield* callApplication(`the keys function of the tool ${call.name}`, () => keysOf(params, context))
   const answer = yield* turn.ask({
     kind: policy.kind ?? "permissions",
     callId: call.callId,

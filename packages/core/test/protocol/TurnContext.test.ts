@@ -153,6 +153,8 @@ describe("input that changes the context of turns", () => {
             policy: {
               approval: (_, { approvalPolicy }) => (approvalPolicy === undefined ? "allow" : "ask"),
               payload: (_, { approvalPolicy }) => approvalPolicy,
+              keys: (_, { approvalPolicy = "" }) => [approvalPolicy],
+              display: (_, { approvalPolicy = "" }) => ({ _tag: "Other", title: approvalPolicy }),
               mayRunWith: (_, __, { approvalPolicy }) => approvalPolicy === "untrusted"
             }
           }
@@ -173,6 +175,16 @@ describe("input that changes the context of turns", () => {
           .records()
           .flatMap((one) => (one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [one.item.status] : []))
         assert.deepStrictEqual(results, ["completed", "completed", "denied"])
+        const records = harness.records()
+        const keys = records.flatMap((one) => (one._tag === "QuestionOpened" ? [one.keys] : []))
+        assert.deepStrictEqual(keys, [["untrusted"], ["never"]])
+        const displays = records.flatMap((one) =>
+          one._tag === "ItemRecorded" && one.item._tag === "ToolCall" ? [one.item.display] : []
+        )
+        assert.deepStrictEqual(
+          displays,
+          ["", "untrusted", "never"].map((title) => ({ _tag: "Other", title }))
+        )
       }
       assert.deepStrictEqual(asked, ["untrusted", "never", "untrusted", "never"])
     })

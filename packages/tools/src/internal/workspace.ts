@@ -17,8 +17,11 @@ export interface Workspace {
   readonly resolve: (path: string, keepsLink: boolean) => Effect.Effect<string, PatchError>
 }
 
-/** Makes the workspace of a working directory. Fails if the directory does not exist. */
-export const make = Effect.fnUntraced(function* (cwd: string) {
+/**
+ * Makes the workspace of a working directory. Relative paths start in `directory`, which is inside it. Fails if the working
+ * directory does not exist.
+ */
+export const make = Effect.fnUntraced(function* (cwd: string, directory: string = cwd) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const root = yield* Effect.mapError(
@@ -56,7 +59,7 @@ export const make = Effect.fnUntraced(function* (cwd: string) {
   const workspace: Workspace = {
     root,
     resolve: Effect.fnUntraced(function* (name, keepsLink) {
-      const target = path.resolve(cwd, name)
+      const target = path.resolve(directory, name)
       const outside = new PatchError({ path: name, detail: `is outside the working directory ${cwd}` })
       if (name.includes("\0")) return yield* new PatchError({ path: name, detail: "is not a path" })
       if (!isInside(target, path.resolve(cwd)) && !isInside(target, root)) return yield* outside

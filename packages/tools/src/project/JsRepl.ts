@@ -82,10 +82,12 @@ export const names = ["js_repl", "js_repl_reset"] as const
 /** The policies of the tools. A cell can do what a command can, so it needs the approval of one that no rule names. */
 export const policies = ({
   approval,
-  cwd
+  cwd,
+  directory
 }: {
   readonly approval: ByTurn<ApprovalMode>
   readonly cwd: string
+  readonly directory?: ByTurn<string> | undefined
 }): Policies<Tools> => ({
   js_repl: {
     approval: (_, context) => {
@@ -94,17 +96,18 @@ export const policies = ({
     },
     concurrency: "exclusive",
     kind: "command",
-    payload: ({ code }) => ({ command: code, cwd }),
+    payload: ({ code }, context) => ({ command: code, cwd: valueIn(directory, context) ?? cwd }),
     display: () => ({ _tag: "Other", title: "run JavaScript" })
   },
   js_repl_reset: { approval: "allow", concurrency: "exclusive", mutates: false }
 })
 
 /**
- * Where kernels run. `sandbox` is what they may touch at most, which may depend on the context of the turn; the default is
- * full access. A turn with another one has another kernel.
+ * Where kernels run. `sandbox` is what they may touch at most; the default is full access. `directory` is where they start;
+ * the default is `cwd`. Both may depend on the context of the turn: a turn with others has another kernel.
  */
 export interface Options extends Kernel.Options {
+  readonly directory?: ByTurn<string> | undefined
   readonly sandbox?: ByTurn<SandboxPolicy.SandboxPolicy> | undefined
 }
 
@@ -130,7 +133,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
   const fibers = yield* FiberSet.make()
   const context = yield* Effect.context()
   const kernels = new Map<SessionId, Kernel.Kernel>()
-  const limits = new WeakMap<Kernel.Kernel, SandboxPolicy.SandboxPolicy>()
+  const places = new WeakMap<Kernel.Kernel, { readonly cwd: string; readonly sandbox: SandboxPolicy.SandboxPolicy }>()
   const end = (sessionId: SessionId, kernel: Kernel.Kernel) =>
     Effect.suspend(() => {
       if (kernels.get(sessionId) === kernel) kernels.delete(sessionId)
@@ -140,11 +143,12 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
     const { sessionId } = turn
     const known = kernels.get(sessionId)
     const sandbox = (yield* valueInTurn(options.sandbox)) ?? SandboxPolicy.fullAccess
+    const place = { cwd: (yield* valueInTurn(options.directory)) ?? options.cwd, sandbox }
     if (known !== undefined && !known.hasEnded()) {
-      if (Equal.equals(limits.get(known), sandbox)) return known
+      if (Equal.equals(places.get(known), place)) return known
       yield* Effect.ignore(end(sessionId, known))
     }
-    const kernel = yield* Kernel.start(options, fibers).pipe(
+    const kernel = yield* Kernel.start({ ...options, cwd: place.cwd }, fibers).pipe(
       SandboxPolicy.within(sandbox),
       Effect.provideService(Processes, processes),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
@@ -154,7 +158,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       yield* Scope.addFinalizer(yield* turn.session.scope, forget)
     }
     kernels.set(sessionId, kernel)
-    limits.set(kernel, sandbox)
+    places.set(kernel, place)
     return kernel
   })
   return Kernels.of({

@@ -52,9 +52,11 @@ export const policies: Policies<Tools> = {
 
 /**
  * Where the tools look. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
- * what the programs that search may touch at most, which may depend on the context of the turn; the default is full access.
+ * what the programs that search may touch at most; the default is full access. `directory` is where relative paths start; the
+ * default is `cwd`. Both may depend on the context of the turn.
  */
 export interface Options extends GrepFiles.Options {
+  readonly directory?: ByTurn<string> | undefined
   readonly sandbox?: ByTurn<SandboxPolicy.SandboxPolicy> | undefined
 }
 
@@ -64,22 +66,25 @@ export type Services = FileSystem.FileSystem | Path.Path | Processes
 /** The handlers of the tools. */
 export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Services> =>
   toolkit.toLayer(
-    Effect.map(Effect.context<Services>(), (context) =>
-      toolkit.of({
+    Effect.map(Effect.context<Services>(), (context) => {
+      /** Runs a call where its turn starts. */
+      const inPlace = <A, E, R>(run: (place: GrepFiles.Options) => Effect.Effect<A, E, R>) =>
+        Effect.provideContext(
+          Effect.flatMap(valueInTurn(options.directory), (cwd = options.cwd) => run({ ...options, cwd })),
+          context
+        )
+      return toolkit.of({
         update_plan: UpdatePlan.run,
-        view_image: (params) => Effect.provideContext(ViewImage.run(params, options), context),
-        read_file: (params) => Effect.provideContext(ReadFile.run(params, options), context),
-        list_dir: (params) => Effect.provideContext(ListDirectory.run(params, options), context),
+        view_image: (params) => inPlace((place) => ViewImage.run(params, place)),
+        read_file: (params) => inPlace((place) => ReadFile.run(params, place)),
+        list_dir: (params) => inPlace((place) => ListDirectory.run(params, place)),
         grep_files: (params, { toolCallId }) =>
           Effect.flatMap(valueInTurn(options.sandbox), (sandbox = SandboxPolicy.fullAccess) =>
-            GrepFiles.run(params, toolCallId, options).pipe(
-              SandboxPolicy.within(sandbox),
-              Effect.provideContext(context)
-            )
+            inPlace((place) => SandboxPolicy.within(GrepFiles.run(params, toolCallId, place), sandbox))
           ),
         request_user_input: (params, { toolCallId }) => RequestUserInput.run(params, toolCallId),
         request_permissions: (params, { toolCallId }) =>
-          Effect.provideContext(RequestPermissions.run(params, toolCallId, options), context)
+          inPlace((place) => RequestPermissions.run(params, toolCallId, place))
       })
-    )
+    })
   )

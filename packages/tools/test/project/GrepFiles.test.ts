@@ -161,6 +161,6 @@ describe("grep_files", () => {
   it("needs no approval, and is a search to people", () => {
     const { approval, concurrency, display, mutates } = ProjectTools.policies.grep_files
     assert.deepStrictEqual([approval, concurrency, mutates], ["allow", "parallel", false])
-    assert.deepStrictEqual(display?.({ pattern: "x" }), { _tag: "Search", query: "x", path: "." })
+    assert.deepStrictEqual(display?.({ pattern: "x" }, {}), { _tag: "Search", query: "x", path: "." })
   })
 })

@@ -6,7 +6,7 @@ import { NestedCalls, type NestedResult } from "@spindle/core/NestedCalls"
 import { Processes } from "@spindle/core/Processes"
 import { CurrentTurnContext } from "@spindle/core/TurnContext"
 import { type CodingTools, JsRepl, type NetworkPolicy, Sandbox } from "../../src/index.ts"
-import { carriersOf, directory } from "../host.ts"
+import { carriersOf, directory as scratch } from "../host.ts"
 import { host, makeTurn } from "../turn.ts"
 
 /**
@@ -16,9 +16,9 @@ import { host, makeTurn } from "../turn.ts"
 const makeSession = Effect.fnUntraced(function* (
   change: Partial<Processes> = {},
   denials: Array<NetworkPolicy.Denial> = [],
-  sandbox: JsRepl.Options["sandbox"] = undefined
+  { directory, sandbox }: Pick<JsRepl.Options, "directory" | "sandbox"> = {}
 ) {
-  const cwd = yield* directory
+  const cwd = yield* scratch
   const { started, turn } = yield* makeTurn
   const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
   const images: Array<Input> = []
@@ -47,7 +47,7 @@ const makeSession = Effect.fnUntraced(function* (
   }
   const processes = yield* Processes
   const kernels = Layer.provide(
-    JsRepl.layer({ cwd, node: process.execPath, sandbox }),
+    JsRepl.layer({ cwd, node: process.execPath, directory, sandbox }),
     Layer.merge(
       Layer.succeed(Processes, { ...processes, ...change }),
       Layer.succeed(Sandbox.Sandbox, { available: Effect.void, takeDenials: () => denials.splice(0) })
@@ -102,10 +102,9 @@ describe("js_repl", () => {
 
   it.live("has another kernel in a turn with another sandbox, and keeps it in the turns after it", () =>
     Effect.gen(function* () {
-      const { run } = yield* makeSession({}, [], ({ sandbox }) => ({
-        _tag: "ReadOnly",
-        network: sandbox === "network"
-      }))
+      const { run } = yield* makeSession({}, [], {
+        sandbox: ({ sandbox }) => ({ _tag: "ReadOnly", network: sandbox === "network" })
+      })
       const runIn = (sandbox: string, code: string) =>
         Effect.provideService(run(code), CurrentTurnContext, () => ({ sandbox }))
       assert.strictEqual(yield* runIn("none", "globalThis.x = 1"), "1")
@@ -113,6 +112,17 @@ describe("js_repl", () => {
       assert.strictEqual(yield* runIn("network", "typeof x"), "undefined")
       assert.strictEqual(yield* runIn("network", "globalThis.x = 2"), "2")
       assert.strictEqual(yield* runIn("network", "x"), "2")
+    }).pipe(Effect.scoped, Effect.provide(host))
+  )
+
+  it.live("starts in the directory of the turn, and has another kernel in a turn with another one", () =>
+    Effect.gen(function* () {
+      const [one, other] = [yield* scratch, yield* scratch]
+      const { run } = yield* makeSession({}, [], { directory: ({ cwd = "" }) => cwd })
+      const runIn = (cwd: string, code: string) => Effect.provideService(run(code), CurrentTurnContext, () => ({ cwd }))
+      assert.strictEqual(yield* runIn(one, "globalThis.x = process.cwd()"), one)
+      assert.strictEqual(yield* runIn(one, "x"), one)
+      assert.strictEqual(yield* runIn(other, "[typeof x, process.cwd()].join()"), `undefined,${other}`)
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
@@ -361,7 +371,7 @@ describe("js_repl", () => {
     const policies = JsRepl.policies({ approval: "ask", cwd: "/w" })
     const { display, payload } = policies.js_repl
     assert.deepStrictEqual(payload?.(params, {}), { command: "1", cwd: "/w" })
-    assert.deepStrictEqual(display?.(params), { _tag: "Other", title: "run JavaScript" })
+    assert.deepStrictEqual(display?.(params, {}), { _tag: "Other", title: "run JavaScript" })
     Agent.make({ toolkit: JsRepl.toolkit, approvals: policies })
   })
 })

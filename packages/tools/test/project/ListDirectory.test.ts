@@ -59,6 +59,6 @@ describe("list_dir", () => {
   it("needs no approval, and counts as a directory that was read", () => {
     const { approval, display } = ProjectTools.policies.list_dir
     assert.strictEqual(approval, "allow")
-    assert.deepStrictEqual(display?.({ dir_path: "src" }), { _tag: "Read", path: "src" })
+    assert.deepStrictEqual(display?.({ dir_path: "src" }, {}), { _tag: "Read", path: "src" })
   })
 })

@@ -133,6 +133,6 @@ const b = 1
   it("needs no approval, and counts as a file that was read", () => {
     const { approval, concurrency, display, mutates } = ProjectTools.policies.read_file
     assert.deepStrictEqual([approval, concurrency, mutates], ["allow", "parallel", false])
-    assert.deepStrictEqual(display?.({ file_path: "a" }), { _tag: "Read", path: "a" })
+    assert.deepStrictEqual(display?.({ file_path: "a" }, {}), { _tag: "Read", path: "a" })
   })
 })

@@ -26,7 +26,7 @@ describe("update_plan", () => {
     const { approval, display } = ProjectTools.policies.update_plan
     assert.strictEqual(approval, "allow")
     assert.deepStrictEqual(
-      display?.({ explanation: "why", plan: [step("a", "completed"), step("b", "in_progress")] }),
+      display?.({ explanation: "why", plan: [step("a", "completed"), step("b", "in_progress")] }, {}),
       {
         _tag: "Plan",
         explanation: "why",

@@ -74,6 +74,6 @@ describe("view_image", () => {
   it("needs no approval, and is an image to people", () => {
     const { approval, display } = ProjectTools.policies.view_image
     assert.strictEqual(approval, "allow")
-    assert.deepStrictEqual(display?.({ path: "a.png" }), { _tag: "Image", path: "a.png" })
+    assert.deepStrictEqual(display?.({ path: "a.png" }, {}), { _tag: "Image", path: "a.png" })
   })
 })

@@ -11,6 +11,7 @@ import type { Fragment } from "../../ports/Fragments.ts"
 import type { SubmissionId } from "../../protocol/Ids.ts"
 import * as Input from "../../protocol/Input.ts"
 import type { AcceptedTask } from "../../protocol/Op.ts"
+import { CurrentTurnContext } from "../../protocol/TurnContext.ts"
 import * as Inbox from "../../state/Inbox.ts"
 import * as TaskReport from "../../state/TaskReport.ts"
 import * as Tracing from "../../Tracing.ts"
@@ -106,7 +107,9 @@ const contextOf = (parts: TurnParts, ledger: Ledger, { input, submissionId }: Su
       return Effect.void
     })
   const view = makeAlongside(makeTurn(parts, ledger, slot.isFenced), { input, taskId: submissionId, report })
-  const context = Context.add(Context.add(session.context, Tracing.OpenSpans, spans), Alongside, view)
+  const services = Context.add(Context.add(session.context, Tracing.OpenSpans, spans), Alongside, view)
+  const { turnContext } = ledger
+  const context = turnContext === undefined ? services : Context.add(services, CurrentTurnContext, () => turnContext)
   return origin.span === undefined ? context : Context.add(context, Tracer.ParentSpan, origin.span)
 }
 
