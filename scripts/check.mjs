@@ -1,11 +1,11 @@
 // `npm test`: runs all checks of the repository. Each step prints its name and time, and its output if it fails. The last line is `N passed, N failed`, which
 // counts steps and tests together. Steps up to the bundle run one after the other. Those that are left run one by one next to the tests, which often wait for
 // a process or a clock.
-// `npm run check` (`--changed`) is quick: lint, types, and the tests that the uncommitted changes can reach, without the explorations and the tests that
-// start the program.
+// `npm run check` (`--changed`) is quick: lint, types, and the test files that are nearest to the uncommitted changes, see tests/nearTests.mjs.
 import { spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { nearTests } from "./tests/nearTests.mjs"
 import { root } from "./workspace.mjs"
 
 const isShort = process.argv.includes("--changed")
@@ -87,12 +87,14 @@ const runSteps = async (all) => {
   for (const step of all) results.set(step.name, await runStep(step))
 }
 
-// the tests of the program need its bundle
-const isBeforeTests = ({ after, name }) => after === undefined || name === "bundle"
+// the tests of the program need its bundle; the short list of tests starts at once
+const isBeforeTests = ({ after, name }) => !isShort && (after === undefined || name === "bundle")
 await runSteps(steps.filter(isBeforeTests))
 const nextToTests = runSteps(steps.filter((step) => !isBeforeTests(step)))
 
-const testResults = join(root, "build/tests.json")
+/** The tests of `npm run check`; undefined for all tests. */
+const near = isShort ? nearTests() : undefined
+const testResults = join(root, isShort ? "build/nearTests.json" : "build/tests.json")
 mkdirSync(join(root, "build"), { recursive: true })
 rmSync(testResults, { force: true })
 const vitest = [
@@ -100,27 +102,23 @@ const vitest = [
   "run",
   "--config",
   "vitest.workspace.ts",
-  `--reporter=${join(root, "scripts/projectReporter.mjs")}`,
+  `--reporter=${join(root, "scripts/tests/projectReporter.mjs")}`,
   "--reporter=minimal",
   "--reporter=json",
-  ...(isShort
-    ? [
-        "--changed",
-        "--passWithNoTests",
-        "--exclude=**/explore/**",
-        "--exclude=**/trees/**",
-        "--exclude=**/*.program.test.ts"
-      ]
-    : [])
+  `--outputFile.json=${testResults}`
 ]
-const { code } = await execute([node, ...vitest, `--outputFile.json=${testResults}`], { isShown: true })
-await nextToTests
-let tests = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
-try {
-  tests = JSON.parse(readFileSync(testResults, "utf8"))
-} catch (error) {
-  console.log(`the tests left no results: ${error.message}`)
+const noTests = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
+let code = 0
+let tests = noTests
+if (near === undefined || near.chosen.length > 0) {
+  ;({ code } = await execute([node, ...vitest, ...(near?.chosen ?? [])], { isShown: true }))
+  try {
+    tests = JSON.parse(readFileSync(testResults, "utf8"))
+  } catch (error) {
+    console.log(`the tests left no results: ${error.message}`)
+  }
 }
+await nextToTests
 // a run can also fail because a file does not load, or because of an error outside of tests
 const broken = tests.testResults.filter(
   ({ assertionResults, status }) => status === "failed" && assertionResults.length === 0
@@ -132,5 +130,10 @@ const left = tests.numPendingTests + tests.numTodoTests
 console.log(
   `${steps.length} checks and ${tests.numPassedTests + tests.numFailedTests} tests in${seconds(started)}${left > 0 ? `, ${left} tests skipped` : ""}`
 )
+if (near !== undefined) {
+  console.log(
+    `ran the ${near.chosen.length} test files nearest to the changes, not ${near.farCount} others and ${near.slowCount} slow ones that reach them; all: npm run unit -- --changed`
+  )
+}
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed === 0 ? 0 : 1)

@@ -314,9 +314,9 @@ export const storedKey = (store: Store, provider: string): Effect.Effect<Redacte
   )
 
 /**
- * A key that all models of a provider share. What asks for it, such as a command, ends with the scope.
+ * Makes a key that all models of a provider share. What asks for it, such as a command, ends with the scope.
  */
-export const shared = (
+export const shareKey = (
   ask: Effect.Effect<Redacted.Redacted<string>, AccountFailed>,
   refreshMillis: number
 ): Effect.Effect<ApiKeys.ApiKeys, never, Scope.Scope> =>

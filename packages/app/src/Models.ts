@@ -114,9 +114,9 @@ const apiKeyOf = (
   { id, key, keyCommand, keyStore }: ServerProvider
 ): Effect.Effect<Redacted.Redacted<string> | ApiKeys.ApiKeys | undefined, never, Scope.Scope> => {
   if (key !== undefined) return Effect.succeed(key as Redacted.Redacted<string>)
-  if (keyCommand !== undefined) return Accounts.shared(Accounts.keyFrom(keyCommand), keyCommand.refreshMillis)
+  if (keyCommand !== undefined) return Accounts.shareKey(Accounts.keyFrom(keyCommand), keyCommand.refreshMillis)
   if (keyStore === undefined) return Effect.undefined
-  return Accounts.shared(Accounts.storedKey(Accounts.storeOf(keyStore, home), id), 0)
+  return Accounts.shareKey(Accounts.storedKey(Accounts.storeOf(keyStore, home), id), 0)
 }
 
 /** What is known about models, and a function that attaches it to one. */

@@ -178,7 +178,7 @@ describe("Sessions", () => {
           [sessionId]
         )
         const refused = yield* Effect.flip(sessions.open(sessionId))
-        assert.strictEqual(refused.message, `session ${sessionId} is archived; unarchive it to go on with it`)
+        assert.strictEqual(refused.message, `session ${sessionId} is archived; unarchive it to continue it`)
         const fork = yield* sessions.fork(sessionId)
         assert.notStrictEqual(fork.sessionId, sessionId)
         yield* sessions.unarchive(sessionId)

@@ -55,7 +55,7 @@ const loginText = (server: string, why: LoginReason): string => {
 const describe = (server: string, reason: Exclude<Reason, { readonly _tag: "LoginNeeded" }>): string => {
   switch (reason._tag) {
     case "NotStarted":
-      return `cannot start ${server}: ${reason.detail}${printed(reason.stderr)}`
+      return `cannot start ${server}: ${reason.detail}${outputText(reason.stderr)}`
     case "StartTimedOut":
       return `cannot start ${server}: it was not ready within ${reason.seconds} s; startup_timeout_sec sets the limit`
     case "VariableMissing":
@@ -67,7 +67,7 @@ const describe = (server: string, reason: Exclude<Reason, { readonly _tag: "Logi
     case "TokenNotRenewed":
       return `cannot renew the login of ${server}: ${reason.detail}`
     case "Ended":
-      return `${server} has ended: ${reason.detail}${printed(reason.stderr)}`
+      return `${server} has ended: ${reason.detail}${outputText(reason.stderr)}`
     case "SessionEnded":
       return `${server} has ended its session`
     case "AnswerTooLarge":
@@ -81,5 +81,5 @@ const describe = (server: string, reason: Exclude<Reason, { readonly _tag: "Logi
   }
 }
 
-const printed = (stderr: string | undefined): string =>
+const outputText = (stderr: string | undefined): string =>
   stderr === undefined || stderr.trim() === "" ? "" : `; it printed: ${stderr.trim()}`

@@ -119,11 +119,11 @@ export const all: { readonly [clause: string]: Law } = {
 }
 
 /** Returns what is wrong with a history, by the laws in their order. */
-export const broken = (history: History): ReadonlyArray<string> =>
+export const violations = (history: History): ReadonlyArray<string> =>
   Object.values(all).flatMap((law) => law(history) ?? [])
 
 /** All laws combined. Returns the first that is broken. */
-export const session: Law = (history) => broken(history)[0]
+export const session: Law = (history) => violations(history)[0]
 
 /** The observation of a session. Submit and abort through it, so that receipts and aborts are counted. */
 export interface Observation {

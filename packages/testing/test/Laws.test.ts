@@ -183,7 +183,7 @@ describe("Laws", () => {
   it.effect("hold of a session that keeps its contract, of its journal alone, and of nothing at all", () =>
     Effect.gen(function* () {
       const seen = yield* history
-      assert.deepStrictEqual(Laws.broken(seen), [])
+      assert.deepStrictEqual(Laws.violations(seen), [])
       assert.isAbove(seen.abortCount!, 0)
       assert.strictEqual(Laws.session({ events: seen.journal! }), undefined)
       assert.strictEqual(Laws.session({ events: [] }), undefined)
@@ -203,7 +203,7 @@ describe("Laws", () => {
         for (const [index, change] of changes.entries()) {
           const found = law(change(seen))
           assert.isTrue(found?.startsWith(`${clause} `), `${index}: ${found}`)
-          assert.include(Laws.broken(change(seen)), found)
+          assert.include(Laws.violations(change(seen)), found)
         }
       })
     )

@@ -53,7 +53,7 @@ export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
   return {
     append: (chunk) => {
       // nothing else has the earlier value
-      value = added(value, chunk, true)
+      value = addTo(value, chunk, true)
     },
     totalBytes: () => value.totalBytes,
     kept: (keptBytes) => kept(value, keptBytes)
@@ -74,7 +74,7 @@ export const empty = (limitBytes = defaultLimitBytes): BoundedValue => ({
 export const add: {
   (chunk: Uint8Array): (self: BoundedValue) => BoundedValue
   (self: BoundedValue, chunk: Uint8Array): BoundedValue
-} = dual(2, (self: BoundedValue, chunk: Uint8Array): BoundedValue => added(self, chunk, false))
+} = dual(2, (self: BoundedValue, chunk: Uint8Array): BoundedValue => addTo(self, chunk, false))
 
 /** Returns the value with bytes that were lost: only their number is known. */
 export const skip: {
@@ -86,7 +86,7 @@ export const skip: {
 }))
 
 /** `isOnly` allows to change the arrays: the value is not used any longer. */
-const added = (self: BoundedValue, chunk: Uint8Array, isOnly: boolean): BoundedValue => {
+const addTo = (self: BoundedValue, chunk: Uint8Array, isOnly: boolean): BoundedValue => {
   const { head, limitBytes, tail, totalBytes } = self
   // the head is complete once anything was not in it
   const room = totalBytes > head.size ? 0 : Math.ceil(limitBytes / 2) - head.size
@@ -114,7 +114,7 @@ export const kept = (self: BoundedValue, keptBytes = self.limitBytes): Kept => {
   const all = isComplete ? concat(head, tail) : undefined
   const first = (all ?? head).subarray(0, Math.ceil(limit / 2))
   const last = lastOf(all ?? tail, Math.floor(limit / 2))
-  const cut = unfinished(first)
+  const cut = lengthWithoutCutCharacter(first)
   const from = continuations(last)
   return {
     head: Utf8.decode(first.subarray(0, cut)),
@@ -135,7 +135,7 @@ const concat = (first: Uint8Array, last: Uint8Array): Uint8Array => {
 }
 
 /** Returns where the last character begins if it is incomplete, otherwise the end of the bytes. */
-const unfinished = (bytes: Uint8Array): number => {
+const lengthWithoutCutCharacter = (bytes: Uint8Array): number => {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
     const byte = bytes[bytes.length - back]!
     if ((byte & 0xc0) === 0x80) continue

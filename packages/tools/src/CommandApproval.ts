@@ -61,7 +61,7 @@ const hasState = (commands: ReadonlyArray<ShellWords.Command>): boolean =>
 
 /** Returns the commands of a plain line, if its shell reads it like bash. */
 const commandsOf = ({ line, shell }: CommandLine): ReadonlyArray<ShellWords.Command> | undefined =>
-  shell === undefined || ShellWords.isShell(shell) ? ShellWords.unwrapped(line) : undefined
+  shell === undefined || ShellWords.isShell(shell) ? ShellWords.commandsWithin(line) : undefined
 
 type Found = Pick<ApprovalPolicy.Circumstances, "rule" | "isSafe">
 
@@ -122,7 +122,7 @@ export const keys = (command: CommandLine): ReadonlyArray<string> => {
 export const explain = (options: Options, command: CommandLine): Explanation => {
   const { reason, source } = ruling(options, command)
   const commands = source === "policy" ? commandsOf(command) : undefined
-  const amendment = commands === undefined || hasState(commands) ? [] : uncovered(commands, options.rules?.() ?? [])
+  const amendment = commands === undefined || hasState(commands) ? [] : withoutRule(commands, options.rules?.() ?? [])
   return {
     ...(reason === undefined ? {} : { reason }),
     ...(options.sandbox === undefined ? {} : { sandbox: options.sandbox }),
@@ -139,7 +139,7 @@ const lessThan = ({ isEscalated = false, wasBlocked = false }: CommandLine): Pic
 }
 
 /** Returns the commands that need a rule; none if a rule for one of them would allow too much. */
-const uncovered = (
+const withoutRule = (
   commands: ReadonlyArray<ShellWords.Command>,
   rules: ReadonlyArray<CommandRules.Rule>
 ): ReadonlyArray<ShellWords.Command> => {

@@ -74,7 +74,7 @@ export const parse = (file: string, text: string): Rules => {
     const read = readRule(call)
     const place: Place = { file, line: call.line, column: call.column }
     problems.push(...read.problems.map((problem) => ({ file, ...problem })))
-    rules.push(read.problems.length === 0 ? { ...read.rule, place } : { ...restricted(read, call), place })
+    rules.push(read.problems.length === 0 ? { ...read.rule, place } : { ...restrict(read, call), place })
   }
   return { rules, problems }
 }
@@ -95,7 +95,7 @@ interface Read {
   readonly problems: ReadonlyArray<Parser.SyntaxProblem>
 }
 
-const restricted = ({ rule: { decision, pattern } }: Read, { source }: Parser.Call): Omit<Rule, "place"> =>
+const restrict = ({ rule: { decision, pattern } }: Read, { source }: Parser.Call): Omit<Rule, "place"> =>
   pattern.length > 0
     ? { pattern, decision: decision === "allow" ? "prompt" : decision, justification: hasError }
     : {

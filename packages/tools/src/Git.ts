@@ -244,5 +244,5 @@ export const show = (cwd: string, commit: string): Effect.Effect<string, GitFail
   })
 
 /** Returns the untracked paths of a working tree that are not ignored. */
-export const untracked = (cwd: string): Effect.Effect<ReadonlyArray<string>, GitFailed, Git> =>
+export const untrackedPaths = (cwd: string): Effect.Effect<ReadonlyArray<string>, GitFailed, Git> =>
   Effect.map(text({ cwd, args: ["ls-files", "-z", "--others", "--exclude-standard"] }), parts)

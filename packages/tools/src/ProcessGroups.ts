@@ -173,8 +173,8 @@ const makeGroup = (group: NewGroup): Group => ({
 const start = (host: Host, spec: ProcessSpec): Effect.Effect<Process, ProcessFailed> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      if (spec.command.length === 0) return yield* Spawn.failed(spec, "there is no command")
-      if (host.isClosed) return yield* Spawn.failed(spec, "this host is closing")
+      if (spec.command.length === 0) return yield* Spawn.failureOf(spec, "there is no command")
+      if (host.isClosed) return yield* Spawn.failureOf(spec, "this host is closing")
       const scope = yield* Scope.make()
       const startTicks = yield* host.table.now
       const env = { ...host.environment(), ...spec.env, ...marksOf(host, spec.processId) }

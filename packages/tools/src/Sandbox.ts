@@ -194,11 +194,11 @@ const makeConfine = (options: Options): Effect.Effect<Confine, never, Services> 
   const unavailable = Effect.fail(new SandboxUnavailable({ reason: "NotSupported", detail }))
   return Effect.succeed({
     available: unavailable,
-    prepare: (_, spec) => Effect.mapError(unavailable, (error) => failed(spec, error.message))
+    prepare: (_, spec) => Effect.mapError(unavailable, (error) => failureOf(spec, error.message))
   })
 }
 
-const failed = ({ command, cwd }: ProcessSpec, detail: string): ProcessFailed =>
+const failureOf = ({ command, cwd }: ProcessSpec, detail: string): ProcessFailed =>
   new ProcessFailed({ command, cwd, detail })
 
 /** The proxy of a command, and what closes it. */
@@ -216,11 +216,12 @@ const openProxy = Effect.fnUntraced(function* (
   spec: ProcessSpec
 ) {
   if (typeof network === "boolean") return undefined
-  if (proxy === undefined) return yield* failed(spec, "there is no network proxy for the hosts of its sandbox policy")
+  if (proxy === undefined)
+    return yield* failureOf(spec, "there is no network proxy for the hosts of its sandbox policy")
   const scope = yield* Scope.make()
   const endpoint = yield* proxy.open(network, at).pipe(
     Scope.provide(scope),
-    Effect.mapError(({ message }) => failed(spec, message)),
+    Effect.mapError(({ message }) => failureOf(spec, message)),
     Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
   )
   const { node } = proxy
@@ -294,15 +295,15 @@ const confineOnLinux = Effect.fnUntraced(function* (
   spec: ProcessSpec
 ) {
   const { command, cwd, processId } = spec
-  const toFailed = (error: SandboxUnavailable) => failed(spec, error.message)
+  const toFailed = (error: SandboxUnavailable) => failureOf(spec, error.message)
   const found = yield* Effect.mapError(support, toFailed)
   const refusal = typeof network === "boolean" ? undefined : yield* Effect.mapError(proxyRefusal, toFailed)
-  if (refusal !== undefined) return yield* failed(spec, `this host allows no network proxy: ${refusal}`)
+  if (refusal !== undefined) return yield* failureOf(spec, `this host allows no network proxy: ${refusal}`)
   const { made, mounts } =
     policy._tag === "ReadOnly"
       ? { mounts: [], made: [] }
       : yield* Mounts.make(withProtected(policy, proxy), { placeholders, name: processId }).pipe(
-          Effect.mapError(({ path }) => failed(spec, `${path} is a symbolic link, which a sandbox cannot protect`)),
+          Effect.mapError(({ path }) => failureOf(spec, `${path} is a symbolic link, which a sandbox cannot protect`)),
           Effect.provideContext(services)
         )
   const { processes } = policy
@@ -336,7 +337,7 @@ const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
       )
     )
     const prepare: Confine["prepare"] = Effect.fnUntraced(function* (policy, spec) {
-      yield* Effect.mapError(available, (error) => failed(spec, error.message))
+      yield* Effect.mapError(available, (error) => failureOf(spec, error.message))
       const resolved =
         policy._tag === "ReadOnly"
           ? policy

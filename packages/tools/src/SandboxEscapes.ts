@@ -168,7 +168,7 @@ const failureOf = (
 /** Returns what an attempt left outside: a change, a process, or a dead victim. */
 const leftBy = Effect.fnUntraced(function* (places: Places, before: string) {
   if ((yield* fingerprint(places)) !== before) return "a file outside was changed"
-  if ((yield* tagged(places)).length > 0) return "a process survived"
+  if ((yield* survivors(places)).length > 0) return "a process survived"
   if (!(yield* isRunning(places.victim))) return "a process outside was killed"
   return undefined
 })
@@ -180,7 +180,7 @@ const isRunning = Effect.fnUntraced(function* (pid: number) {
 })
 
 /** The processes that an attempt has left. */
-const tagged = Effect.fnUntraced(function* ({ tag, outside }: Places) {
+const survivors = Effect.fnUntraced(function* ({ tag, outside }: Places) {
   const fileSystem = yield* FileSystem.FileSystem
   const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), (): Array<string> => [])
   const lines = yield* Effect.forEach(

@@ -92,7 +92,7 @@ export const isShell = (program: string): boolean => shells.test(program)
  * As {@link commandsOf}, but a command that only starts a shell with a line, such as `bash -lc "git status"`, is replaced
  * by the commands of that line. This is done once: a shell within such a line is a command like any other.
  */
-export const unwrapped = (line: string): ReadonlyArray<Command> | undefined => {
+export const commandsWithin = (line: string): ReadonlyArray<Command> | undefined => {
   const commands: Array<Command> = []
   for (const command of commandsOf(line) ?? []) {
     const inner = innerLine(command)

@@ -171,7 +171,7 @@ export const layer = (options: Options): Layer.Layer<Snapshots, never, Services>
       const run = <A, E>(owner: string, effect: Effect.Effect<A, E | PlatformError | FileRefused, Services>) => {
         const lock = locks.get(owner) ?? Semaphore.makeUnsafe(1)
         locks.set(owner, lock)
-        return Semaphore.withPermit(lock, Effect.provideContext(named(effect), context))
+        return Semaphore.withPermit(lock, Effect.provideContext(toSnapshotFailed(effect), context))
       }
       return Snapshots.of({
         begin: (owner, cwd) => run(owner, begin(placeOf(store, owner), cwd)),
@@ -180,7 +180,7 @@ export const layer = (options: Options): Layer.Layer<Snapshots, never, Services>
         plan: (owner, wanted) => run(owner, plan(placeOf(store, owner), wanted)),
         restore: (owner, planned, { force }) => run(owner, restore(placeOf(store, owner), planned, force)),
         recover: (owner) => run(owner, recover(placeOf(store, owner))),
-        collect: (isKept) => Effect.provideContext(named(collect(store.directory, isKept)), context)
+        collect: (isKept) => Effect.provideContext(toSnapshotFailed(collect(store.directory, isKept)), context)
       })
     })
   )
@@ -190,7 +190,7 @@ export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Snapshot
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** Turns the errors of the file system into the errors of this service. */
-const named = <A, E, R>(
+const toSnapshotFailed = <A, E, R>(
   effect: Effect.Effect<A, E | PlatformError | FileRefused | Restoration.PathRefused, R>
 ): Effect.Effect<A, Exclude<E, PlatformError | FileRefused | Restoration.PathRefused> | SnapshotFailed, R> =>
   Effect.mapError(effect, (error) => {

@@ -49,7 +49,7 @@ describe("git", () => {
       write(top, "c.log", "ignored\n")
       assert.include(yield* Git.diff(top, ["HEAD", "--"]), "-one\n+two\n")
       assert.include(yield* Git.show(top, "HEAD"), "+one\n")
-      assert.deepStrictEqual(yield* Git.untracked(top), ["b.x"])
+      assert.deepStrictEqual(yield* Git.untrackedPaths(top), ["b.x"])
       assert.throws(() => readFileSync(ran), /ENOENT/)
     }).pipe(Effect.provide(layer), Effect.scoped)
   )

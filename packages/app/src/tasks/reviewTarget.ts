@@ -86,7 +86,7 @@ const emptyTree256 = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74de
 const changesSince = Effect.fnUntraced(function* (top: string, commit: string | undefined) {
   const { objectFormat } = yield* Git.repositoryOf(top)
   const from = commit ?? (objectFormat === "sha1" ? emptyTree : emptyTree256)
-  const [diff, untracked] = [yield* Git.diff(top, [from, "--"]), yield* Git.untracked(top)]
+  const [diff, untracked] = [yield* Git.diff(top, [from, "--"]), yield* Git.untrackedPaths(top)]
   if (diff === "" && untracked.length === 0) return undefined
   const named = untracked.slice(0, 200).map((path) => `- ${path}`)
   const more = untracked.length > named.length ? [`- and ${untracked.length - named.length} more`] : []

@@ -286,7 +286,7 @@ describe("exec", () => {
       const refused = yield* run(at, ["exec", "resume", id, "more"])
       assert.deepStrictEqual(
         [refused.code, refused.stderr],
-        [1, `spindle: session ${id} is archived; unarchive it to go on with it\n`]
+        [1, `spindle: session ${id} is archived; unarchive it to continue it\n`]
       )
       const latest = yield* run(at, ["exec", "resume", "--last", "more"])
       assert.strictEqual(latest.code, 1)

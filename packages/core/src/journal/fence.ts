@@ -30,11 +30,10 @@ export const lost = "another writer has opened the journal"
 
 /** Whether a fence is still the one of the journal at `path`. */
 export const isHeld = (fs: FileSystem.FileSystem, path: string, fence: Fence): Effect.Effect<boolean, PlatformError> =>
-  fs.stat(Paths.fencePath(path)).pipe(
-    Effect.map(({ ino }) => ino),
-    Effect.catchIf(isNotFound, () => Effect.succeedNone),
-    Effect.map((current) => Option.getOrUndefined(current) === Option.getOrUndefined(fence))
-  )
+  Effect.matchEffect(fs.stat(Paths.fencePath(path)), {
+    onFailure: (error) => (isNotFound(error) ? Effect.succeed(Option.isNone(fence)) : Effect.fail(error)),
+    onSuccess: ({ ino }) => Effect.succeed(Option.getOrUndefined(ino) === Option.getOrUndefined(fence))
+  })
 
 /** The inode of a fence. */
 export type Fence = Option.Option<bigint>

@@ -37,13 +37,16 @@ export const makeWriter = Effect.fnUntraced(function* (
   if (title !== undefined) yield* Titles.repair(files, place.path, title)
   let refused: JournalFailed | undefined
   const pages = new Pages(sequence)
+  // made once, and run for each write
+  const checkFence = refuseFenced(place)
+  const stat = files.fs.stat(place.path).pipe(asJournalFailed("fence", sessionId))
 
   const holdsUnacknowledged = Effect.fnUntraced(function* (bytes: Uint8Array) {
-    yield* refuseFenced(place)
+    yield* checkFence
     yield* file.writeAll(bytes).pipe(asJournalFailed("append", sessionId))
     if (files.isSynced) yield* file.sync.pipe(asJournalFailed("flush", sessionId))
-    yield* refuseFenced(place)
-    yield* refuseChanged(place, ino, sizeBytes + bytes.length)
+    yield* checkFence
+    yield* refuseChanged(place, yield* stat, { inode: ino, sizeBytes: sizeBytes + bytes.length })
   })
 
   const append: JournalWriter["append"] = (records) =>
@@ -59,18 +62,17 @@ export const makeWriter = Effect.fnUntraced(function* (
             Effect.fail(error)
           )
         },
-        onSuccess: () =>
-          Effect.suspend(() => {
-            for (const [index, line] of lines.entries()) {
-              pages.add(count++, records[index]!.seq, sizeBytes)
-              sizeBytes += line.length
-            }
-            nextSeq = (records.at(-1)?.seq ?? nextSeq - 1) + 1
-            const next = lastTitle(records, title)
-            if (next === title) return Effect.void
-            title = next
-            return Titles.write(files, place.path, title)
-          })
+        onSuccess: () => {
+          for (const [index, line] of lines.entries()) {
+            pages.add(count++, records[index]!.seq, sizeBytes)
+            sizeBytes += line.length
+          }
+          nextSeq = (records.at(-1)?.seq ?? nextSeq - 1) + 1
+          const next = lastTitle(records, title)
+          if (next === title) return Effect.void
+          title = next
+          return Titles.write(files, place.path, title)
+        }
       })
     }).pipe(Effect.uninterruptible)
 
@@ -103,26 +105,26 @@ export interface Place {
 }
 
 /** Fails if another writer has opened the journal. */
-const refuseFenced = Effect.fnUntraced(function* ({ fence, files, path, sessionId }: Place) {
-  const isHeld = yield* Fence.isHeld(files.fs, path, fence).pipe(asJournalFailed("fence", sessionId))
-  // mutant file-fence (J2: a writer that lost its journal is refused before its write is acknowledged): false
-  if (!isHeld) return yield* new JournalFailed({ sessionId, operation: "fence", detail: Fence.lost })
-})
+const refuseFenced = ({ fence, files, path, sessionId }: Place): Effect.Effect<void, JournalFailed> =>
+  Effect.flatMap(Fence.isHeld(files.fs, path, fence).pipe(asJournalFailed("fence", sessionId)), (isHeld) => {
+    // mutant file-fence (J2: a writer that lost its journal is refused before its write is acknowledged): false
+    if (!isHeld) return Effect.fail(new JournalFailed({ sessionId, operation: "fence", detail: Fence.lost }))
+    return Effect.void
+  })
 
 /** Fails unless the journal is the file that was opened, and exactly as long as it should be. */
-const refuseChanged = Effect.fnUntraced(function* (
-  { files, path, sessionId }: Place,
-  inode: Option.Option<bigint>,
-  sizeBytes: number
-) {
-  const info = yield* files.fs.stat(path).pipe(asJournalFailed("fence", sessionId))
+const refuseChanged = (
+  { path, sessionId }: Place,
+  info: FileSystem.File.Info,
+  { inode, sizeBytes }: { readonly inode: Option.Option<bigint>; readonly sizeBytes: number }
+): Effect.Effect<void, JournalFailed> => {
   const isSame = Option.getOrUndefined(info.ino) === Option.getOrUndefined(inode)
-  if (isSame && Number(info.size) === sizeBytes) return
+  if (isSame && Number(info.size) === sizeBytes) return Effect.void
   const detail = isSame
     ? `another program changed ${path}: it has ${info.size} bytes instead of ${sizeBytes}`
     : `another program replaced ${path}`
-  return yield* new JournalFailed({ sessionId, operation: "fence", detail })
-})
+  return Effect.fail(new JournalFailed({ sessionId, operation: "fence", detail }))
+}
 
 /**
  * Removes what a failed write left, so that nothing of it can be read: a new file without a record altogether. Leaves the

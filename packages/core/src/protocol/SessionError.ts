@@ -12,7 +12,7 @@ export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("Sess
 }) {
   override get message() {
     return this.archived === true
-      ? `session ${this.sessionId} is archived; unarchive it to go on with it`
+      ? `session ${this.sessionId} is archived; unarchive it to continue it`
       : `session ${this.sessionId} does not exist`
   }
 }

@@ -13,35 +13,17 @@ export const scaleLimits = { least: 0.5, greatest: 2 } as const
 
 /** Returns the tokens of the next request with this history. */
 export const of = ({ history, measured }: Pick<SessionState, "history" | "measured">): number => {
-  if (measured === undefined) return History.estimateAll(History.toArray(history))
-  const unseen = itemsAfter(measured.history, history)
+  if (measured === undefined) return History.estimateLog(history)
+  const unseen = History.itemsAfter(history, measured.history)
   const scale = scaleOf(measured)
   // the history was replaced or rolled back: the provider has seen none of it as it is
-  if (unseen === undefined) return Math.ceil(scale * History.estimateAll(History.toArray(history)))
+  if (unseen === undefined) return Math.ceil(scale * History.estimateLog(history))
   return measured.usage.total + Math.ceil(scale * History.estimateAll(unseen))
 }
 
-/** Returns the items that were added to a log; undefined if it is not the beginning of the other one. */
-const itemsAfter = (before: History.ItemLog, after: History.ItemLog) => {
-  const items = []
-  let log = after
-  while (log.length > before.length) {
-    items.push(log.last!)
-    log = log.before!
-  }
-  return log === before ? items : undefined
-}
-
-// it costs a pass over the history, and is needed before each request
-const scales = new WeakMap<MeasuredContext, number>()
-
 /** Returns by which factor the reported tokens exceed their estimate. */
-const scaleOf = (measured: MeasuredContext): number => {
-  const known = scales.get(measured)
-  if (known !== undefined) return known
-  const estimated = History.estimateAll(History.toArray(measured.history))
-  const exact = estimated === 0 ? 1 : measured.usage.total / estimated
-  const scale = Math.min(Math.max(exact, scaleLimits.least), scaleLimits.greatest)
-  scales.set(measured, scale)
-  return scale
+const scaleOf = ({ history, usage }: MeasuredContext): number => {
+  const estimated = History.estimateLog(history)
+  const exact = estimated === 0 ? 1 : usage.total / estimated
+  return Math.min(Math.max(exact, scaleLimits.least), scaleLimits.greatest)
 }

@@ -51,6 +51,17 @@ export const toArray = (self: ItemLog): ReadonlyArray<Item> => {
   return items.slice()
 }
 
+/** Returns the items that follow an older version of a log, in order; undefined if `before` is no older version of it. */
+export const itemsAfter = (self: ItemLog, before: ItemLog): ReadonlyArray<Item> | undefined => {
+  const items: Array<Item> = []
+  let log = self
+  while (log.length > before.length) {
+    items.push(log.last!)
+    log = log.before!
+  }
+  return log === before ? items.reverse() : undefined
+}
+
 /**
  * Describes what is wrong with a history as a model request; returns undefined if nothing is. Rules: each call has one
  * result, after it; no user or developer message comes between a call and its result. A call id may be used again once
@@ -139,12 +150,16 @@ export const abortedOutput = (reason: AbortReason, afterMillis: number): string 
 /** Returns the fragments among items, in order. */
 export const fragmentsOf = (
   items: ReadonlyArray<Item>
-): ReadonlyArray<{ readonly name: string; readonly text: string }> =>
-  items.flatMap((item) =>
-    item._tag === "UserMessage" && item.fragment !== undefined
-      ? [{ name: item.fragment, text: textOf(item.content) }]
-      : []
-  )
+): ReadonlyArray<{ readonly name: string; readonly text: string }> => {
+  const fragments = []
+  // no array for each item: it runs once a turn, over the complete history
+  for (const item of items) {
+    if (item._tag === "UserMessage" && item.fragment !== undefined) {
+      fragments.push({ name: item.fragment, text: textOf(item.content) })
+    }
+  }
+  return fragments
+}
 
 /** The name of the marker's fragment. */
 export const markerFragment = "turn_aborted"
@@ -212,6 +227,24 @@ export const estimate = (item: Item | NewItem): number => {
 /** Estimates the tokens of many items. */
 export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
   items.reduce((sum, item) => sum + estimate(item), 0)
+
+/** The estimates of logs, so that the one of a longer log only adds the items that follow. */
+const estimates = new WeakMap<ItemLog, number>()
+
+/** Estimates the tokens of the items of a log. */
+export const estimateLog = (self: ItemLog): number => {
+  let tokens = 0
+  let log = self
+  let known = estimates.get(log)
+  while (known === undefined && log.before !== undefined) {
+    tokens += estimate(log.last!)
+    log = log.before
+    known = estimates.get(log)
+  }
+  tokens += known ?? 0
+  estimates.set(self, tokens)
+  return tokens
+}
 
 /** Estimates the usage of a request that reported none, from its items and the text of its response. */
 export const estimateUsage = (items: ReadonlyArray<Item>, response: string): TokenUsage => {

@@ -434,7 +434,7 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   if (!result.ok) return yield* finishFailed(known, result.cause)
   const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
   const output = jsonOf(encoded)
-  if (output._tag === "None") return yield* finish("failed", `the result of ${call.name} is no JSON value`)
+  if (output._tag === "None") return yield* finish("failed", `the result of ${call.name} is not a JSON value`)
   yield* finish("completed", output.value)
   contexts.push(...(yield* hooks.postToolUse(turn.turnId, call.name, output.value)))
 })

@@ -101,6 +101,14 @@ describe("ItemLog", () => {
       for (const { items, log } of versions) {
         assert.strictEqual(log.length, items.length)
         assert.deepStrictEqual(History.toArray(log), items)
+        assert.strictEqual(History.estimateLog(log), History.estimateAll(items))
+        for (const older of versions) {
+          const isOlder = older.items.every((item, index) => items[index] === item)
+          assert.deepStrictEqual(
+            History.itemsAfter(log, older.log),
+            isOlder ? items.slice(older.items.length) : undefined
+          )
+        }
       }
     },
     { arbitrary: { runs: 200 } }

@@ -138,7 +138,7 @@ const start = Effect.fnUntraced(function* (options: Options, state: ServerState)
     transport = yield* transportOf(options, incoming)
     const client = yield* Effect.provideService(McpClient.make(program), McpClient.Transport, transport)
     const running: Running = { client, transport }
-    state.run(running, offered(config, yield* client.listTools()))
+    state.run(running, offeredTools(config, yield* client.listTools()))
     return { running, toolsChanged }
   })
   return yield* started.pipe(
@@ -147,7 +147,7 @@ const start = Effect.fnUntraced(function* (options: Options, state: ServerState)
     ),
     Effect.timeoutOrElse({
       duration: `${seconds} seconds`,
-      orElse: () => Effect.fail(failed(config, { _tag: "StartTimedOut", seconds }))
+      orElse: () => Effect.fail(failureOf(config, { _tag: "StartTimedOut", seconds }))
     })
   )
 })
@@ -159,13 +159,13 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
   const protocol = protocols[config.protocol ?? "2025-11-25"]
   if (config._tag === "Stdio") return yield* Stdio.make({ server: config, variables, onStart, protocol, incoming })
   const found = headersOf(config, variables)
-  if ("missing" in found) return yield* failed(config, { _tag: "VariableMissing", variable: found.missing })
+  if ("missing" in found) return yield* failureOf(config, { _tag: "VariableMissing", variable: found.missing })
   const legal = TurnHeaders.legal(found.headers)
   const illegal = Object.entries(found.headers).find(([name, value]) => value !== "" && legal[name] === undefined)
   // its value can be a secret
   if (illegal !== undefined) {
     const detail = `its header ${JSON.stringify(illegal[0])} is not visible ASCII text`
-    return yield* failed(config, { _tag: "NotStarted", detail })
+    return yield* failureOf(config, { _tag: "NotStarted", detail })
   }
   const authorization = yield* authorizationOf(config, options.grants)
   const shared = { url: config.url, headers: found.headers, authorization, protocol, incoming }
@@ -201,15 +201,15 @@ const followTools = Effect.fnUntraced(function* (
     yield* Queue.take(toolsChanged)
     yield* Effect.matchEffect(client.listTools(), {
       onFailure: (error) => Effect.logWarning(`the tools of the MCP server ${config.name} could not be read`, error),
-      onSuccess: (tools) => Effect.sync(() => void (state.tools = offered(config, tools)))
+      onSuccess: (tools) => Effect.sync(() => void (state.tools = offeredTools(config, tools)))
     })
   }
 })
 
-const offered = (config: ServerConfig, tools: ReadonlyArray<McpSchema.Tool>) =>
+const offeredTools = (config: ServerConfig, tools: ReadonlyArray<McpSchema.Tool>) =>
   tools.filter(({ name }) => isOffered(config, name))
 
-const failed = (config: ServerConfig, reason: McpFailed["reason"]) => new McpFailed({ server: config.name, reason })
+const failureOf = (config: ServerConfig, reason: McpFailed["reason"]) => new McpFailed({ server: config.name, reason })
 
 const placeOf = (config: ServerConfig, isStarting: boolean, transport: Wire.ServerTransport | undefined) => ({
   server: config.name,
@@ -230,7 +230,7 @@ const deadline = Effect.fnUntraced(function* (config: ServerConfig, questions: O
     yield* Effect.sleep(waitMillis)
     const sinceMillis = (yield* Clock.currentTimeMillis) - (questions?.settledAt ?? Number.NEGATIVE_INFINITY)
     const isAsking = questions !== undefined && questions.count > 0
-    if (!isAsking && sinceMillis >= limitMillis) return yield* failed(config, { _tag: "CallTimedOut", seconds })
+    if (!isAsking && sinceMillis >= limitMillis) return yield* failureOf(config, { _tag: "CallTimedOut", seconds })
     waitMillis = isAsking ? limitMillis : limitMillis - sinceMillis
   }
 })

@@ -73,7 +73,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       Effect.onExit((exit) => closeUnread(lifetime, exit)),
       Effect.map(({ message }) => message),
       // in its own fiber: a server that does not respond must not block an abort (contract M2)
-      Effect.onInterrupt(() => (message.method === "initialize" ? Effect.void : sendLater(Wire.cancelled(message.id))))
+      Effect.onInterrupt(() =>
+        message.method === "initialize" ? Effect.void : sendLater(Wire.cancelNotification(message.id))
+      )
     )
   })
 

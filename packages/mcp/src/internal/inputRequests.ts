@@ -46,12 +46,12 @@ export const answer = Effect.fnUntraced(function* <R>(
   for (let round = 1; ; round++) {
     const required = "result" in response ? decode(response.result) : Option.none<InputRequired>()
     if (Option.isNone(required)) return response
-    if (round > limit) return yield* refused(`it asked for input more than ${limit} times in one call`)
+    if (round > limit) return yield* refuse(`it asked for input more than ${limit} times in one call`)
     const { inputRequests, requestState } = required.value
     const inputResponses: { [key: string]: unknown } = {}
     for (const [key, { method, params = {} }] of Object.entries(inputRequests ?? {})) {
       const one = yield* onRequest({ jsonrpc: "2.0", id: key, method, params }, call)
-      if ("error" in one) return yield* refused(one.error.message, one.error.code)
+      if ("error" in one) return yield* refuse(one.error.message, one.error.code)
       inputResponses[key] = one.result
     }
     response = yield* send({
@@ -66,5 +66,5 @@ export const answer = Effect.fnUntraced(function* <R>(
   }
 })
 
-const refused = (description: string, code?: number) =>
+const refuse = (description: string, code?: number) =>
   Effect.fail(Wire.failure(new McpClientError.ProtocolError({ description, ...(code !== undefined && { code }) })))

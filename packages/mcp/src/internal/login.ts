@@ -78,7 +78,7 @@ const clientOf = Effect.fnUntraced(function* (
     grant_types: ["authorization_code", "refresh_token"],
     response_types: ["code"],
     application_type: "native",
-    token_endpoint_auth_method: preferred(authorizationServer),
+    token_endpoint_auth_method: preferredAuthentication(authorizationServer),
     ...(scope !== undefined && { scope })
   }
   const received = yield* OAuth.send(address, {
@@ -114,7 +114,7 @@ const confidential = ({ token_endpoint_auth_methods_supported: methods }: Method
     : "client_secret_basic"
 
 /** How a new client proves who it is: not at all if the server allows it, because a program cannot keep a secret. */
-const preferred = (server: Methods): ClientAuthentication =>
+const preferredAuthentication = (server: Methods): ClientAuthentication =>
   server.token_endpoint_auth_methods_supported?.includes("none") === false ? confidential(server) : "none"
 
 interface AuthorizationRequest extends Discovery.Described {

@@ -133,7 +133,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
         message.method === "initialize" || Deferred.isDoneUnsafe(response)
           ? Effect.void
           : Effect.asVoid(
-              Effect.forkIn(Effect.interruptible(Effect.ignore(write(Wire.cancelled(message.id)))), scope, {
+              Effect.forkIn(Effect.interruptible(Effect.ignore(write(Wire.cancelNotification(message.id)))), scope, {
                 startImmediately: true
               })
             )

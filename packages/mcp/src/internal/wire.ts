@@ -76,7 +76,7 @@ export const isResponse = (message: McpSchema.JsonRpcMessage): message is McpSch
   !("method" in message)
 
 /** The notification that a request is no longer waited for. */
-export const cancelled = (requestId: McpSchema.RequestId): McpSchema.JsonRpcNotification => ({
+export const cancelNotification = (requestId: McpSchema.RequestId): McpSchema.JsonRpcNotification => ({
   jsonrpc: "2.0",
   method: "notifications/cancelled",
   params: { requestId }

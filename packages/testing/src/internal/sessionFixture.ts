@@ -133,7 +133,7 @@ export const make = Effect.fnUntraced(function* (
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(Laws.broken(yield* history), [])
+      assert.deepStrictEqual(Laws.violations(yield* history), [])
     })
   }
   return fixture

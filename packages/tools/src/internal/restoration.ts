@@ -94,11 +94,13 @@ export const stage = Effect.fnUntraced(function* (
       shadow,
       chunk.map((step) => step.to!.oid)
     )
-    yield* Effect.forEach(chunk, (step, index) => Effect.mapError(write(shadow, step, contents[index]!), refused(step)))
+    yield* Effect.forEach(chunk, (step, index) =>
+      Effect.mapError(write(shadow, step, contents[index]!), toPathRefused(step))
+    )
   }
 })
 
-const refused =
+const toPathRefused =
   ({ path }: Step) =>
   (error: Failure): Failure | PathRefused =>
     error._tag === "FileRefused" ? refuse(path, error.detail) : error

@@ -93,10 +93,10 @@ const spawnOnPipes = Effect.fnUntraced(function* (
         stderr: "pipe"
       })
     )
-    .pipe(Effect.mapError((error) => failed(spec, reasonOf(error.reason), error)))
+    .pipe(Effect.mapError((error) => failureOf(spec, reasonOf(error.reason), error)))
   const exit = Effect.matchEager(handle.exitCode, {
     onSuccess: (exitCode): ProcessExit => ({ exitCode }),
-    onFailure: signalled
+    onFailure: signalExit
   })
   const spawned: Spawned = {
     pid: handle.pid,
@@ -109,7 +109,7 @@ const spawnOnPipes = Effect.fnUntraced(function* (
 })
 
 /** Makes the error of a process that cannot be started. */
-export const failed = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
+export const failureOf = (spec: ProcessSpec, detail: string, cause?: unknown): ProcessFailed =>
   new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail, ...(cause === undefined ? {} : { cause }) })
 
 const codeOf = (error: unknown): string | undefined => {
@@ -141,11 +141,11 @@ const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, Proces
     code === "E2BIG"
       ? `the command of ${sizeBytes} bytes is longer than the host allows; put it into a file and run the file`
       : `the host refused: ${code}`
-  return Effect.fail(failed(spec, detail, defect))
+  return Effect.fail(failureOf(spec, detail, defect))
 }
 
 /** The spawner reports death by a signal as an error, and only its text names the signal. */
-const signalled = (error: PlatformError): ProcessExit => {
+const signalExit = (error: PlatformError): ProcessExit => {
   const signal = /SIG[A-Z0-9]+/.exec(String(error.reason.cause))?.[0]
   return signal === undefined ? { exitCode: null } : { exitCode: null, signal }
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { commandsOf, isShell, maxLength, unwrapped } from "../../src/ShellWords.ts"
+import { commandsOf, commandsWithin, isShell, maxLength } from "../../src/ShellWords.ts"
 import * as Fuzz from "./shellFuzz.ts"
 
 /** Lines by the commands that they run. Words are separated by `·`, commands by ` / `. */
@@ -121,22 +121,22 @@ describe("commandsOf", () => {
   })
 })
 
-describe("unwrapped", () => {
+describe("commandsWithin", () => {
   it("replaces a shell that only runs a plain line by the commands of that line", () => {
-    assert.deepStrictEqual(unwrapped("bash -lc 'git status; ls'"), [["git", "status"], ["ls"]])
-    assert.deepStrictEqual(unwrapped('ls && /bin/sh -c "rm x" | wc'), [["ls"], ["rm", "x"], ["wc"]])
+    assert.deepStrictEqual(commandsWithin("bash -lc 'git status; ls'"), [["git", "status"], ["ls"]])
+    assert.deepStrictEqual(commandsWithin('ls && /bin/sh -c "rm x" | wc'), [["ls"], ["rm", "x"], ["wc"]])
   })
 
   it("does so once, and only for a line without more arguments", () => {
-    assert.deepStrictEqual(unwrapped(`bash -c "bash -c 'rm x'"`), [["bash", "-c", "rm x"]])
+    assert.deepStrictEqual(commandsWithin(`bash -c "bash -c 'rm x'"`), [["bash", "-c", "rm x"]])
     for (const line of ["bash -c ls x", "bash script.sh", "bash -xc ls", "evil/bash -c ls"]) {
-      assert.deepStrictEqual(unwrapped(line), [line.split(" ")])
+      assert.deepStrictEqual(commandsWithin(line), [line.split(" ")])
     }
   })
 
   it("refuses a line in which a shell gets a line that is not plain", () => {
     for (const line of ["bash -lc 'rm $x'", "ls && bash -c 'a & b'", "bash -c ''", "bash -c 'ls"]) {
-      assert.isUndefined(unwrapped(line), line)
+      assert.isUndefined(commandsWithin(line), line)
     }
   })
 

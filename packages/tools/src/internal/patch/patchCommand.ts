@@ -121,11 +121,11 @@ const readDocument = (text: string): string | undefined => {
 export const patchOf = (line: string, workdir: string | undefined): string | undefined => {
   const call = read(line, false)
   if (call === undefined) return undefined
-  const directory = joined(workdir, call.directory)
+  const directory = joinPaths(workdir, call.directory)
   return directory === undefined ? call.input : inDirectory(call.input, directory)
 }
 
-const joined = (directory: string | undefined, path: string | undefined): string | undefined =>
+const joinPaths = (directory: string | undefined, path: string | undefined): string | undefined =>
   directory === undefined || path === undefined || path.startsWith("/") ? (path ?? directory) : `${directory}/${path}`
 
 const pathMarker = /^(\s*\*\*\* (?:Add File|Delete File|Update File|Move to):[ \t]*)([^]*)$/
@@ -142,7 +142,7 @@ const inDirectory = (input: string, directory: string): string | undefined => {
       const [, marker, path] = pathMarker.exec(lines[at]!)!
       // where such a path leads depends on symbolic links, which only the shell sees
       if (path!.split("/").includes("..")) return undefined
-      if (!path!.startsWith("/")) lines[at] = `${marker}${joined(directory, path)}`
+      if (!path!.startsWith("/")) lines[at] = `${marker}${joinPaths(directory, path)}`
     }
   }
   return lines.join("\n")

@@ -56,7 +56,7 @@ export const rewriteUnsafe = (source: string): Cell => {
         return
     }
   })
-  return { code: `(async () => {${hoisted.join("")}${applied(source, edits)}\n})()`, names: Array.from(names) }
+  return { code: `(async () => {${hoisted.join("")}${applyEdits(source, edits)}\n})()`, names: Array.from(names) }
 }
 
 const insert = (at: number, text: string): Edit => ({ start: at, end: at, text })
@@ -111,7 +111,7 @@ const importText = ({ source, specifiers }: Import): string => {
 }
 
 /** Applies edits from the end. Of two at one place the later one comes after the earlier one. */
-const applied = (source: string, edits: ReadonlyArray<Edit>): string =>
+const applyEdits = (source: string, edits: ReadonlyArray<Edit>): string =>
   edits
     .map((edit, index) => ({ ...edit, index }))
     .toSorted((one, two) => two.start - one.start || two.index - one.index)

@@ -49,7 +49,7 @@ export const make = ({ limit, lineCharacters, maxCharacters, offset }: Wanted): 
   }
   const endLine = () => {
     if (isWanted()) {
-      const text = cut(Utf8.decode(joined(pieces, keptCount)), lineCharacters)
+      const text = cut(Utf8.decode(concat(pieces, keptCount)), lineCharacters)
       lines.push({ number: total + 1, text })
       size += text.length + 1
     }
@@ -78,7 +78,7 @@ export const make = ({ limit, lineCharacters, maxCharacters, offset }: Wanted): 
   }
 }
 
-const joined = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
+const concat = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   const [first] = pieces
   if (pieces.length === 1 && first !== undefined) return first
   const all = new Uint8Array(size)

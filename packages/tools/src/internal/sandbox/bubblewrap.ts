@@ -81,7 +81,7 @@ export const wrap = (confined: Confined, filter: Uint8Array, lines = noLines): R
   "-c",
   script(lines),
   octal(filter),
-  ...(typeof confined.network === "boolean" ? [] : bridged(confined.support, confined.network)),
+  ...(typeof confined.network === "boolean" ? [] : bridgeWords(confined.support, confined.network)),
   confined.support.program,
   ...args(confined)
 ]
@@ -91,7 +91,7 @@ export const wrap = (confined: Confined, filter: Uint8Array, lines = noLines): R
  * In it runs Node, which no filter keeps from unix sockets, and the sandbox is its child: in a pid namespace further in, so
  * that no command reaches Node.
  */
-const bridged = ({ program, userNamespace }: Support, { node, port, socket }: Proxied): ReadonlyArray<string> => [
+const bridgeWords = ({ program, userNamespace }: Support, { node, port, socket }: Proxied): ReadonlyArray<string> => [
   program,
   "--die-with-parent",
   ...(userNamespace ? ["--unshare-user"] : []),
@@ -139,7 +139,7 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
   "--seccomp",
   filterDescriptor,
   "--",
-  ...(processes === undefined || !support.userNamespace ? [] : limited(processes)),
+  ...(processes === undefined || !support.userNamespace ? [] : limitWords(processes)),
   "/usr/bin/env",
   `--default-signal=${signals.join(",")}`,
   ...command
@@ -149,7 +149,7 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
  * Sets the resource limit. The kernel counts the processes of a user namespace by themselves; without one it would count all
  * of the user. Shells call the option by two names.
  */
-const limited = (processes: number): ReadonlyArray<string> => [
+const limitWords = (processes: number): ReadonlyArray<string> => [
   "/bin/sh",
   "-c",
   '{ ulimit -u "$0" || ulimit -p "$0"; } 2>/dev/null || exit 126; exec "$@"',

@@ -67,7 +67,7 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
   }
   for (const path of [...repositories, ...configured]) {
     const root = writable.find((one) => isWithin(path, one))
-    if (root !== undefined) mounts.push({ path, kind: "readOnly" }, ...(yield* fixed(path, root)))
+    if (root !== undefined) mounts.push({ path, kind: "readOnly" }, ...(yield* mountsBetween(path, root)))
   }
   const result: Mounts = { mounts, made }
   return result
@@ -103,7 +103,7 @@ const protect = Effect.fnUntraced(function* (path: string, { name, placeholders 
 })
 
 /** Mounts the directories between a root and a protected path: a mounted directory cannot be moved away with it. */
-const fixed = Effect.fnUntraced(function* (path: string, root: string) {
+const mountsBetween = Effect.fnUntraced(function* (path: string, root: string) {
   const { dirname } = yield* Path.Path
   const between: Array<Mount> = []
   for (let one = dirname(path); one !== root && isWithin(one, root); one = dirname(one)) {

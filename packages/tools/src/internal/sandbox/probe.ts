@@ -39,10 +39,10 @@ export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<stri
     const support: Bubblewrap.Support = { program: program.value, ...ways }
     const failure = yield* attempt(support, filter)
     if (failure === undefined) return support
-    if (failure === isLate) return yield* Effect.fail(yield* refused(failure))
+    if (failure === isLate) return yield* Effect.fail(yield* explainRefusal(failure))
     first ??= failure
   }
-  return yield* Effect.fail(yield* refused(first!))
+  return yield* Effect.fail(yield* explainRefusal(first!))
 })
 
 /**
@@ -107,7 +107,7 @@ const kernelSettings: ReadonlyArray<readonly [file: string, value: string, comma
   ["/proc/sys/user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=10000"]
 ]
 
-const refused = Effect.fnUntraced(function* (output: string) {
+const explainRefusal = Effect.fnUntraced(function* (output: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const setting = yield* Effect.findFirst(kernelSettings, ([file, value]) =>
     Effect.match(fileSystem.readFileString(file), {

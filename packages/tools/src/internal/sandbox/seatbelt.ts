@@ -35,11 +35,11 @@ export const profile = (policy: Confining, port?: number): string => {
     "(allow ipc-posix-shm)",
     '(allow mach-lookup (global-name "com.apple.system.opendirectoryd.libinfo"))',
     "(allow pseudo-tty)",
-    ...writable.map((path) => `(allow file-write* (subpath ${quoted(path)}))`),
-    ...protectedPaths.map((path) => `(deny file-write* (subpath ${quoted(path)}))`),
+    ...writable.map((path) => `(allow file-write* (subpath ${quote(path)}))`),
+    ...protectedPaths.map((path) => `(deny file-write* (subpath ${quote(path)}))`),
     // repositories below the roots, which may be made while the command runs
     ...(writable.length === 0 ? [] : ['(deny file-write* (regex #"/\\.git(/|$)"))']),
-    ...(policy.network === true ? network : port === undefined ? [] : proxied(port))
+    ...(policy.network === true ? network : port === undefined ? [] : proxyRules(port))
   ].join("\n")
 }
 
@@ -52,7 +52,10 @@ const network = [
 ]
 
 /** Only the proxy, which is on a loopback address of the host. */
-const proxied = (port: number) => [`(allow network-outbound (remote ip "localhost:${port}"))`, "(allow system-socket)"]
+const proxyRules = (port: number) => [
+  `(allow network-outbound (remote ip "localhost:${port}"))`,
+  "(allow system-socket)"
+]
 
 /** A string of the profile. */
-const quoted = (path: string): string => `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
+const quote = (path: string): string => `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
