@@ -3,13 +3,12 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import { constants, Script } from "node:vm"
+import { Script } from "node:vm"
 
 const dist = join(import.meta.dirname, "../packages/cli/dist")
 const bundle = join(dist, "spindle.cjs")
 const script = new Script(`(function (require, __filename) {${readFileSync(bundle, "latin1")}\n})`, {
-  filename: bundle,
-  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
+  filename: bundle
 })
 process.on("exit", () => {
   const cache = join(dist, `spindle-${process.versions.v8}-${process.arch}.cache`)

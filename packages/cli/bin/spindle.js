@@ -24,8 +24,7 @@ if (fs.existsSync(cache)) {
   const vm = process.getBuiltinModule("node:vm")
   const script = new vm.Script(`(function (require, __filename) {${fs.readFileSync(bundle, "latin1")}\n})`, {
     filename: bundle,
-    cachedData: fs.readFileSync(cache),
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
+    cachedData: fs.readFileSync(cache)
   })
   script.runInThisContext()(load, bundle)
 } else {

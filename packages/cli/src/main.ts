@@ -124,7 +124,9 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, unattended: refusingIn(settings), onRunning })
+      const taskOfPerson = Tasks.shellTask(command, prompt)
+      const unattended = refusingIn(settings)
+      return yield* Exec.run({ ...command, settings, cwd, prompt, taskOfPerson, unattended, onRunning })
     }
     case "Sandbox": {
       const cwd = yield* directory(command.cwd)

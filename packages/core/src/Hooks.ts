@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { format } from "effect/Formatter"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -145,6 +146,25 @@ const neutral = {
 
 type Verdicts = { readonly [Name in keyof Hooks]: Effect.Success<ReturnType<Hooks[Name]>> }
 
+const texts = Schema.Array(Schema.String)
+const reason = Schema.optional(Schema.String)
+const denial = Schema.is(Schema.Struct({ deny: Schema.Boolean, reason }))
+const nothing = () => true
+
+/** Whether a hook returned a verdict: that of a program without types may return anything, which no record could carry. */
+const isVerdict: { readonly [Name in keyof Hooks]: (value: unknown) => boolean } = {
+  sessionStart: Schema.is(Schema.Struct({ contexts: texts, stop: reason })),
+  userPromptSubmit: Schema.is(Schema.Struct({ block: Schema.Boolean, reason, contexts: texts })),
+  preToolUse: denial,
+  permissionRequest: Schema.is(Schema.Struct({ decision: Schema.Literals(["allow", "deny", "ask"]), reason })),
+  postToolUse: Schema.is(texts),
+  preCompact: denial,
+  postCompact: nothing,
+  stop: Schema.is(Schema.Struct({ continueWith: reason })),
+  interrupt: nothing,
+  notification: nothing
+}
+
 /** No hooks. */
 export const none: Hooks = {
   sessionStart: () => Effect.succeed(neutral.sessionStart),
@@ -274,8 +294,9 @@ export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
   )
 
 /**
- * Turns a hook that fails or dies into a verdict with a reason, and reports it with `warn`: a prompt is blocked, a call or a
- * compaction is denied, other hooks have no effect. A session runs all its hooks like this, so that no hook can harm later turns.
+ * Turns a hook that fails, dies or returns no verdict into a verdict with a reason, and reports it with `warn`: a prompt is
+ * blocked, a call or a compaction is denied, other hooks have no effect. A session runs all its hooks like this, so that no hook
+ * can harm later turns.
  */
 export const guard: {
   (warn: (message: string) => Effect.Effect<void>): <E, R>(self: Hooks<E, R>) => Hooks<never, R>
@@ -284,7 +305,7 @@ export const guard: {
   isNone(self)
     ? none
     : mapHooks<E, R, never, R>(self, (hook, effect) =>
-        recover(effect, (reason) => {
+        recover(checked(hook, effect), (reason) => {
           const message = failureOf(hook, reason)
           return Effect.as(warn(message), verdictOf(verdictsOfFailure(message), hook))
         })
@@ -335,6 +356,14 @@ const call = <A, E, R>(hook: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, 
   } catch (error) {
     return Effect.die(error)
   }
+}
+
+/** Dies if a hook returns no verdict. */
+const checked = <A, E, R>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  const check = (verdict: A): Effect.Effect<A> =>
+    isVerdict[hook](verdict) ? Effect.succeed(verdict) : Effect.die(`it returned ${format(verdict)}`)
+  if (Exit.isExit(effect)) return effect._tag === "Success" ? check(effect.value as A) : effect
+  return Effect.isEffect(effect) ? Effect.flatMap(effect, check) : Effect.die(`it returned ${format(effect)}`)
 }
 
 /** Replaces a failure or a defect; an interruption stays one. */

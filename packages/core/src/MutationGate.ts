@@ -8,7 +8,10 @@ import type { Turn } from "./Turn.ts"
 
 /** A gate: of all turns, or of one turn. */
 export interface MutationGate {
-  /** Returns the gate of a turn. The delegates that the turn starts make the gates of their turns from it. */
+  /**
+   * Returns the gate of a turn. The delegates that the turn starts make the gates of their turns from it. If it throws, a
+   * `Warning` reports that, and the turn runs without a gate.
+   */
   readonly forTurn: (turn: Turn) => MutationGate
   /**
    * Waits until a call may run. Called in the fiber of each call. **Interruption** stops only the wait. If it dies, a

@@ -59,7 +59,7 @@ export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | u
 /** Logs what a tracer does wrong, and continues: spans begin and end in the steps that start and settle turns. */
 const callTracer = <A>(
   context: Context.Context<never>,
-  step: "begin" | "annotate" | "end",
+  step: "begin" | "annotate" | "link" | "end",
   run: () => A
 ): A | undefined => {
   try {
@@ -85,6 +85,10 @@ export const annotate = (
   callTracer(context, "annotate", () => {
     for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
   })
+
+/** Links a span to others. */
+export const link = (context: Context.Context<never>, span: Tracer.Span, links: ReadonlyArray<Tracer.SpanLink>): void =>
+  callTracer(context, "link", () => span.addLinks(links))
 
 /** Ends a span, once; a second end changes nothing. */
 export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void =>

@@ -7,8 +7,24 @@ const throws = (): never => {
   throw new Error("the exporter is broken")
 }
 
+type SpanOptions = ConstructorParameters<typeof Tracer.NativeSpan>[0]
+
 class Unending extends Tracer.NativeSpan {
   override end(): void {
+    throws()
+  }
+}
+
+/** Takes no attribute after its start. */
+class Unannotated extends Tracer.NativeSpan {
+  override attribute(key: string, value: unknown): void {
+    if (/\.(status|decision|finish_reasons|outcome)$/.test(key)) throws()
+    super.attribute(key, value)
+  }
+}
+
+class Unlinked extends Tracer.NativeSpan {
+  override addLinks(): void {
     throws()
   }
 }
@@ -16,7 +32,8 @@ class Unending extends Tracer.NativeSpan {
 describe("a broken tracer", () => {
   for (const [when, span] of [
     ["begins", throws],
-    ["ends", (options: ConstructorParameters<typeof Tracer.NativeSpan>[0]) => new Unending(options)]
+    ["is annotated", (options: SpanOptions) => new Unannotated(options)],
+    ["ends", (options: SpanOptions) => new Unending(options)]
   ] as const) {
     it.effect(`S5 stops no turn and no session when a span ${when}`, () =>
       Effect.gen(function* () {
@@ -33,4 +50,16 @@ describe("a broken tracer", () => {
       }).pipe(Effect.withTracer(Tracer.make({ span })))
     )
   }
+
+  it.effect("S5 P1 takes no receipt of input that steers when a span is linked", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({ script: [[Model.gate("open"), Model.text("one")], [Model.text("two")]] })
+      yield* Effect.withSpan(harness.submit("hi"), "first")
+      yield* harness.model.reached("open")
+      assert.strictEqual((yield* Effect.withSpan(harness.submit("more"), "second"))._tag, "Steered")
+      yield* harness.model.open("open")
+      yield* harness.session.awaitIdle
+      assert.strictEqual(harness.tags().at(-1), "TurnCompleted")
+    }).pipe(Effect.withTracer(Tracer.make({ span: (options) => new Unlinked(options) })))
+  )
 })

@@ -10,6 +10,7 @@
  * one. A bridge always ends its child: when `end` is called, when the turn ends that made the bridge, or when its scope
  * closes (D2). A queue that has ended takes nothing more, and what it holds stays readable.
  */
+import { CallbackFailed } from "@spindle/core/AgentError"
 import type { SessionId } from "@spindle/core/Ids"
 import type { Receipt, Submission } from "@spindle/core/Op"
 import type { AbortReason } from "@spindle/core/Outcome"
@@ -49,7 +50,7 @@ export interface Child {
 export interface BridgeOptions {
   /** How many submissions, and how many events, may wait. Default: 512. */
   readonly capacity?: number | undefined
-  /** Selects the forwarded events, in addition to what is never forwarded (D3). */
+  /** Selects the forwarded events, in addition to what is never forwarded (D3). If it throws, the event is forwarded. */
   readonly forward?: ((event: SessionEvent) => boolean) | undefined
   /** How long `end` waits for the child. Default: 500 ms. */
   readonly drain?: Duration.Input | undefined
@@ -140,10 +141,7 @@ const open = (child: Child, options: BridgeOptions): Effect.Effect<Bridge, never
     const forward = options.forward ?? (() => true)
     const downward = yield* Effect.forkScoped(forwardSubmissions(submissions, child, receipts))
     // started immediately, so that it misses no event that the child does not keep
-    const upward = yield* Effect.forkScoped(
-      forwardEvents(events, child, (event) => isForwarded(event) && forward(event)),
-      { startImmediately: true }
-    )
+    const upward = yield* Effect.forkScoped(forwardEvents(events, child, forward), { startImmediately: true })
     // whatever ends the forwarder ends the queue that it fills
     upward.addObserver(() => events.end())
     const endBridge = Effect.fnUntraced(function* (reason: AbortReason) {
@@ -216,6 +214,31 @@ const forwardSubmissions = (queue: Queue.Dequeue<Submission, Cause.Done>, child:
     )
   ).pipe(Effect.forever, Effect.ignore)
 
-/** Forwards events. If the events of a child fail, they end; the end of the child then says how it ended. */
-const forwardEvents = (queue: EventQueue, child: Child, isWanted: (event: SessionEvent) => boolean) =>
-  Effect.ignore(Stream.runForEachArray(child.events, (events) => queue.put(events.filter(isWanted))))
+/**
+ * Forwards events. If the events of a child fail, they end; the end of the child then says how it ended. An event at which
+ * `forward` throws is forwarded, so that it and all later ones are not lost; the first one is logged as a warning.
+ */
+const forwardEvents = (
+  queue: EventQueue,
+  child: Child,
+  forward: NonNullable<BridgeOptions["forward"]>
+): Effect.Effect<void> => {
+  let hasThrown = false
+  return Effect.ignore(
+    Stream.runForEachArray(child.events, (events) => {
+      let report: Effect.Effect<void> = Effect.void
+      const isWanted = (event: SessionEvent): boolean => {
+        if (!isForwarded(event)) return false
+        try {
+          return forward(event)
+        } catch (cause) {
+          if (!hasThrown) report = Effect.logWarning(new CallbackFailed({ callback: "forward", cause }).message)
+          hasThrown = true
+          return true
+        }
+      }
+      const wanted = events.filter(isWanted)
+      return Effect.andThen(report, queue.put(wanted))
+    })
+  )
+}

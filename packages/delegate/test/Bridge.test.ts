@@ -9,6 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -258,6 +259,25 @@ describe("events", () => {
         events.map(({ _tag }) => _tag),
         ["TextDelta", "Warning"]
       )
+    })
+  )
+
+  it.effect("D2 D3 a filter that throws forwards the event and every later one, and is logged once", () =>
+    Effect.gen(function* () {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const fake = yield* FakeChild.make()
+      const forward = (event: SessionEvent) => {
+        if ("seq" in event && event.seq < 2) throw new Error("a bug")
+        return true
+      }
+      const bridge = yield* Effect.provide(Bridge.make(fake.child, { forward }), Logger.layer([logger]))
+      yield* fake.emit(FakeChild.warning(0), FakeChild.warning(1), FakeChild.warning(2))
+      yield* settle
+      yield* bridge.end("Parent")
+      const events = yield* Stream.runCollect(bridge.events)
+      assert.deepStrictEqual(seqs(events), [0, 1, 2])
+      assert.deepStrictEqual(logged, [["forward failed: a bug"]])
     })
   )
 

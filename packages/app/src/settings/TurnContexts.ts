@@ -6,7 +6,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { Model, OutputFormat } from "@spindle/core/Model"
+import type { Model, ModelRequest, OutputFormat } from "@spindle/core/Model"
 import type { TurnContext } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import * as Effect from "effect/Effect"
@@ -145,14 +145,20 @@ export const modelOf = (settings: Settings, models: MakeModel | undefined) => {
     const known = made.get(key)
     if (known !== undefined) return known
     const { contextWindow } = settings.catalog.models.get(model) ?? {}
-    const other = onDemand(models({ name: model, effort, summary }), { provider: own.provider, model, contextWindow })
+    const about = { provider: own.provider, model, contextWindow, compacts: own.compact !== undefined }
+    const other = onDemand(models({ name: model, effort, summary }), about)
     made.set(key, other)
     return other
   }
 }
 
+/** What is known about a model before it is made. A provider that compacts does so for each of its models. */
+interface About extends Pick<Model, "provider" | "model" | "contextWindow"> {
+  readonly compacts: boolean
+}
+
 /** A model that is made with its first request. */
-const onDemand = (make: Effect.Effect<Model>, about: Omit<Model, "stream">): Model => {
+const onDemand = (make: Effect.Effect<Model>, { compacts, ...about }: About): Model => {
   let made: Model | undefined
   const model = Effect.suspend(() =>
     made === undefined ? Effect.map(make, (one) => (made = one)) : Effect.succeed(made)
@@ -162,6 +168,9 @@ const onDemand = (make: Effect.Effect<Model>, about: Omit<Model, "stream">): Mod
     get contextWindow() {
       return made === undefined ? about.contextWindow : made.contextWindow
     },
-    stream: (request) => Stream.unwrap(Effect.map(model, (one) => one.stream(request)))
+    stream: (request) => Stream.unwrap(Effect.map(model, (one) => one.stream(request))),
+    ...(compacts && {
+      compact: (request: ModelRequest) => Stream.unwrap(Effect.map(model, (one) => one.compact!(request)))
+    })
   }
 }

@@ -3,11 +3,13 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
+import type { ModelRequest } from "@spindle/core/Model"
 import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TurnContext } from "@spindle/core/TurnContext"
-import { Effect } from "effect"
+import * as ScriptedModel from "@spindle/testing/ScriptedModel"
+import { Effect, Stream } from "effect"
 import * as App from "../../src/App.ts"
 import * as Exec from "../../src/Exec.ts"
 import * as Instructions from "../../src/Instructions.ts"
@@ -428,6 +430,26 @@ describe("ruleOf", () => {
     assert.strictEqual(rule({ sandbox: "danger-full-access" }), "the sandbox is fixed here")
     assert.isUndefined(rule({ approvalPolicy: "never" }))
   })
+})
+
+describe("modelOf", () => {
+  const settings = { model: "own", catalog: { models: new Map() } } as unknown as Settings
+
+  it.effect("S11 compacts at the endpoint of the provider if the model of the session does", () =>
+    Effect.gen(function* () {
+      const named: Array<string> = []
+      const of = TurnContexts.modelOf(settings, ({ name }) => {
+        named.push(name)
+        return Effect.succeed({ ...ScriptedModel.make([], { compact: [[ScriptedModel.sealedSummary(name)]] }).model })
+      })
+      const own = ScriptedModel.make([], { compact: [] }).model
+      const other = of({ model: "other" }, own)
+      const parts = yield* Stream.runCollect(other.compact!({} as ModelRequest))
+      assert.deepInclude(parts[0], { _tag: "SealedSummary", summary: { encrypted: "other", sealedBy: "scripted" } })
+      assert.deepStrictEqual(named, ["other"])
+      assert.isUndefined(of({ model: "third" }, ScriptedModel.make([]).model).compact)
+    })
+  )
 })
 
 describe("settingsIn", () => {

@@ -70,7 +70,8 @@ const pages: { readonly [topic in Topic]: Page } = {
     about:
       "Runs one prompt and exits. Without a prompt, or with -, the prompt is read from stdin.\n" +
       "With a prompt, a pipe or file on stdin is added to it.\n" +
-      "The final answer is written to stdout, everything else to stderr. If both are one terminal, it is written once.",
+      "The final answer is written to stdout, everything else to stderr. If both are one terminal, it is written once.\n" +
+      "At a terminal, the prompt !COMMAND runs a command in your shell, without a sandbox. The model reads it in the next turn.",
     more: ["Put `--` before a prompt that begins with a dash or is a command's name."],
     examples: [
       ['spindle exec --trace "explain this repository"', "the tree of spans at the end"],

@@ -54,6 +54,8 @@ export interface Running extends Pick<App.Opened, "session" | "killTargets"> {
 export interface TaskRun {
   readonly op: Op
   readonly resultOf?: (notes: ReadonlyArray<TaskNote>) => { readonly answer: string; readonly code: number } | undefined
+  /** The session that it needs, in words for a person who has none. Default: one to resume. */
+  readonly needs?: string | undefined
 }
 
 /** What to run. */
@@ -64,6 +66,8 @@ export interface ExecOptions {
   readonly prompt: string
   /** A task to run in place of the prompt. */
   readonly task?: TaskRun | undefined
+  /** A task to run in place of the prompt if a person is at the terminal, who typed it. */
+  readonly taskOfPerson?: TaskRun | undefined
   readonly resume: Resume | undefined
   /** What happens if there is no terminal to ask at. */
   readonly unattended: (isSandboxed: boolean) => Unattended
@@ -104,9 +108,10 @@ export const run = (
       ...(warning === undefined ? [] : [warning])
     ])
     const person = options.json ? undefined : Person.find()
+    const wanted = person === undefined ? what : { ...what, task: what.task ?? what.taskOfPerson }
     const executed = Effect.gen(function* () {
-      const { unattended, ...said } = yield* consequences(what, person)
-      return yield* execute({ ...what, ...said, input, output, trace, person, unattended })
+      const { unattended, ...said } = yield* consequences(wanted, person)
+      return yield* execute({ ...wanted, ...said, input, output, trace, person, unattended })
     })
     return yield* executed.pipe(
       Effect.scoped,
@@ -146,7 +151,7 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
     unattended: approvals,
     isUnattended,
     isSandboxed,
-    // a task runs no command
+    // a task runs no command of a model
     notices:
       what.task === undefined
         ? [
@@ -326,7 +331,7 @@ const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Exe
   }
   const latest = yield* StoredSessions.latest(resume.all ? {} : { cwd })
   if (latest === undefined) {
-    const wanted = task === undefined ? "to resume" : "with a change to undo"
+    const wanted = task?.needs ?? "to resume"
     return yield* failed(
       resume.all
         ? `there is no session ${wanted}`

@@ -3,7 +3,7 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { constants, Script } from "node:vm"
+import { Script } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { bin } from "../fixtures/program.ts"
 
@@ -31,8 +31,7 @@ describe("start", () => {
   it("the build leaves compiled code that this Node takes", () => {
     const source = Fs.readFileSync(Path.join(dist, "spindle.cjs"), "latin1")
     const script = new Script(`(function (require, __filename) {${source}\n})`, {
-      cachedData: Fs.readFileSync(Path.join(dist, cacheName)),
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
+      cachedData: Fs.readFileSync(Path.join(dist, cacheName))
     })
     assert.isFalse(script.cachedDataRejected)
   })

@@ -1,9 +1,10 @@
-// The program in a git repository: it undoes what a turn has changed, and reviews changes.
+// The program in a git repository: it undoes what a turn has changed, and reviews changes. And commands of the person.
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Attended from "../fixtures/attended.ts"
 import { allowed, command, events, run, type World, world } from "../fixtures/program.ts"
 
 const identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -150,6 +151,39 @@ describe("spindle review", () => {
       const outside = yield* run(at, ["review"])
       assert.strictEqual(outside.code, 1)
       assert.include(outside.stderr, "is not in a git repository")
+    })
+  )
+})
+
+describe("a prompt that begins with !", () => {
+  it.live.runIf(process.platform === "linux")(
+    "runs the command in the shell of the person at the terminal, and the model reads it in the next turn",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const at = yield* world({ turns: [{ events: [{ text: "I see." }] }] })
+          const terminal = yield* Attended.start(at, ["exec", "!touch made; echo one; exit 3"])
+          assert.strictEqual((yield* terminal.ended).code, 3)
+          assert.match(terminal.text(), /\$ touch made; echo one; exit 3\r\n[^]*one\r\n[^]*exit code 3/)
+          assert.isTrue(Fs.existsSync(Path.join(at.cwd, "made")))
+          assert.lengthOf(at.server.requests, 0)
+          yield* run(at, ["exec", ...allowed, "resume", "--last", "what happened?"])
+          const { input } = at.server.requests[0]!.body
+          assert.include(
+            JSON.stringify(input),
+            "<command>\\ntouch made; echo one; exit 3\\n</command>\\n<result>\\nexit code 3\\none"
+          )
+        })
+      )
+  )
+
+  it.live("is for the model where no person is at the terminal: a script may pass on what somebody else wrote", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "No." }] }] })
+      const { code, stdout } = yield* run(at, ["exec", ...allowed, "!touch made"])
+      assert.deepStrictEqual([code, stdout], [0, "No.\n"])
+      assert.isFalse(Fs.existsSync(Path.join(at.cwd, "made")))
+      assert.include(JSON.stringify(at.server.requests[0]!.body.input), "!touch made")
     })
   )
 })

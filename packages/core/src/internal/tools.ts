@@ -7,7 +7,8 @@ import { promptOf } from "../models/effectAi.ts"
 import type { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolEntry, ToolPolicy, ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed, messageOf, ToolHandlerMissing, ToolInvalid } from "../protocol/AgentError.ts"
-import type { ToolCall } from "../protocol/Item.ts"
+import { CallDisplay } from "../protocol/Display.ts"
+import { jsonOfUnsafe, type ToolCall } from "../protocol/Item.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "../state/Authority.ts"
 import * as ToolArguments from "./toolArguments.ts"
@@ -68,7 +69,7 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
     return {
       policy,
       run,
-      display: ofDecoded(policy?.display, decode),
+      display: ofDecoded(policy?.display && checkedDisplay(policy.display), decode),
       redirect: ofDecoded(policy?.redirect, decode),
       spec: {
         name: tool.name,
@@ -86,6 +87,14 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
     throw new ToolInvalid({ tool: tool.name, problem: "Schema", detail: messageOf(error) })
   }
 }
+
+const checkDisplay = Schema.decodeUnknownSync(CallDisplay)
+
+/** Returns a function that throws for a display that no record could carry: that of a program without types may be anything. */
+const checkedDisplay =
+  (display: NonNullable<ToolPolicy<any>["display"]>): typeof display =>
+  (params) =>
+    checkDisplay(jsonOfUnsafe(display(params)))
 
 /** Calls a function of a policy with arguments as the model wrote them. For arguments that do not decode it is undefined. */
 const ofDecoded = <A, Rest extends ReadonlyArray<unknown>>(
@@ -146,12 +155,29 @@ export const defaultPolicy: ToolPolicy<any> = { approval: "ask", concurrency: "e
 export const withDefault = (entry: ToolEntry, policy: ToolPolicy<any>): ToolEntry =>
   entry.policy === undefined ? { ...entry, policy } : entry
 
-/** What a policy says about a call in a turn with this context. */
+// no record could carry what a program without types may return
+const Permission = Schema.Literals(["allow", "ask", "deny"])
+const checkRuling: (ruling: unknown) => Authority.Permission | Authority.Ruling = Schema.decodeUnknownSync(
+  Schema.Union([
+    Permission,
+    Schema.Struct({
+      permission: Permission,
+      source: Schema.Literals(["policy", "rule"]),
+      reason: Schema.optional(Schema.String)
+    })
+  ])
+)
+
+/** Throws for keys of a grant that are no texts. */
+export const checkKeys = Schema.decodeUnknownSync(Schema.Array(Schema.String))
+
+/** What a policy says about a call in a turn with this context. Throws for anything else. */
 export const rulingOf = (
   { approval }: ToolPolicy<any>,
   params: unknown,
   context: TurnContext
-): Authority.Permission | Authority.Ruling => (typeof approval === "function" ? approval(params, context) : approval)
+): Authority.Permission | Authority.Ruling =>
+  typeof approval === "function" ? checkRuling(approval(params, context)) : approval
 
 /** The authority of whatever has these tools, in turns with this context; see `Agent.authorityOf`. */
 export const authorityOf =

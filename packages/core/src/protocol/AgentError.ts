@@ -1,4 +1,5 @@
 /** Errors of an agent: a tool that cannot run, and application code that throws. */
+import { format } from "effect/Formatter"
 import * as Schema from "effect/Schema"
 
 const problems = {
@@ -51,6 +52,12 @@ export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("Callba
   }
 }
 
-/** What a thrown value says. */
-export const messageOf = (thrown: unknown): string =>
-  thrown instanceof Error && thrown.message !== "" ? thrown.message : String(thrown)
+/** What a thrown value says. Its getters may throw as well. */
+export const messageOf = (thrown: unknown): string => {
+  try {
+    if (thrown instanceof Error && typeof thrown.message === "string" && thrown.message !== "") return thrown.message
+  } catch {
+    // nothing of it can be read
+  }
+  return typeof thrown === "string" ? thrown : format(thrown)
+}

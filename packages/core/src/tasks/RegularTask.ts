@@ -64,11 +64,19 @@ const effectOf = <R>(agent: Agent<R>) => {
   })
 }
 
-/** Runs the loop with the gate of its turn, if there is one. */
+/** Runs the loop with the gate of its turn, if there is one. A gate that throws is reported, and the turn runs without. */
 const withGate = <A, E, R>(turn: Turn, loop: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(MutationGate, (gate) =>
-    gate === undefined ? loop : Effect.provideService(loop, MutationGate, gate.forTurn(turn))
-  )
+  Effect.flatMap(MutationGate, (gate) => {
+    if (gate === undefined) return loop
+    let own: MutationGate | undefined
+    let report: Effect.Effect<void> = Effect.void
+    try {
+      own = gate.forTurn(turn)
+    } catch (cause) {
+      report = turn.warn(new CallbackFailed({ callback: "MutationGate.forTurn", cause }).message)
+    }
+    return Effect.andThen(report, Effect.provideService(loop, MutationGate, own))
+  })
 
 /** Runs the loop; returns the last text of the model. */
 const run = <R>(

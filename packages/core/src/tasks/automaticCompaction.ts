@@ -1,5 +1,7 @@
 /** The compactions that a turn makes by itself: before its limit of tokens, and when its model refuses the context. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import { textOf } from "../internal/foreign.ts"
 import { Model } from "../ports/Model.ts"
 import type { SessionConfig } from "../protocol/SessionConfig.ts"
 import * as History from "../state/History.ts"
@@ -15,7 +17,8 @@ const no = Effect.succeed(false)
 export interface AutomaticCompaction {
   /**
    * Compacts if the context has reached its limit, and returns whether it did. Before the turn takes its input, this counts
-   * the input too. A compaction that fails is a warning, and the turn continues with the history as it was.
+   * the input too. A compaction that fails or dies is a warning, and the turn continues with the history as it was: its
+   * input would stay in the inbox, and each later turn would fail in the same way.
    */
   readonly beforeRequest: Effect.Effect<boolean, never, Model>
   /** Compacts because the model refused the context; returns whether the request can be sent again. */
@@ -30,12 +33,13 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
     Effect.suspend(() => {
       if (left < 1) return no
       left--
-      return Effect.matchEffect(compact({ turn, config, trigger }), {
+      return Effect.matchCauseEffect(compact({ turn, config, trigger }), {
         onSuccess: () => Effect.succeed(true),
-        onFailure: (error) => {
+        onFailure: (cause) => {
+          if (Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
           // what has failed fails again: the turn does not try it at each of its requests
           left = 0
-          return Effect.as(turn.warn(`the conversation was not compacted: ${error.message}`), false)
+          return Effect.as(turn.warn(`the conversation was not compacted: ${textOf(Cause.squash(cause))}`), false)
         }
       })
     })

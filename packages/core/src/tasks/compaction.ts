@@ -7,10 +7,12 @@
  *     └─► model.stream, without the oldest items that do not fit ─► HistoryReplaced
  * ```
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { guard, Hooks, provide } from "../Hooks.ts"
+import { textOf } from "../internal/foreign.ts"
 import * as NoteKind from "../NoteKind.ts"
 import { Fragments, none } from "../ports/Fragments.ts"
 import { Model } from "../ports/Model.ts"
@@ -184,8 +186,11 @@ const fromEndpoint = <A>(
     const request = { instructions: undefined, tools: [], output: undefined, items: material }
     const asked = turn.sample(request, 1, () => Effect.void).pipe(Effect.provideService(Model, endpoint))
     const without = (why: string) => Effect.as(turn.warn(`${why}; the model is asked for a summary instead`), undefined)
-    return yield* Effect.matchEffect(asked, {
-      onFailure: (error) => without(`${model.provider} did not compact the conversation: ${error.message}`),
+    return yield* Effect.matchCauseEffect(asked, {
+      onFailure: (cause) =>
+        Cause.hasInterrupts(cause)
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : without(`${model.provider} did not compact the conversation: ${textOf(Cause.squash(cause))}`),
       onSuccess: (summary) => {
         const used = Compaction.isEmpty(summary) ? undefined : use(summary)
         return used === undefined

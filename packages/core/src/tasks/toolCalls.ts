@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
-import { defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
+import { checkKeys, defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import { Granted } from "../Granted.ts"
 import type { Hooks } from "../Hooks.ts"
@@ -208,11 +208,13 @@ const noteEnd =
     Effect.contextWith((context: Context.Context<never>) => {
       failures.note(call, status)
       if (span === undefined) return finish(status, output)
-      span.attribute("spindle.tool.status", status)
-      if (status === "failed") span.attribute("error.type", "tool_error")
       const [args, result] = [Tracing.content(context, () => call.params), Tracing.content(context, () => output)]
-      if (args !== undefined) span.attribute("gen_ai.tool.call.arguments", args)
-      if (result !== undefined) span.attribute("gen_ai.tool.call.result", result)
+      Tracing.annotate(context, span, {
+        "spindle.tool.status": status,
+        ...(status === "failed" ? { "error.type": "tool_error" } : {}),
+        ...(args === undefined ? {} : { "gen_ai.tool.call.arguments": args }),
+        ...(result === undefined ? {} : { "gen_ai.tool.call.result": result })
+      })
       return finish(status, output)
     })
 
@@ -324,7 +326,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const keys =
     keysOf === undefined
       ? undefined
-      : yield* callApplication(`the keys function of the tool ${call.name}`, () => keysOf(params, context))
+      : yield* callApplication(`the keys function of the tool ${call.name}`, () => checkKeys(keysOf(params, context)))
   const answer = yield* turn.ask({
     kind: policy.kind ?? "permissions",
     callId: call.callId,

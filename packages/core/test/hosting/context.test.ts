@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
+import * as CompactTask from "@spindle/core/CompactTask"
 import { Hooks, none } from "@spindle/core/Hooks"
 import { type SessionId, SubmissionId } from "@spindle/core/Ids"
 import * as Journal from "@spindle/core/Journal"
-import { Model } from "@spindle/core/Model"
+import { Model, ModelOfTurn, type ModelPart } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
 import * as Sessions from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
+import { TurnContextRule } from "@spindle/core/TurnContext"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Deferred, Effect, Layer, References, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
@@ -22,7 +24,7 @@ class Secret extends Context.Reference<string>("test/Secret", { defaultValue: ()
 class Shop extends Context.Service<Shop, string>()("test/Shop") {}
 
 interface Seen {
-  readonly place: "hook" | "model" | "tool" | "task" | "abort"
+  readonly place: "hook" | "model" | "compact" | "other model" | "tool" | "task" | "abort"
   readonly shop: string | undefined
   readonly user: string
   readonly secret: string
@@ -45,10 +47,12 @@ const host = Effect.fnUntraced(function* () {
         })
       })
     )
-  const scripted = ScriptedModel.make(({ items }) =>
-    items.at(-1)?._tag === "ToolResult"
-      ? [ScriptedModel.text("done")]
-      : [ScriptedModel.call("look", {}, `call-${items.length}`)]
+  const scripted = ScriptedModel.make(
+    ({ items }) =>
+      items.at(-1)?._tag === "ToolResult"
+        ? [ScriptedModel.text("done", "x".repeat(4_000))]
+        : [ScriptedModel.call("look", {}, `call-${items.length}`)],
+    { compact: () => [ScriptedModel.sealedSummary("sealed")] }
   )
   const params = Schema.Struct({})
   const waiting = Deferred.makeUnsafe<void>()
@@ -64,7 +68,7 @@ const host = Effect.fnUntraced(function* () {
   const agent = Agent.make({
     toolkit,
     approvals: { look: { approval: "allow" } },
-    tasks: [task, endless, alongside]
+    tasks: [task, endless, alongside, CompactTask.kind]
   })
   const handlers = toolkit.toLayer({
     look: () => Effect.as(look("tool"), "looked")
@@ -73,20 +77,37 @@ const host = Effect.fnUntraced(function* () {
     Model,
     Effect.map(Model, (inner) => ({
       ...inner,
-      stream: (request) => Stream.unwrap(Effect.as(look("model"), inner.stream(request)))
+      stream: (request) => Stream.unwrap(Effect.as(look("model"), inner.stream(request))),
+      compact: (request) => Stream.unwrap(Effect.as(look("compact"), inner.compact!(request)))
     }))
   ).pipe(Layer.provide(scripted.layer))
   const hooks = Layer.succeed(Hooks, {
     ...none,
     userPromptSubmit: () => Effect.as(look("hook"), { block: false, contexts: [] })
   })
+  const other = Layer.mergeAll(
+    Layer.succeed(TurnContextRule, () => undefined),
+    Layer.succeed(ModelOfTurn, (_, own) => ({
+      ...own,
+      stream: () => Stream.unwrap(Effect.as(look("other model"), Stream.fromIterable(otherResponse)))
+    }))
+  )
   const context = yield* Layer.build(
     Sessions.layer(agent, { context: [User] }).pipe(
-      Layer.provide(Layer.mergeAll(handlers, model, hooks, Layer.succeed(Shop, "the host's"), Journal.layerMemory()))
+      Layer.provide(
+        Layer.mergeAll(handlers, model, other, hooks, Layer.succeed(Shop, "the host's"), Journal.layerMemory())
+      )
     )
   ).pipe(Effect.annotateLogs({ host: "h1" }), Effect.provideService(Secret, "the host's"))
   return { seen, sessions: Context.get(context, Sessions.Sessions), waiting: Deferred.await(waiting) }
 })
+
+/** What the model of a turn whose context was changed responds. */
+const otherResponse: ReadonlyArray<ModelPart> = [
+  { _tag: "TextDelta", id: "text", delta: "done" },
+  { _tag: "TextEnd", id: "text" },
+  { _tag: "Finish", reason: "stop", usage: undefined }
+]
 
 /** What a caller of the host has around it. */
 const as =
@@ -148,6 +169,30 @@ describe("the context of a turn", () => {
         yield* session.awaitIdle
         assert.deepStrictEqual(seen, [seenBy("bob", "task"), seenBy("alice", "abort")])
       })
+  )
+
+  it.effect("S9 S11 is that of the caller that compacts, at the endpoint of the provider", () =>
+    Effect.gen(function* () {
+      const { seen, sessions } = yield* host()
+      const session = yield* sessions.create()
+      yield* as("alice")(session.submit(Op.userInput("look")))
+      yield* session.awaitIdle
+      seen.length = 0
+      yield* as("bob")(session.submit(Op.startTask("compact")))
+      yield* session.awaitIdle
+      assert.deepStrictEqual(seen, [seenBy("bob", "compact")])
+    })
+  )
+
+  it.effect("S9 is that of the caller whose input changed the model of the turn", () =>
+    Effect.gen(function* () {
+      const { seen, sessions } = yield* host()
+      const session = yield* sessions.create()
+      const input = [{ _tag: "Text", text: "look" }] as const
+      yield* as("alice")(session.submit({ _tag: "UserInput", input, context: { model: "another" } }))
+      yield* session.awaitIdle
+      assert.deepStrictEqual(seen, [seenBy("alice", "hook"), seenBy("alice", "other model")])
+    })
   )
 
   it.effect("S9 is that of each caller, for input that waits for its turn", () =>

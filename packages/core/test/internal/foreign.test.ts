@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { messageOf as thrownMessageOf } from "@spindle/core/AgentError"
 import { Effect } from "effect"
 import { messageOf, tagOf, textOf } from "../../src/internal/foreign.ts"
 
@@ -22,6 +23,10 @@ describe("an error of foreign code", () => {
 
   it.effect("S2 is described even if nothing of it can be read", () =>
     Effect.sync(() => {
+      const bare: unknown = Object.create(null)
+      for (const thrown of [hostile, bare, { toString: unreadable }, Object.assign(new Error(), { message: 7 })]) {
+        assert.isNotEmpty(thrownMessageOf(thrown))
+      }
       assert.deepStrictEqual([tagOf(hostile), messageOf(hostile)], ["Defect", undefined])
       assert.isNotEmpty(textOf(hostile))
     })

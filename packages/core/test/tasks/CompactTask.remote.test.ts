@@ -82,7 +82,8 @@ describe("the compact task of a provider with an endpoint", () => {
     ["breaks off", [Model.sealedSummary("xyz"), Model.drop], "scripted did not compact the conversation"],
     ["finds the conversation too long", [Model.fail("ContextWindowExceeded")], "scripted did not compact"],
     ["frees too little", [Model.sealedSummary(long.repeat(2))], "frees too little"],
-    ["returns nothing", [Model.text(" ")], "frees too little"]
+    ["returns nothing", [Model.text(" ")], "frees too little"],
+    ["dies", [Model.die(new Error("a bug"))], "scripted did not compact the conversation: a bug"]
   ] as const) {
     it.effect(`S11 asks the model for a summary, with a warning, when the endpoint ${name}`, () =>
       Effect.gen(function* () {

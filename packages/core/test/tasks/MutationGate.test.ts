@@ -88,6 +88,29 @@ describe("the gate of a turn", () => {
     })
   )
 
+  it.effect("that cannot be made is reported, and its turn runs without one, as later turns do", () =>
+    Effect.gen(function* () {
+      const broken: MutationGate = {
+        forTurn: () => {
+          throw new Error("broken")
+        },
+        pass: Effect.die("it is the gate of no turn")
+      }
+      const harness = yield* Effect.provideService(
+        Harness.make({
+          script: [[call("write", "1")], ScriptedModel.text("done"), ScriptedModel.text("again")],
+          tools: { write: { run: () => Effect.void } }
+        }),
+        MutationGate,
+        broken
+      )
+      for (const text of ["one", "two"]) assert.strictEqual((yield* harness.run(text))._tag, "TurnCompleted")
+      const warnings = harness.records().flatMap((one) => (one._tag === "Warning" ? [one.message] : []))
+      const warning = "MutationGate.forTurn failed: broken"
+      assert.deepStrictEqual(warnings, [warning, warning])
+    })
+  )
+
   it.effect("a function that throws fails its call, and nothing passes the gate", () =>
     Effect.gen(function* () {
       const decide = (): boolean => {

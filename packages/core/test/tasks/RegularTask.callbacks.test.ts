@@ -10,6 +10,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
+import * as RecordCodec from "../../src/journal/RecordCodec.ts"
 
 const { call, text } = ScriptedModel
 const bug = new Error("a bug")
@@ -31,6 +32,7 @@ describe("a function of a tool that throws", () => {
     "the approval function of the tool tool": { ...ran, policy: { approval: throws } },
     "the redirect function of the tool tool": { ...ran, policy: { redirect: throws } },
     "the payload function of the tool tool": { ...ran, policy: { approval: "ask", payload: throws } },
+    "the keys function of the tool tool": { ...ran, policy: { approval: "ask", keys: throws } },
     "the needsApproval function of the tool tool": { ...ran, needsApproval: throws }
   }
   const needsApproval = () => Effect.andThen(Effect.yieldNow, Effect.die(bug))
@@ -72,6 +74,70 @@ describe("a function of a tool that throws", () => {
       assert.deepStrictEqual(warningsOf(h), [warning])
       yield* h.run("again")
       assert.deepStrictEqual(warningsOf(h), [warning, warning])
+    })
+  )
+})
+
+/** Returns the records that a journal could not read back. */
+const unreadable = (h: SessionHarness.SessionHarness) =>
+  h.records().filter((record) => RecordCodec.decodeLine(RecordCodec.encode(record)) === undefined)
+
+describe("a function of a program without types that returns anything", () => {
+  const approvals: Approvals.Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
+  const run = (policy: object) => ({ tool: { run: () => Effect.succeed("ran"), policy } })
+  const script: ScriptedModel.Script = ({ items }) =>
+    items.at(-1)?._tag === "ToolResult" ? [text("done")] : [call("tool", {}, `c${items.length}`)]
+  const none = Effect.succeed(undefined as never)
+  const contexts = Effect.succeed({ block: false, contexts: [7] } as never)
+
+  it.effect.each<readonly [string, SessionHarness.HarnessOptions, string]>([
+    [
+      "prompt hook",
+      { hooks: { userPromptSubmit: () => none } },
+      "the hook userPromptSubmit failed: it returned undefined"
+    ],
+    ["prompt hook", { hooks: { userPromptSubmit: () => contexts } }, "the hook userPromptSubmit failed: it returned {"],
+    ["start hook", { hooks: { sessionStart: () => none } }, "the hook sessionStart failed: it returned undefined"],
+    ["stop hook", { hooks: { stop: () => undefined as never } }, "the hook stop failed: it returned undefined"],
+    [
+      "display",
+      { tools: run({ display: () => ({ _tag: "Command" }) }) },
+      "the display function of the tool tool failed"
+    ],
+    [
+      "keys",
+      { tools: run({ approval: "ask", keys: () => 7 }), approvals },
+      "the keys function of the tool tool failed"
+    ],
+    [
+      "approval",
+      { tools: run({ approval: () => ({ permission: "deny", source: 7 }) }) },
+      "the approval function of the tool tool failed"
+    ]
+  ])("P5 J1 as a %s fails what it was asked, and no turn and no record", ([, options, warning]) =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({ script, tools: run({}), ...options })
+      for (const input of ["one", "two"]) assert.strictEqual((yield* h.run(input))._tag, "TurnCompleted")
+      assert.isTrue(warningsOf(h)[0]?.startsWith(warning), warningsOf(h)[0])
+      assert.deepStrictEqual(unreadable(h), [])
+      assert.deepStrictEqual((yield* h.session.snapshot).waiting, [])
+    })
+  )
+})
+
+describe("a hook that dies with a value that no text can describe", () => {
+  it.effect("P5 blocks its input, and no later one", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const userPromptSubmit = () =>
+        Effect.suspend(() =>
+          calls++ === 0 ? Effect.die(Object.create(null)) : Effect.succeed({ block: false, contexts: [] })
+        )
+      const h = yield* SessionHarness.make({ script: [[text("done")]], hooks: { userPromptSubmit } })
+      yield* h.run("one")
+      assert.deepStrictEqual(warningsOf(h), ["the hook userPromptSubmit failed: {}"])
+      const last = yield* h.run("two")
+      assert.strictEqual(last._tag === "TurnCompleted" && last.lastMessage, "done")
     })
   )
 })

@@ -8,10 +8,13 @@ import { Model as ModelService } from "@spindle/core/Model"
 import * as Session from "@spindle/core/Session"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
-import { Effect, Option } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { answers, isAside, long, reporting, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
 import { assertTurns } from "../fixtures/turns.ts"
 
+const throws = (): never => {
+  throw new Error("a bug")
+}
 const limited = { compactFromTokens: 2_500 }
 const make = (options: Harness.HarnessOptions = {}) =>
   Harness.make({ script: summarizing, config: limited, ...options })
@@ -99,6 +102,36 @@ describe("a turn that reaches the limit of its context", () => {
       assertTurns(harness.events)
     })
   )
+
+  for (const [what, broken] of [
+    ["model dies", { stream: () => Stream.die(new Error("a bug")) }],
+    ["model throws", { stream: throws }],
+    ["endpoint throws", { stream: throws, compact: throws }]
+  ] as const) {
+    it.effect(`S11 P2 carries its input, as later turns do, when the compaction fails because the ${what}`, () =>
+      Effect.gen(function* () {
+        const scripted = Model.make(answers(() => [Model.text("")]))
+        const stream: typeof scripted.model.stream = (request) =>
+          isAside(request.items) ? broken.stream() : scripted.model.stream(request)
+        const model = { ...scripted.model, ...broken, stream }
+        const harness = yield* make({
+          model: scripted,
+          config: { compactFromTokens: 500 },
+          factory: (agent, options) => Effect.provideService(Session.make(agent, options), ModelService, model)
+        })
+        for (const text of ["one", "two", "three"]) {
+          assert.strictEqual((yield* harness.run(text))._tag, "TurnCompleted")
+        }
+        const failed = "the conversation was not compacted: a bug"
+        assert.deepStrictEqual(
+          warnings(harness).filter((one) => one === failed),
+          [failed, failed]
+        )
+        assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [])
+        assertTurns(harness.events)
+      })
+    )
+  }
 
   it.effect("S11 P2 returns the input of a turn whose compaction is aborted, which a client may send again", () =>
     Effect.gen(function* () {

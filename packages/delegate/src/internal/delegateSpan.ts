@@ -43,7 +43,7 @@ export const open = (
     end: (status) => {
       if (span === undefined) return
       siblings?.delete(span)
-      span.attribute("spindle.delegate.status", Status.wordOf(status))
+      Tracing.annotate(context, span, { "spindle.delegate.status": Status.wordOf(status) })
       Tracing.end(context, span, outcomeOf(status))
     }
   }

@@ -12,11 +12,13 @@ import * as Stream from "effect/Stream"
 import * as Agent from "../../Agent.ts"
 import { Alongside } from "../../Alongside.ts"
 import * as Hooks from "../../Hooks.ts"
-import type { Model } from "../../ports/Model.ts"
+import { type Model, ModelOfTurn } from "../../ports/Model.ts"
 import type { Input } from "../../protocol/Input.ts"
 import { isSubmission, type Op, opOf, type Submission } from "../../protocol/Op.ts"
 import type { TaskKind } from "../../TaskKind.ts"
 import { Turn } from "../../Turn.ts"
+
+type ModelOfTurnShape = Context.Service.Shape<typeof ModelOfTurn>
 
 /** The contexts of the callers of one host. */
 export class CallerContexts {
@@ -61,6 +63,17 @@ export class CallerContexts {
 
   /** A model whose requests run with what the caller passed on. */
   toModel(model: Model): Model {
+    const { compact } = model
+    const provide = (send: Model["stream"]): Model["stream"] => {
+      return (request) =>
+        Stream.unwrap(
+          Effect.contextWith((context: Context.Context<never>) => {
+            const passed = this.passedTo(context)
+            const stream = send(request)
+            return Effect.succeed(passed === undefined ? stream : Stream.provideContext(stream, passed))
+          })
+        )
+    }
     return {
       get provider() {
         return model.provider
@@ -71,15 +84,34 @@ export class CallerContexts {
       get contextWindow() {
         return model.contextWindow
       },
-      stream: (request) =>
-        Stream.unwrap(
-          Effect.contextWith((context: Context.Context<never>) => {
-            const passed = this.passedTo(context)
-            const stream = model.stream(request)
-            return Effect.succeed(passed === undefined ? stream : Stream.provideContext(stream, passed))
-          })
-        )
+      stream: provide((request) => model.stream(request)),
+      compact: compact === undefined ? undefined : provide((request) => compact(request))
     }
+  }
+
+  /** The models of turns whose context was changed, each as `toModel` makes it. */
+  private toModelOfTurn(of: ModelOfTurnShape): ModelOfTurnShape {
+    const made = new WeakMap<Model, Model>()
+    return (context, own) => {
+      const model = of(context, own)
+      if (model === own) return own
+      const known = made.get(model) ?? this.toModel(model)
+      made.set(model, known)
+      return known
+    }
+  }
+
+  /** A context whose hooks and models of turns, if it has them, run with what the caller passed on. */
+  toReferences<R>(context: Context.Context<R>): Context.Context<R> {
+    const { mapUnsafe } = context
+    let made = context
+    if (mapUnsafe.has(Hooks.Hooks.key)) {
+      made = Context.add(made, Hooks.Hooks, this.toHooks(Context.get(context, Hooks.Hooks)))
+    }
+    if (mapUnsafe.has(ModelOfTurn.key)) {
+      made = Context.add(made, ModelOfTurn, this.toModelOfTurn(Context.get(context, ModelOfTurn)))
+    }
+    return made
   }
 
   /** An agent whose tools, sources and tasks run with what the caller passed on. */
@@ -123,7 +155,7 @@ export class CallerContexts {
   }
 
   /** Hooks that run with what the caller passed on. */
-  toHooks<E, R>(hooks: Hooks.Hooks<E, R>): Hooks.Hooks<E, R> {
+  private toHooks<E, R>(hooks: Hooks.Hooks<E, R>): Hooks.Hooks<E, R> {
     const { provide } = this
     if (hooks === Hooks.none) return hooks
     return {

@@ -22,7 +22,6 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
 import { Alongside } from "../../Alongside.ts"
-import { Hooks } from "../../Hooks.ts"
 import { Journal, type JournalWriter } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
 import { type SessionStore, SessionStores } from "../../ports/SessionStores.ts"
@@ -73,9 +72,8 @@ export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, refer
   const context = Context.omit(
     Tracer.ParentSpan,
     Alongside
-  )(captured).pipe(
-    Context.add(Model, callers.toModel(Context.get(captured, Model))),
-    Context.add(Hooks, callers.toHooks(Context.get(captured, Hooks)))
+  )(captured).pipe(Context.add(Model, callers.toModel(Context.get(captured, Model))), (context) =>
+    callers.toReferences(context)
   ) as Context.Context<any>
   const sessionScopes = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
   const host = new Host({
@@ -182,10 +180,7 @@ export class Host {
   private contextWith(references: Context.Context<never> | undefined): Context.Context<any> {
     const { callers, context } = this.parts
     if (references === undefined) return context
-    const merged = Context.merge(context, references)
-    return references.mapUnsafe.has(Hooks.key)
-      ? Context.add(merged, Hooks, callers.toHooks(Context.get(references, Hooks)))
-      : merged
+    return Context.merge(context, callers.toReferences(references))
   }
 
   private register(hosted: HostedSession): Session.Session {

@@ -74,9 +74,9 @@ export const childParent = (span: Tracer.Span | undefined, parent: TraceParent |
   span === undefined ? parent : { trace: parent?.trace ?? fromSpan(span), span }
 
 /** Links a running turn to the submission of input that steers it. */
-export const link = (turn: Tracer.Span | undefined, { span }: TraceParent): void => {
+export const link = ({ context }: SessionContext, turn: Tracer.Span | undefined, { span }: TraceParent): void => {
   if (turn === undefined || turn.links.length >= linkLimit) return
-  turn.addLinks([{ span, attributes: { "spindle.link": "steered" } }])
+  Tracing.link(context, turn, [{ span, attributes: { "spindle.link": "steered" } }])
 }
 
 /** The most links of one span, as the specification of OpenTelemetry has it. */

@@ -175,7 +175,7 @@ export class Submissions {
     if (delivery !== "queue" && running?.isSteerable === true) {
       const { span, turnId } = running.origin
       recorder.append({ _tag: "InputAccepted", submissionId, input, delivery, turnId, ...notice })
-      if (parent !== undefined) SubmissionSpan.link(span, parent)
+      if (parent !== undefined) SubmissionSpan.link(this.options.session, span, parent)
       return { _tag: "Steered", submissionId, turnId }
     }
     const position = delivery === "wait" ? recorder.state.inbox.length : queue.nextPosition

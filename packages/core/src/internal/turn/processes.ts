@@ -107,8 +107,10 @@ const spanOf = (
 }
 
 const endSpan = (context: Context.Context<never>, span: Tracer.Span, exit: ProcessExit): void => {
-  if (exit.exitCode !== null) span.attribute("process.exit.code", exit.exitCode)
-  if (exit.signal !== undefined) span.attribute("spindle.process.signal", exit.signal)
+  Tracing.annotate(context, span, {
+    ...(exit.exitCode === null ? {} : { "process.exit.code": exit.exitCode }),
+    ...(exit.signal === undefined ? {} : { "spindle.process.signal": exit.signal })
+  })
   Tracing.end(context, span, { _tag: exit.exitCode === null ? "aborted" : "completed" })
 }
 

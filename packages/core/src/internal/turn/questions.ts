@@ -75,7 +75,7 @@ export class Questions {
         ? this.answerFromCache(ledger, question)
         : Tracing.span(spanOf(this.session, question), (span) =>
             Effect.tap(this.askAll(ledger, question, whileWaiting), (answer) =>
-              Effect.sync(() => describe(span, answer))
+              Effect.sync(() => describe(this.session, span, answer))
             )
           )
     })
@@ -238,9 +238,10 @@ const spanOf = ({ sessionId }: SessionContext, { callId, kind, tool }: NewQuesti
   }
 })
 
-const describe = (span: Tracer.Span | undefined, answer: Answer): void => {
-  span?.attribute("spindle.decision", answer._tag)
-  if (answer._tag === "Cancelled") span?.attribute("spindle.cancelled.by", answer.by)
+const describe = ({ context }: SessionContext, span: Tracer.Span | undefined, answer: Answer): void => {
+  if (span === undefined) return
+  const by = answer._tag === "Cancelled" ? { "spindle.cancelled.by": answer.by } : {}
+  Tracing.annotate(context, span, { "spindle.decision": answer._tag, ...by })
 }
 
 /**

@@ -148,7 +148,7 @@ const exchange = Effect.fnUntraced(function* (
   // mutant fence-after-a-response (I3: a straggler is interrupted once its answer has ended, and gets none of it): drop
   if (ledger.slot.isFenced()) return yield* Effect.interrupt
   if (failed !== undefined) {
-    span?.attribute("error.type", failed.kind)
+    if (span !== undefined) Tracing.annotate(session.context, span, { "error.type": failed.kind })
     // a request that was refused has cost nothing
     const usage = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
     ledger.endResponse(requestId, { finish: "failed", usage, partial: "superseded" })
@@ -157,10 +157,12 @@ const exchange = Effect.fnUntraced(function* (
   const { reason } = finish!
   const counted = ledger.endResponse(requestId, { finish: reason })
   if (span !== undefined) {
-    span.attribute("gen_ai.response.finish_reasons", [reason])
-    span.attribute("gen_ai.usage.input_tokens", counted.input)
-    span.attribute("gen_ai.usage.cache_read.input_tokens", counted.cachedInput)
-    span.attribute("gen_ai.usage.output_tokens", counted.output)
+    Tracing.annotate(session.context, span, {
+      "gen_ai.response.finish_reasons": [reason],
+      "gen_ai.usage.input_tokens": counted.input,
+      "gen_ai.usage.cache_read.input_tokens": counted.cachedInput,
+      "gen_ai.usage.output_tokens": counted.output
+    })
     addContent(session, span, "gen_ai.output.messages", sink.text() ?? "")
   }
   return { requestId, finish: reason, text: sink.text(), sealed: sink.sealed?.() }
@@ -172,7 +174,7 @@ const broken: ReadonlySet<ModelFailureKind> = new Set(["Disconnected", "IdleTime
 /** Adds content to a span, if spans may hold content. */
 const addContent = ({ context }: SessionContext, span: Tracer.Span, key: string, value: unknown): void => {
   const content = Tracing.content(context, () => value)
-  if (content !== undefined) span.attribute(key, content)
+  if (content !== undefined) Tracing.annotate(context, span, { [key]: content })
 }
 
 /** Where the parts of a response go. */

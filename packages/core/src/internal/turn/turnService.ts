@@ -1,6 +1,7 @@
 /** The implementation of `Turn`: the ledger of a turn and the parts of its session, guarded by the fence (contract I3). */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type * as Fragments from "../../ports/Fragments.ts"
 import * as Input from "../../protocol/Input.ts"
 import { type Item, toFinite } from "../../protocol/Item.ts"
@@ -299,13 +300,25 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () 
   }
 })
 
-/** What to record ahead of the input. A function of the application that throws or dies costs its fragments only. */
+const checkUpdate = Schema.decodeUnknownSync(
+  Schema.Struct({
+    fragments: Schema.Array(Schema.Struct({ name: Schema.String, text: Schema.String })),
+    warnings: Schema.Array(Schema.String)
+  })
+)
+
+/**
+ * What to record ahead of the input. A function of the application that throws, dies or returns anything else costs its
+ * fragments only.
+ */
 const fragmentsOf = (
   make: Fragments.MakeFragments,
   history: History.ItemLog
 ): Effect.Effect<Fragments.FragmentUpdate> =>
   Effect.catchCause(
-    Effect.suspend(() => make(History.fragmentsOf(History.toArray(history)))),
+    Effect.suspend(() =>
+      Effect.map(make(History.fragmentsOf(History.toArray(history))), (update) => checkUpdate(update))
+    ),
     (cause) =>
       Cause.hasInterrupts(cause)
         ? Effect.failCause(cause)

@@ -142,7 +142,7 @@ export class Turns {
     if (alongside === undefined || running?.takesTasks !== true) return undefined
     const { span, turnId } = running.origin
     Alongside.start(this.options, running, alongside, submitted)
-    if (parent !== undefined) link(span, parent)
+    if (parent !== undefined) link(this.options.session, span, parent)
     return turnId
   }
 
