@@ -107,7 +107,7 @@ const contextOf = (parts: TurnParts, ledger: Ledger, { input, submissionId }: Su
     })
   const view = makeAlongside(makeTurn(parts, ledger, slot.isFenced), { input, taskId: submissionId, report })
   const context = Context.add(Context.add(session.context, Tracing.OpenSpans, spans), Alongside, view)
-  return origin.span === undefined ? context : Context.add(context, Tracer.ParentSpan, origin.span)
+  return origin.parentSpan === undefined ? context : Context.add(context, Tracer.ParentSpan, origin.parentSpan)
 }
 
 const runningTask = ({ recorder }: TurnParts, { origin }: Ledger, submissionId: SubmissionId) =>
