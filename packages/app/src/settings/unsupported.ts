@@ -1,5 +1,5 @@
 /**
- * The keys of the reference that stop the program: they would change what a model is told, which tools it is offered, which
+ * The keys of the reference that stop the program: they would change what a model receives, which tools it is offered, which
  * model is asked or as whom, and this program cannot do that
  * ([decision 93](../../../../docs/decisions/0093-keys-that-change-model-requests.md)).
  *
