@@ -307,11 +307,15 @@ const fallingBack = (first: Store, second: Store): Store => ({
 
 /** Returns the stored key of a provider. **Errors**: `AccountFailed`, even if there is just none. */
 export const storedKey = (store: Store, provider: string): Effect.Effect<Redacted.Redacted<string>, AccountFailed> =>
-  Effect.flatMap(store.get(provider), (key) =>
-    key === undefined
-      ? Effect.fail(new AccountFailed({ detail: `${store.name} has none; to sign in, run: spindle login --help` }))
-      : Effect.succeed(key)
-  )
+  Effect.flatMap(store.get(provider), (key) => {
+    if (key === undefined) {
+      return Effect.fail(new AccountFailed({ detail: `${store.name} has none; to sign in, run: spindle login --help` }))
+    }
+    // another program may have written it
+    if (isKey(Redacted.value(key))) return Effect.succeed(key)
+    const detail = `what ${store.name} has is not a key: it has white space or characters that no key has`
+    return Effect.fail(new AccountFailed({ detail }))
+  })
 
 /**
  * Makes a key that all models of a provider share. What asks for it, such as a command, ends with the scope.

@@ -83,6 +83,18 @@ const instructions = (cwd: string): string =>
     "Edit files with apply_patch. When you are done, say in a few sentences what you did and what you found."
   ].join("\n")
 
+/** How the model talks, in words for the model. */
+const personalityText = ({ personality }: Settings.Settings): string | undefined => {
+  switch (personality) {
+    case "friendly":
+      return "Be warm and encouraging. Explain what you do as you would to a colleague, and say what went well."
+    case "pragmatic":
+      return "Be brief and direct. State facts, decisions and open points, and leave out praise and small talk."
+    case undefined:
+      return undefined
+  }
+}
+
 interface Common {
   readonly instructions: string
   readonly policies: Agent.Policies<OwnTools>
@@ -158,7 +170,7 @@ const common = Effect.fnUntraced(function* (options: Options) {
   const patches = (context: TurnContext) => limits(context).patches
   const places = { cwd, directory: TurnContexts.directoryIn(cwd) }
   const parts: Common = {
-    instructions: [settings.instructions ?? instructions(cwd), settings.addition]
+    instructions: [settings.instructions ?? instructions(cwd), personalityText(settings), settings.addition]
       .filter((part) => part !== undefined)
       .join("\n\n"),
     agents: settings.agents ?? noAgents,

@@ -27,6 +27,7 @@ import type { Files } from "./settings/files.ts"
 import * as McpSettings from "./settings/mcp.ts"
 import * as Table from "./settings/table.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
+import * as Unsupported from "./settings/unsupported.ts"
 import * as UnusedKeys from "./settings/unused.ts"
 import type * as ApprovalPolicies from "@spindle/tools/ApprovalPolicy"
 
@@ -78,8 +79,10 @@ export interface Settings {
   readonly catalog: Catalog.Catalog
   /** The table `[hooks]` and the file that has it; see `HookSettings`. */
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
-  /** The content of `model_instructions_file`. */
+  /** What replaces the default instructions: the content of `model_instructions_file`, or else `instructions`. */
   readonly instructions: string | undefined
+  /** How the model talks to the person. */
+  readonly personality: Personality | undefined
   /** The `developer_instructions`, which follow the instructions. */
   readonly addition: string | undefined
   /** Undefined if the model may not start agents. */
@@ -113,6 +116,11 @@ export interface Sources {
     readonly features?: { readonly [name: string]: boolean } | undefined
   }
 }
+
+/** The personalities that a configuration can give the model. */
+const personalities = ["friendly", "pragmatic"] as const
+/** How the model talks to the person. */
+export type Personality = (typeof personalities)[number]
 
 /** The model to use if none is configured. */
 const defaultModelOf = ({ _tag }: ServerProvider): string => (_tag === "Messages" ? "claude-sonnet-4-5" : "gpt-5")
@@ -223,6 +231,8 @@ const read = (sources: Sources): Settings => {
     sources.command === "sandbox"
       ? { _tag: "Scripted" }
       : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
+  const unsupported = Unsupported.find(table, provider._tag === "Scripted" ? undefined : provider.id)
+  if (unsupported !== undefined) refuse({ _tag: "NotSupported", ...unsupported })
   const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModelOf(provider))
   const features = Features.read(table)
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
@@ -264,7 +274,7 @@ const read = (sources: Sources): Settings => {
     verbosity: table.text("model_verbosity"),
     serviceTier: serviceTierOf(table.text("service_tier")),
     maxOutputTokens: table.count("model_max_output_tokens"),
-    webSearch: webSearchOf(table.choice("web_search", ["disabled", "cached", "live"])),
+    webSearch: webSearchOf(table),
     configDirectory: directory,
     projectDoc: {
       maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
@@ -273,7 +283,8 @@ const read = (sources: Sources): Settings => {
     },
     catalog,
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
-    instructions: filesOf(directory).text(table, "model_instructions_file"),
+    instructions: instructionsOf(table, filesOf(directory)),
+    personality: personalityOf(table.choice("personality", ["none", ...personalities])),
     addition: table.text("developer_instructions"),
     agents: features.isEnabled("multi_agent")
       ? AgentSettings.read({
@@ -290,7 +301,20 @@ const read = (sources: Sources): Settings => {
   }
 }
 
-const webSearchOf = (mode: "disabled" | Settings["webSearch"]) => (mode === "disabled" ? undefined : mode)
+/** The file counts before the text, and the newer name of the file before the older one. */
+const instructionsOf = (table: Table.Settings, files: Files): string | undefined =>
+  files.text(table, "model_instructions_file") ??
+  files.text(table, "experimental_instructions_file") ??
+  table.text("instructions")
+
+const personalityOf = (name: "none" | Personality | undefined) => (name === "none" ? undefined : name)
+
+/** `tools.web_search` is the older form. */
+const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
+  const mode = table.choice("web_search", ["disabled", "cached", "live"])
+  if (mode === undefined) return table.flag("tools.web_search") === true ? "live" : undefined
+  return mode === "disabled" ? undefined : mode
+}
 
 /** The API has another word for the tier that the reference's configuration calls fast. */
 const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority" : tier)

@@ -39,6 +39,35 @@ describe("limitsIn", () => {
   )
 })
 
+describe("the instructions of the agent", () => {
+  it.effect("are those of the settings, then the personality, then what is added", () =>
+    Effect.gen(function* () {
+      const instructionsOf = (settings: object) =>
+        CodingAgent.make({
+          cwd: "/w",
+          settings: {
+            sandboxMode: "danger-full-access",
+            mcpServers: [],
+            agents: undefined,
+            features: { isEnabled: () => false },
+            ...settings
+          } as unknown as Settings
+        }).pipe(
+          Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] }),
+          Effect.map(({ instructions }) => instructions ?? "")
+        )
+      const own = { instructions: "Be odd.", addition: "And even." }
+      assert.strictEqual(yield* instructionsOf(own), "Be odd.\n\nAnd even.")
+      const [friendly, pragmatic] = [
+        yield* instructionsOf({ ...own, personality: "friendly" }),
+        yield* instructionsOf({ ...own, personality: "pragmatic" })
+      ]
+      assert.match(friendly, /^Be odd\.\n\nBe warm .+\n\nAnd even\.$/)
+      assert.match(pragmatic, /^Be odd\.\n\nBe brief .+\n\nAnd even\.$/)
+    })
+  )
+})
+
 describe("prepareTurn", () => {
   it.effect("looks for a sandbox only for a turn that needs one; before that nothing is contained", () =>
     Effect.gen(function* () {

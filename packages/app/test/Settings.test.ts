@@ -190,7 +190,7 @@ describe("load", () => {
       )
       assert.strictEqual(
         yield* wrong('model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\nhttp_headers = { X = 1 }'),
-        "HOME/config.toml:4:1: model_providers.a.http_headers.X must be a text"
+        "HOME/config.toml:4:1: model_providers.a.http_headers.X must be one line of characters that an HTTP header can carry"
       )
       for (const url of ["localhost:8080/v1", "not a url", "file:///x", ""]) {
         assert.strictEqual(

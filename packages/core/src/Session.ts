@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { Agent } from "./Agent.ts"
 import { runDetached } from "./internal/detached.ts"
 import { Recorder } from "./internal/log/recorder.ts"
@@ -53,6 +54,7 @@ import * as SessionState from "./state/SessionState.ts"
 import type { Task } from "./Task.ts"
 import * as RegularTask from "./tasks/RegularTask.ts"
 import * as TaskSupervisor from "./TaskSupervisor.ts"
+import * as Tracing from "./Tracing.ts"
 import type { Turn } from "./Turn.ts"
 
 export type { RunningTurn } from "./internal/turn/turnStart.ts"
@@ -173,8 +175,9 @@ export const layer = <R>(
   Layer.effect(Session, makeSession(agent, options))
 
 const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: SessionOptions) {
-  // the context of the session's fibers, and all that the agent needs
-  const services = yield* Effect.context<R | Model>()
+  const creator = yield* Effect.context<R | Model>()
+  // the context of the session's fibers, and all that the agent needs; the session outlives the span that it is made in
+  const services = Context.omit(Tracer.ParentSpan, Tracing.OpenSpans)(creator) as Context.Context<R | Model>
   const journal = yield* Journal
   const clock = yield* Clock.Clock
   const ids = yield* IdGenerator
@@ -199,8 +202,11 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     newId
   }
   const parts = makeParts(session, writer, { observers: observersOf(options, yield* SessionObserver), agent, services })
+  const { recorder } = parts
   yield* Effect.acquireRelease(Effect.void, () => close(parts))
-  yield* Recovery.open(session, parts.recorder, writer.opened, options.meta)
+  recorder.descendFrom(Tracing.currentSpan(creator as Context.Context<never>))
+  yield* Recovery.open(session, recorder, writer.opened, options.meta)
+  recorder.descendFrom(undefined)
   return makeService(parts, writer)
 }, acquireAll)
 

@@ -45,6 +45,17 @@ describe("rejections", () => {
       })
   )
 
+  it.effect("P1 by default 512 inputs wait", () =>
+    Effect.gen(function* () {
+      const { session } = yield* running()
+      const receipts: Array<Op.Receipt> = []
+      for (let index = 0; index < 512; index++) receipts.push(yield* send(session, `input ${index}`, "queue"))
+      assert.isTrue(receipts.every(({ _tag }) => _tag === "Queued"))
+      const full = { _tag: "InboxFull", capacityCount: 512 } as const
+      assert.deepStrictEqual(reasonOf(yield* send(session, "one more", "queue")), full)
+    })
+  )
+
   it.effect("P1 input for another turn is rejected with the running turn, or none", () =>
     Effect.gen(function* () {
       const expected = "another" as TurnId

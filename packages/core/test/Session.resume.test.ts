@@ -1,6 +1,7 @@
 import { appendFileSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId } from "@spindle/core/Ids"
+import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Op from "@spindle/core/Op"
 import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
@@ -182,6 +183,9 @@ describe("resume after a crash", () => {
       const { items } = yield* harness.session.snapshot
       const marker = items.at(-1)
       assert.strictEqual(marker?._tag === "UserMessage" && marker.fragment, "turn_aborted")
+      const text = marker?._tag === "UserMessage" ? Input.textOf(marker.content) : ""
+      assert.include(text, "The program was killed during the previous turn.")
+      assert.notInclude(text, "user")
       yield* harness.run("next")
       assert.deepStrictEqual(
         harness.requests[0]?.items.map((item) => item._tag),

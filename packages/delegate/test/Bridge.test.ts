@@ -247,7 +247,15 @@ describe("events", () => {
       const bridge = yield* Bridge.make(fake.child, { forward: (event) => !("seq" in event) || event.seq !== 2 })
       yield* fake.emit(
         { _tag: "SessionStarted", seq: 0, at: 0, sessionId: "child" as never, meta: {} },
+        { _tag: "SessionResumed", seq: 0, at: 0, cutBytes: 0 },
         FakeChild.question("r", 1),
+        {
+          _tag: "QuestionSettled",
+          seq: 1,
+          at: 0,
+          questionId: "r" as never,
+          decision: { _tag: "Cancelled", by: "end" }
+        },
         FakeChild.warning(2),
         { _tag: "TextDelta", turnId: "t" as never, itemId: "i" as never, offset: 0, text: "delta" },
         FakeChild.warning(3)

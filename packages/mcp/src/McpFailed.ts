@@ -15,6 +15,7 @@ export const Reason = Schema.Union([
   Schema.TaggedStruct("NotStarted", { detail: Schema.String, stderr: Schema.optionalKey(Schema.String) }),
   Schema.TaggedStruct("StartTimedOut", { seconds: Schema.Finite }),
   Schema.TaggedStruct("VariableMissing", { variable: Schema.String }),
+  Schema.TaggedStruct("VariableUnusable", { variable: Schema.String }),
   Schema.TaggedStruct("NotAuthorized", { status: Schema.Finite }),
   Schema.TaggedStruct("LoginNeeded", { why: LoginReason }),
   Schema.TaggedStruct("LoginUnreadable", { detail: Schema.String }),
@@ -60,6 +61,8 @@ const describe = (server: string, reason: Exclude<Reason, { readonly _tag: "Logi
       return `cannot start ${server}: it was not ready within ${reason.seconds} s; startup_timeout_sec sets the limit`
     case "VariableMissing":
       return `cannot start ${server}: set the variable ${reason.variable}`
+    case "VariableUnusable":
+      return `cannot start ${server}: the value of the variable ${reason.variable} cannot be sent in an HTTP header`
     case "NotAuthorized":
       return `cannot use ${server}: it refused the request with HTTP ${reason.status}; it needs a valid token`
     case "LoginUnreadable":

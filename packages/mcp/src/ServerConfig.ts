@@ -110,21 +110,32 @@ export const environmentOf = (server: StdioServer, variables: Variables): { read
   ...server.env
 })
 
-/** Returns the headers of all requests to a server, or the name of the variable that it needs and that is not set. */
+/**
+ * Returns the headers of all requests to a server, or the name of a variable that it needs: one that is `missing`, or one
+ * whose value is `unusable`, because no header can carry it.
+ */
 export const headersOf = (
   server: HttpServer,
   variables: Variables
-): { readonly headers: { readonly [name: string]: string } } | { readonly missing: string } => {
+):
+  | { readonly headers: { readonly [name: string]: string } }
+  | { readonly missing: string }
+  | { readonly unusable: string } => {
   const headers: { [name: string]: string } = { ...server.headers }
   for (const [name, variable] of Object.entries(server.headerVariables ?? {})) {
-    const value = valueOf(variables, variable)
+    const value = valueOf(variables, variable)?.trim()
+    if (value && !isHeaderValue(value)) return { unusable: variable }
     if (value) headers[name] = value
   }
   const { bearerTokenVariable } = server
   if (bearerTokenVariable === undefined) return { headers }
-  const token = valueOf(variables, bearerTokenVariable)
-  return token ? { headers: { ...headers, authorization: `Bearer ${token}` } } : { missing: bearerTokenVariable }
+  const token = valueOf(variables, bearerTokenVariable)?.trim()
+  if (!token) return { missing: bearerTokenVariable }
+  if (!isHeaderValue(token)) return { unusable: bearerTokenVariable }
+  return { headers: { ...headers, authorization: `Bearer ${token}` } }
 }
+
+const isHeaderValue = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
 
 /** Whether the configuration of a server says how its requests are authorized, so that no login is used. */
 export const isAuthorized = ({ bearerTokenVariable, headers, headerVariables }: HttpServer): boolean =>

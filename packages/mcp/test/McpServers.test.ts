@@ -1,15 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as McpServers from "@spindle/mcp/McpServers"
-import type { McpFailed } from "@spindle/mcp/McpFailed"
+import { McpFailed } from "@spindle/mcp/McpFailed"
 import type { McpServer } from "@spindle/mcp/McpServer"
 import * as McpTools from "@spindle/mcp/McpTools"
-import { ServerConfig } from "@spindle/mcp/ServerConfig"
+import { headersOf, type HttpServer as HttpServerConfig, ServerConfig } from "@spindle/mcp/ServerConfig"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
@@ -115,6 +116,33 @@ describe("a server that does not start", () => {
       yield* started(Harness.http(wire.url, { headers: { authorization: "Bearer secret" } }))
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
+})
+
+describe("the headers of a server", () => {
+  const server = (fields: object) => ({ _tag: "Http", name: "s", url: "http://x", ...fields }) as HttpServerConfig
+
+  it("name the variable whose value no header can carry", () => {
+    for (const value of ["a\nb", "a\r", "\u0000", "\u2026"]) {
+      const variables = { TOKEN: `x${value}x`, OTHER: Redacted.make(`x${value}x`) }
+      for (const fields of [{ bearerTokenVariable: "TOKEN" }, { headerVariables: { "x-one": "TOKEN" } }]) {
+        assert.deepStrictEqual(headersOf(server(fields), variables), { unusable: "TOKEN" })
+      }
+      const redacted = headersOf(server({ bearerTokenVariable: "OTHER" }), variables)
+      assert.deepStrictEqual(redacted, { unusable: "OTHER" })
+    }
+    const { message } = new McpFailed({ server: "s", reason: { _tag: "VariableUnusable", variable: "TOKEN" } })
+    assert.strictEqual(
+      message,
+      "cannot start the MCP server s: the value of the variable TOKEN cannot be sent in an HTTP header"
+    )
+  })
+
+  it("take a value with white space around it", () => {
+    const fields = { bearerTokenVariable: "TOKEN", headerVariables: { "x-one": "ONE", "x-two": "TWO" } }
+    assert.deepStrictEqual(headersOf(server(fields), { TOKEN: "t\n", ONE: " 1 ", TWO: " " }), {
+      headers: { authorization: "Bearer t", "x-one": "1" }
+    })
+  })
 })
 
 describe("the environment of a server", () => {

@@ -10,6 +10,7 @@ import type { TraceContext } from "@spindle/core/TraceContext"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
+import { contract } from "@spindle/core/SessionPolicy"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Schema, type Scope, Stream, Tracer } from "effect"
@@ -27,6 +28,7 @@ type Work =
   | { readonly kind: "background"; readonly millis: number; readonly inside: ReadonlyArray<Work> }
   | { readonly kind: "process"; readonly millis: number; readonly keep: boolean }
   | { readonly kind: "question" }
+  | { readonly kind: "cleanup"; readonly millis: number; readonly afterHook: boolean }
   | { readonly kind: "deaf"; readonly millis: number | "forever" }
   | { readonly kind: "fail" }
   | { readonly kind: "delegate"; readonly millis: number; readonly detached: boolean }
@@ -36,6 +38,7 @@ const Leaf = Schema.Union([
   Schema.Struct({ kind: Schema.Literal("work"), millis: Millis }),
   Schema.Struct({ kind: Schema.Literal("process"), millis: Millis, keep: Schema.Boolean }),
   Schema.Struct({ kind: Schema.Literal("question") }),
+  Schema.Struct({ kind: Schema.Literal("cleanup"), millis: Millis, afterHook: Schema.Boolean }),
   Schema.Struct({ kind: Schema.Literal("deaf"), millis: Schema.Union([Millis, Schema.Literal("forever")]) }),
   Schema.Struct({ kind: Schema.Literal("fail") }),
   Schema.Struct({ kind: Schema.Literal("delegate"), millis: Millis, detached: Schema.Boolean })
@@ -50,14 +53,49 @@ const grown = <S extends Schema.Top>(of: S) =>
   ])
 const Branch = grown(grown(Leaf))
 
-/** A turn: of the model, with these tools in each of its requests, or a task; aborted after so long, or not. */
+/**
+ * A turn: of the model, with these tools in each of its requests, or a task; aborted after so long, or not. Input may arrive
+ * while it runs.
+ */
 const TurnPlan = Schema.Struct({
   by: Schema.Literals(["model", "task"]),
   requests: Schema.Array(some(Branch)).check(Schema.isMaxLength(2)),
   // undefined: it ends by itself, and what would hang for ever takes its time instead
-  abortAfter: Schema.Union([Schema.Undefined, Millis])
+  abortAfter: Schema.Union([Schema.Undefined, Millis]),
+  steered: Schema.Boolean
 })
 const Plan = Schema.Array(TurnPlan).check(Schema.isMinLength(1), Schema.isMaxLength(3))
+
+/** The trace of the request that creates the session. Nothing but the first write of the journal belongs to it. */
+const creator = Tracer.externalSpan({ traceId: "c".repeat(32), spanId: "c".repeat(16) })
+
+/** An effect with a span of the application. */
+const spanned = <A>(name: string, value: A) => Effect.withSpan(Effect.succeed(value), name)
+
+/** Hooks that make spans, each of them. */
+const hooks: Harness.HarnessOptions["hooks"] = {
+  sessionStart: () => spanned("hook", { contexts: [] }),
+  userPromptSubmit: () => spanned("hook", { block: false, contexts: [] }),
+  preToolUse: () => spanned("hook", { deny: false }),
+  permissionRequest: () => spanned("hook", { decision: "ask" }),
+  postToolUse: () => spanned("hook", []),
+  stop: () => spanned("hook", {}),
+  interrupt: () => spanned("hook", undefined),
+  notification: () => spanned("hook", undefined)
+}
+
+/** A journal whose writes take a step, and make spans that name the records. */
+const spannedWrites = (journal: Journal): Journal => ({
+  ...journal,
+  open: (sessionId, mode) =>
+    Effect.map(journal.open(sessionId, mode), (writer) => ({
+      ...writer,
+      append: (records) =>
+        Effect.withSpan(Effect.andThen(Effect.yieldNow, writer.append(records)), "write", {
+          attributes: { records: records.map(({ _tag }) => _tag).join() }
+        })
+    }))
+})
 
 interface Surroundings {
   readonly turn: Turn
@@ -98,6 +136,13 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
     }
     case "question":
       return Effect.asVoid(around.turn.ask({ kind: "question", payload: {} }))
+    case "cleanup": {
+      const { afterHook, millis } = work
+      const run = () => Effect.withSpan(Effect.sleep(millis), "clean-up")
+      return Effect.asVoid(
+        around.turn.onAbort({ kind: "cleanup", name: "clean-up", run, afterHook, drain: "100 millis" })
+      )
+    }
     case "deaf":
       return Effect.uninterruptible(
         work.millis !== "forever" ? Effect.sleep(work.millis) : around.mayHang ? Effect.never : Effect.sleep(900)
@@ -121,16 +166,25 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
   }
 }
 
+/** Lets time pass until something has ended: a turn may start another one, which takes its own time. */
+const passTime = Effect.fnUntraced(function* (ending: Effect.Effect<void>) {
+  const fiber = yield* Effect.forkChild(ending, { startImmediately: true })
+  for (let count = 0; count < 20 && fiber.pollUnsafe() === undefined; count++) yield* TestClock.adjust("10 minutes")
+  assert.isDefined(fiber.pollUnsafe(), "the session does not become idle")
+})
+
 /** Runs one plan in a session. Returns its spans when everything that it started has ended. */
-const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
+const run = Effect.fnUntraced(function* (plan: typeof Plan.Type, leftoverInput: "request" | "record") {
   const host = processes()
   const scope = yield* Effect.scope
-  const journal = yield* Harness.memoryJournal
+  const journal = spannedWrites(yield* Harness.memoryJournal)
   let current: (typeof TurnPlan.Type)["requests"] = []
   let asked = 0
   let mayHang = false
   const h = yield* traced({
     journal,
+    hooks,
+    policy: { ...contract, leftoverInput },
     script: () => {
       const works = current[asked++]
       return works === undefined || works.length === 0
@@ -150,7 +204,7 @@ const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
       }
     },
     approvals: { decide: () => Effect.as(Effect.sleep(60), { _tag: "Approved", scope: "once" } as const) }
-  })
+  }).pipe(Effect.withParentSpan(creator))
   const request = Tracer.externalSpan({ traceId, spanId: callerId })
   for (const turn of plan) {
     current = turn.requests
@@ -162,37 +216,48 @@ const run = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
         Effect.forEach(turn.requests.flat(), (one) => perform(one, { turn: own, scope, mayHang }), { discard: true })
       )
       yield* h.session
-        .start(Task.make("planned", work))
+        .start(Task.make("planned", work, { steerable: true, abortHook: () => spanned("abort hook", undefined) }))
         .pipe(
           Effect.provideService(Processes, host.service),
           Effect.provideService(Journal, journal),
           Effect.withParentSpan(request)
         )
     }
+    if (turn.steered) yield* h.session.submit(submission(Op.userInput("and this")))
     if (turn.abortAfter !== undefined) {
       yield* TestClock.adjust(turn.abortAfter)
       yield* h.session.abort()
     }
-    yield* TestClock.adjust("10 minutes")
-    yield* h.session.awaitIdle
+    // input that was left is a turn that nobody aborts
+    mayHang = false
+    yield* passTime(h.session.awaitIdle)
   }
-  return { spans: yield* h.spans.finished, open: yield* h.spans.open, host, id: h.session.sessionId }
+  // what the last turn has started ends as well
+  yield* TestClock.adjust("10 minutes")
+  const [first, ...spans] = yield* h.spans.finished
+  const turnCount = h.tags().filter((tag) => tag === "TurnStarted").length
+  return { first, spans, open: yield* h.spans.open, host, id: h.session.sessionId, turnCount }
 })
 
 const traceOf = (context: string | undefined): TraceContext["traceparent"] | undefined => context?.slice(3, 35)
 
 describe("one root", () => {
   it.effect.prop(
-    "O1 whatever tasks, tools, processes, delegates and background work a run has: one trace, every path leads to the caller, nothing is orphaned after aborts",
-    [Plan],
-    ([plan]) =>
+    "O1 whatever tasks, tools, processes, delegates, clean-ups, hooks, writes and background work a run has: one trace, every path leads to the caller, nothing is orphaned after aborts",
+    [Plan, Schema.Literals(["request", "record"])],
+    ([plan, leftoverInput]) =>
       Effect.gen(function* () {
-        const { host, id, open, spans } = yield* run(plan)
+        const { first, host, id, open, spans, turnCount } = yield* run(plan, leftoverInput)
+        assert.deepStrictEqual(
+          [first?.name, first?.attributes["records"], first?.traceId],
+          ["write", "SessionStarted", creator.traceId]
+        )
         assertDescends(spans)
         assert.deepStrictEqual(open, [], "spans that never ended")
         assert.isTrue(host.started.every(({ env }) => traceOf(env?.["TRACEPARENT"]) === traceId))
         const turns = spans.filter((one) => "spindle.task.kind" in one.attributes && one.attributes["thread.id"] === id)
-        assert.lengthOf(turns, plan.length, "one span a turn")
+        assert.lengthOf(turns, turnCount, "one span a turn")
+        assert.isAtLeast(turnCount, plan.length)
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 500 } }
   )

@@ -74,7 +74,12 @@ export const processes = (): {
           )
           return { processId: spec.processId, pid: 1, output: Stream.empty, exit: over, gone: Effect.asVoid(over) }
         }),
-      end: (processId) => Effect.asVoid(Deferred.succeed(running.get(processId)!, undefined))
+      end: (processId) =>
+        Effect.sync(() => {
+          // one that was interrupted before it started is not known
+          const killed = running.get(processId)
+          if (killed !== undefined) Deferred.doneUnsafe(killed, Effect.void)
+        })
     }
   }
 }

@@ -51,7 +51,7 @@ const serverOf = (
       ...common,
       command,
       ...definedFields({ args, cwd, inherit }),
-      ...textsOf("env", table, [at, "env"])
+      ...fieldOf("env", table.texts([at, "env"]))
     }
   }
   if (url === undefined || command !== undefined) return wrong(at, "a table with either command or url")
@@ -64,8 +64,8 @@ const serverOf = (
     ...common,
     url,
     ...definedFields({ bearerTokenVariable, clientId, clientSecretVariable, scopes }),
-    ...textsOf("headers", table, [at, "http_headers"]),
-    ...textsOf("headerVariables", table, [at, "env_http_headers"])
+    ...fieldOf("headers", table.headers([at, "http_headers"])),
+    ...fieldOf("headerVariables", table.headers([at, "env_http_headers"]))
   }
 }
 
@@ -75,13 +75,8 @@ type Defined<A> = { readonly [K in keyof A]?: Exclude<A[K], undefined> }
 const definedFields = <A extends object>(fields: A): Defined<A> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<A>
 
-const textsOf = <const Name extends string>(
+const fieldOf = <const Name extends string>(
   name: Name,
-  table: Table.Settings,
-  key: Table.Key
-): { readonly [name in Name]?: { readonly [name: string]: string } } => {
-  const texts = table.texts(key)
-  return texts.length === 0
-    ? {}
-    : ({ [name]: Object.fromEntries(texts) } as { readonly [name in Name]: object } as never)
-}
+  texts: ReadonlyArray<readonly [name: string, value: string]>
+): { readonly [name in Name]?: { readonly [name: string]: string } } =>
+  texts.length === 0 ? {} : ({ [name]: Object.fromEntries(texts) } as { readonly [name in Name]: object } as never)

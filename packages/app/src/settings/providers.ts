@@ -5,6 +5,7 @@
 import * as Path from "node:path"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../Accounts.ts"
+import * as Headers from "./headers.ts"
 import { refuse } from "./reason.ts"
 import type * as Table from "./table.ts"
 
@@ -94,7 +95,7 @@ const builtInProvider = (sources: Sources, id: string, builtIn: BuiltIn): Provid
   const { env, file, isDemo, table } = sources
   const { variables, ...rest } = builtIn
   const baseUrl = id === "openai" ? table.url("openai_base_url") : undefined
-  const key = Accounts.keyOf(env, variables)
+  const key = keyIn(env, variables)
   const keyStore = key === undefined ? storeOf(sources, id, true) : undefined
   if (key === undefined && keyStore === undefined && baseUrl === undefined) {
     if (table.text("model_provider") !== undefined) return refuse({ _tag: "MissingKey", provider: id, variables })
@@ -176,20 +177,20 @@ const ownProvider = (sources: Sources, id: string): ServerProvider => {
   const wireApi = table.text([at, "wire_api"]) ?? "responses"
   const api = wireApis.get(wireApi) ?? refuse({ _tag: "WireApiNotSupported", provider: id, wireApi })
   const variables = variablesOf(table, at)
-  const token = table.text([at, "experimental_bearer_token"])
+  const token = table.header([at, "experimental_bearer_token"])
   const keyCommand = keyCommandOf(table, at, Path.dirname(file))
-  const key = Accounts.keyOf(env, variables) ?? (token === undefined ? undefined : Redacted.make(token))
+  const key = keyIn(env, variables) ?? (token === undefined ? undefined : Redacted.make(token))
   const isKeyNeeded = variables.length > 0
   const keyStore = key === undefined && keyCommand === undefined ? storeOf(sources, id, isKeyNeeded) : undefined
   if (isKeyNeeded && key === undefined && keyCommand === undefined && keyStore === undefined) {
     const instructions = table.text([at, "env_key_instructions"])
     refuse({ _tag: "MissingKey", provider: id, variables, ...(instructions === undefined ? {} : { instructions }) })
   }
-  const fromEnv = table.texts([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
-    const value = Accounts.keyOf(env, [from])
+  const fromEnv = table.headers([at, "env_http_headers"]).flatMap(([name, from]): typeof headers => {
+    const value = keyIn(env, [from])
     return value === undefined ? [] : [[name, value]]
   })
-  const headers = table.texts([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
+  const headers = table.headers([at, "http_headers"]).map(([name, value]) => [name, Redacted.make(value)] as const)
   return {
     _tag: api,
     id,
@@ -203,6 +204,15 @@ const ownProvider = (sources: Sources, id: string): ServerProvider => {
     query: table.texts([at, "query_params"]),
     ...limits(table, at)
   }
+}
+
+/** The value of the first of these variables that is set, which becomes a header of each request. */
+const keyIn = (env: Accounts.Environment, variables: ReadonlyArray<string>): Redacted.Redacted | undefined => {
+  const key = Accounts.keyOf(env, variables)
+  if (key === undefined) return undefined
+  const problem = Headers.problemOf(Redacted.value(key))
+  if (problem === undefined) return key
+  return refuse({ _tag: "VariableUnusable", variable: Accounts.variableOf(env, variables)!, problem })
 }
 
 /** The variables that may have the key: the one that is named, or those of OpenAI if its key is required. */

@@ -22,8 +22,12 @@ export const Reason = Schema.Union([
     instructions: Schema.optionalKey(Schema.String)
   }),
   Schema.TaggedStruct("KeysUnusable", { detail: Schema.String }),
+  /** A variable of the environment whose value no HTTP header can carry. `problem` is why, without the value. */
+  Schema.TaggedStruct("VariableUnusable", { variable: Schema.String, problem: Schema.String }),
   Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
   Schema.TaggedStruct("UnusedKeys", { keys: Schema.Array(Schema.String) }),
+  /** A key that would change model requests, which this program cannot do. */
+  Schema.TaggedStruct("NotSupported", { key: Schema.String, advice: Schema.String }),
   Schema.TaggedStruct("NothingConfigured", { configFile: Schema.String })
 ])
 /** @see {@link Reason} */
@@ -54,6 +58,10 @@ const describe = (reason: Reason): string => {
       }`
     case "KeysUnusable":
       return reason.detail
+    case "VariableUnusable":
+      return `the variable ${reason.variable} cannot be sent in a request: ${reason.problem}`
+    case "NotSupported":
+      return `the configuration has ${reason.key}, which this program does not support: ${reason.advice}`
     case "WireApiNotSupported":
       return `model provider "${reason.provider}": wire_api "${reason.wireApi}" is not supported, only "responses", "chat" and "anthropic" are`
     case "UnusedKeys":

@@ -1,5 +1,6 @@
 /** TOML tables in layers. The first layer that has a key supplies its value, and its type is checked there. */
 import { TomlError, parse as parseToml } from "smol-toml"
+import * as Headers from "./headers.ts"
 
 /** A table and where it comes from. */
 export interface Layer {
@@ -20,6 +21,10 @@ export type Key = string | readonly [at: string, ...names: ReadonlyArray<string>
 /** Typed look-ups. They return undefined, or an empty list, for a key that no layer has. */
 export interface Settings {
   readonly text: (key: Key) => string | undefined
+  /** A text that an HTTP header can carry. */
+  readonly header: (key: Key) => string | undefined
+  /** HTTP headers, merged from all layers. */
+  readonly headers: (key: Key) => ReadonlyArray<readonly [name: string, value: string]>
   /** The address of a web server. */
   readonly url: (key: Key) => string | undefined
   readonly choice: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
@@ -72,8 +77,22 @@ export const make = (
     }
     return all
   }
+  const texts = (key: Key, expected: string, is: (value: unknown) => value is string) =>
+    Array.from(
+      entries(key),
+      ([name, [layer, value]]) => [name, is(value) ? value : refuse(layer, [...parts(key), name], expected)] as const
+    )
   return {
     text: (key) => find(key, "a text", isText),
+    header: (key) => find(key, Headers.expected, isHeader),
+    headers: (key) => {
+      const found = texts(key, Headers.expected, isHeader)
+      for (const [name] of found) {
+        const [layer] = entries(key).get(name)!
+        if (!Headers.isName(name)) refuse(layer, [...parts(key), name], "the name of an HTTP header")
+      }
+      return found
+    },
     url: (key) => find(key, "a URL that begins with http:// or https://", isUrl),
     choice: (key, choices) =>
       find(key, `one of ${choices.join(", ")}`, (value): value is (typeof choices)[number] =>
@@ -93,11 +112,7 @@ export const make = (
     },
     value: (key) => find(key, "anything", isAnything),
     isTable: (key) => isTree(find(key, "anything", isAnything)),
-    texts: (key) =>
-      Array.from(entries(key), ([name, [layer, value]]) => [
-        name,
-        isText(value) ? value : refuse(layer, [...parts(key), name], "a text")
-      ]),
+    texts: (key) => texts(key, "a text", isText),
     list: (key) => find(key, "a list of texts", (value) => Array.isArray(value) && value.every(isText)),
     keys: (key) => [...entries(key).keys()]
   }
@@ -108,6 +123,7 @@ const isOnlyKey = (name: string, value: unknown): boolean =>
 
 const isAnything = (value: unknown): value is unknown => value !== undefined
 const isText = (value: unknown): value is string => typeof value === "string"
+const isHeader = (value: unknown): value is string => isText(value) && Headers.problemOf(value) === undefined
 const isUrl = (value: unknown): value is string =>
   isText(value) && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0

@@ -8,6 +8,7 @@
  */
 import * as TraceContext from "@spindle/core/TraceContext"
 import * as Option from "effect/Option"
+import * as Headers from "./headers.ts"
 import type * as Table from "./table.ts"
 
 /** Where one signal goes. */
@@ -80,7 +81,7 @@ export const read = ({ env, isAsked, table }: Sources): TelemetrySettings | unde
     },
     tracesEndpoint: traces.endpoint,
     metricsEndpoint: metrics.endpoint,
-    headers: { ...found.pairs("OTEL_EXPORTER_OTLP_HEADERS"), ...traces.headers },
+    headers: { ...found.headers("OTEL_EXPORTER_OTLP_HEADERS"), ...traces.headers },
     protocol: traces.protocol,
     compression: found.choice("OTEL_EXPORTER_OTLP_COMPRESSION", ["gzip", "none"]) ?? "none",
     timeoutMillis: found.count("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") ?? found.count("OTEL_EXPORTER_OTLP_TIMEOUT"),
@@ -149,8 +150,8 @@ const signal = ({
     endpoint: at("endpoint")?.replace(/\/v1\/logs$/, `/v1/${name}`) ?? fromVariables ?? `${defaultEndpoint}/v1/${name}`,
     protocol: binary === undefined ? protocol : binary === "json" ? "http/json" : "http/protobuf",
     headers: {
-      ...found.pairs(`OTEL_EXPORTER_OTLP_${upper}_HEADERS`),
-      ...(isTable ? Object.fromEntries(table.texts([key, "otlp-http", "headers"])) : {})
+      ...found.headers(`OTEL_EXPORTER_OTLP_${upper}_HEADERS`),
+      ...(isTable ? Object.fromEntries(table.headers([key, "otlp-http", "headers"])) : {})
     }
   }
 }
@@ -183,6 +184,8 @@ interface Variables {
   readonly choices: <const A extends string>(name: string, choices: ReadonlyArray<A>) => ReadonlyArray<A>
   /** `key=value,key=value`, percent-encoded. */
   readonly pairs: (name: string) => { readonly [key: string]: string }
+  /** The same, of HTTP headers. */
+  readonly headers: (name: string) => { readonly [name: string]: string }
 }
 
 const variables = (env: Environment): Variables => {
@@ -224,7 +227,14 @@ const variables = (env: Environment): Variables => {
       }
       return known
     },
-    pairs: (name) => parseVariable(name, "key=value, separated by commas", pairsOf) ?? {}
+    pairs: (name) => parseVariable(name, "key=value, separated by commas", pairsOf) ?? {},
+    headers: (name) =>
+      parseVariable(name, "HTTP headers as name=value, separated by commas", (value) => {
+        const pairs = pairsOf(value)
+        const isLegal = ([header, one]: readonly [string, string]) =>
+          Headers.isName(header) && Headers.problemOf(one) === undefined
+        return pairs !== undefined && Object.entries(pairs).every(isLegal) ? pairs : undefined
+      }) ?? {}
   }
 }
 

@@ -25,6 +25,14 @@ const profile: Known = {
     "developer_instructions",
     "web_search",
     "model_instructions_file",
+    "experimental_instructions_file",
+    "instructions",
+    "personality",
+    "forced_login_method",
+    "include_environment_context",
+    "include_permissions_instructions",
+    "include_apps_instructions",
+    "include_collaboration_mode_instructions",
     "model_catalog_json",
     "project_doc_max_bytes",
     "project_doc_fallback_filenames",
@@ -42,6 +50,8 @@ const profile: Known = {
   approval_policy: {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
+  tools: names("web_search", "view_image"),
+  skills: names("include_instructions"),
   // `Features` names the unknown ones
   features: true,
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),

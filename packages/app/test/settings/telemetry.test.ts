@@ -102,6 +102,15 @@ describe("telemetry of the program", () => {
     ])
   })
 
+  it("ignores headers that HTTP cannot carry, with a warning", () => {
+    for (const header of ["x=a%0Ab", "x=%E2%80%A6", "a b=c"]) {
+      const { headers, warnings } = read("", { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_HEADERS: header })!
+      const warning =
+        "OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be HTTP headers as name=value, separated by commas"
+      assert.deepStrictEqual([headers, warnings], [{}, [warning]], header)
+    }
+  })
+
   it("has the keys of the reference's table, which win over variables", () => {
     const toml = `
 [otel]

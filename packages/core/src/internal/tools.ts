@@ -93,8 +93,8 @@ const checkDisplay = Schema.decodeUnknownSync(CallDisplay)
 /** Returns a function that throws for a display that no record could carry: that of a program without types may be anything. */
 const checkedDisplay =
   (display: NonNullable<ToolPolicy<any>["display"]>): typeof display =>
-  (params) =>
-    checkDisplay(jsonOfUnsafe(display(params)))
+  (params, context) =>
+    checkDisplay(jsonOfUnsafe(display(params, context)))
 
 /** Calls a function of a policy with arguments as the model wrote them. For arguments that do not decode it is undefined. */
 const ofDecoded = <A, Rest extends ReadonlyArray<unknown>>(

@@ -141,6 +141,27 @@ describe("texts of an aborted turn for the model", () => {
     for (const text of texts) assert.notMatch(text, /denied|rejected/)
   })
 
+  it("I5 the marker has exactly these words", () => {
+    const marker = (why: string) =>
+      `<turn_aborted>\n${why} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</turn_aborted>`
+    assert.strictEqual(History.markerText("Interrupted", []), marker("The user stopped the previous turn."))
+    assert.strictEqual(
+      History.markerText("Crashed", ["sleep 9 (pid 7)"]),
+      marker("The program was killed during the previous turn. Still running: sleep 9 (pid 7).")
+    )
+    const reasons = {
+      Replaced: "aborted: another task took over",
+      Deadline: "aborted: the deadline passed",
+      Budget: "aborted: the budget is spent",
+      Parent: "aborted: the parent session stopped",
+      Shutdown: "aborted: the session was closed"
+    } as const
+    for (const [reason, text] of Object.entries(reasons)) {
+      const written = History.markerText(reason as keyof typeof reasons, [])
+      assert.strictEqual(written, marker(`The previous turn was stopped (${text}).`))
+    }
+  })
+
   it("I5 the marker gives the reason and names what is still running", () => {
     const marker = History.markerText("Interrupted", ["npm test (pid 7)", "task regular"])
     assert.match(marker, /^<turn_aborted>\nThe user stopped the previous turn\./)

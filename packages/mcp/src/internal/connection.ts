@@ -160,6 +160,7 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
   if (config._tag === "Stdio") return yield* Stdio.make({ server: config, variables, onStart, protocol, incoming })
   const found = headersOf(config, variables)
   if ("missing" in found) return yield* failureOf(config, { _tag: "VariableMissing", variable: found.missing })
+  if ("unusable" in found) return yield* failureOf(config, { _tag: "VariableUnusable", variable: found.unusable })
   const legal = TurnHeaders.legal(found.headers)
   const illegal = Object.entries(found.headers).find(([name, value]) => value !== "" && legal[name] === undefined)
   // its value can be a secret

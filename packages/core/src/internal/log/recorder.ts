@@ -7,11 +7,12 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Tracer from "effect/Tracer"
 import type { JournalWriter } from "../../ports/Journal.ts"
 import type { SessionObserver } from "../../ports/SessionObserver.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
@@ -63,8 +64,14 @@ export class Recorder {
   state: SessionState.SessionState
   failure: JournalFailed | undefined
   readonly signals: Signals
+  /** What records descend from: the turn that started last, or before the first one the request that makes the session. */
+  private parentSpan: Tracer.AnySpan | undefined
+  /** The step that runs now, whose records descend from its own span. */
+  private step: { readonly span: Tracer.AnySpan | undefined } | undefined
   private isClosed = false
   private queue: Array<JournalRecord | Delta> = []
+  /** What the next write descends from: what caused the first of its records (contract O1). */
+  private writeParent: Tracer.AnySpan | undefined
   private durable: number
   private busy = false
   /** The fibers that wait, in the order of the records that they wait for. */
@@ -108,8 +115,26 @@ export class Recorder {
     // mutant closed-records-nothing (J5: nothing is recorded after a failure or after the close): drop
     if (this.failure !== undefined || this.isClosed) return record
     this.state = SessionState.apply(this.state, record)
+    this.writeParent ??= this.step === undefined ? this.parentSpan : this.step.span
     this.queue.push(record)
     return record
+  }
+
+  /** Records descend from this span from now on. */
+  descendFrom(span: Tracer.AnySpan | undefined): void {
+    this.parentSpan = span
+    this.step = undefined
+  }
+
+  /** Runs a step whose records descend from a span, unless it starts a turn: the records after that are the turn's. */
+  descending<A>(span: Tracer.AnySpan | undefined, step: () => A): A {
+    const before = this.step
+    this.step = { span }
+    try {
+      return step()
+    } finally {
+      this.step = before
+    }
   }
 
   /** Queues a delta. It is published at once if no record is queued before it. */
@@ -232,9 +257,11 @@ export class Recorder {
     records: ReadonlyArray<JournalRecord>
   ): Exit.Exit<void, JournalFailed> | Effect.Effect<Exit.Exit<void, JournalFailed>> {
     const { context, deadline, sessionId, writer } = this.options
+    const parent = this.writeParent
+    this.writeParent = undefined
     // in its own fiber: a write that hangs cannot be interrupted, only abandoned
     const fiber = forkDetached(
-      context,
+      parent === undefined ? context : Context.add(context, Tracer.ParentSpan, parent),
       Effect.suspend(() => writer.append(records))
     )
     const exit = fiber.pollUnsafe()

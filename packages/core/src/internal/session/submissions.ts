@@ -88,7 +88,8 @@ export class Submissions {
     const { signals } = recorder
     const from = signals.isMeasuring ? signals.nowNanos() : 0n
     const span = SubmissionSpan.open(session, op, parent)
-    const receipt = this.receiptFor(op, id, SubmissionSpan.childParent(span, parent))
+    const own = SubmissionSpan.childParent(span, parent)
+    const receipt = recorder.descending(own?.span, () => this.receiptFor(op, id, own))
     // an interrupt without an id records nothing itself, and is acknowledged at once
     // mutant receipt-when-durable (P2: a receipt waits until its input is durable): true
     const durable =
@@ -175,7 +176,11 @@ export class Submissions {
     if (delivery !== "queue" && running?.isSteerable === true) {
       const { span, turnId } = running.origin
       recorder.append({ _tag: "InputAccepted", submissionId, input, delivery, turnId, ...notice })
-      if (parent !== undefined) SubmissionSpan.link(this.options.session, span, parent)
+      if (parent !== undefined) {
+        SubmissionSpan.link(this.options.session, span, parent)
+        // a task that does not take it leaves it to another turn
+        queue.remember(submissionId, parent)
+      }
       return { _tag: "Steered", submissionId, turnId }
     }
     const position = delivery === "wait" ? recorder.state.inbox.length : queue.nextPosition

@@ -1,7 +1,6 @@
 /** The hooks of the application on an aborted turn. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Tracer from "effect/Tracer"
 import { isNone } from "../../Hooks.ts"
 import type { AbortHook } from "../../TaskSupervisor.ts"
 import { Turn } from "../../Turn.ts"
@@ -9,6 +8,7 @@ import { forkDetached } from "../detached.ts"
 import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
 import { make as makeTurn } from "./turnService.ts"
+import { below } from "./turnSpan.ts"
 
 /** Returns how the hooks on an abort run. What they start ends with them, and with the turn at the latest. */
 export const afterAbort = (parts: TurnParts, ledgerOf: () => Ledger): ReadonlyArray<AbortHook> => {
@@ -20,13 +20,12 @@ export const afterAbort = (parts: TurnParts, ledgerOf: () => Ledger): ReadonlyAr
       limit: parts.session.config.interruptHookLimit,
       run: (reason) => {
         const ledger = ledgerOf()
-        const { span, turnId } = ledger.origin
+        const { turnId } = ledger.origin
         const hook = Effect.provideContext(
           hooks.interrupt(turnId, reason),
           Context.make(Turn, turnOfHook(parts, ledger))
         )
-        const traced = span === undefined ? hook : Effect.provideService(hook, Tracer.ParentSpan, span)
-        return Effect.ensuring(traced, parts.resources.endLate(turnId))
+        return Effect.ensuring(below(ledger, hook), parts.resources.endLate(turnId))
       }
     }
   ]
@@ -42,7 +41,7 @@ const turnOfHook = (parts: TurnParts, ledger: Ledger): Turn => {
   return makeTurn(parts, ledger, isFenced, {
     isClosing: isFenced,
     own: (resource) => {
-      const release = resources.ownLate(ledger.origin.turnId, resource)
+      const release = resources.ownLate(ledger, resource)
       // the turn may have been settled while the process started
       // mutant late-processes-end (X1: a process that a hook starts while its turn settles is ended): false
       if (ledger.isSettled()) forkDetached(session.context, resources.endLate(ledger.origin.turnId))

@@ -110,7 +110,7 @@ const contextOf = (parts: TurnParts, ledger: Ledger, { input, submissionId }: Su
   const services = Context.add(Context.add(session.context, Tracing.OpenSpans, spans), Alongside, view)
   const { turnContext } = ledger
   const context = turnContext === undefined ? services : Context.add(services, CurrentTurnContext, () => turnContext)
-  return origin.span === undefined ? context : Context.add(context, Tracer.ParentSpan, origin.span)
+  return origin.parentSpan === undefined ? context : Context.add(context, Tracer.ParentSpan, origin.parentSpan)
 }
 
 const runningTask = ({ recorder }: TurnParts, { origin }: Ledger, submissionId: SubmissionId) =>

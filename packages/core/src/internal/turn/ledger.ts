@@ -37,6 +37,8 @@ export interface TurnOrigin {
   readonly trace: TraceContext | undefined
   /** The turn's span; undefined when no tracer listens. */
   readonly span: Tracer.Span | undefined
+  /** What the spans of the turn descend from: its own span, or else that of its caller. */
+  readonly parentSpan: Tracer.AnySpan | undefined
 }
 
 /** What a ledger works with. `startSeq` is the number of the turn's first record, which begins the ids of its items. */

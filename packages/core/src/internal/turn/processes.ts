@@ -14,6 +14,7 @@ import { forkDetached } from "../detached.ts"
 import { millis } from "../session/sessionContext.ts"
 import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
+import { below } from "./turnSpan.ts"
 
 /** What owns the processes of a turn: the turn itself, or a hook that runs after its abort. */
 export interface ProcessOwner {
@@ -65,7 +66,7 @@ export const start = (
         Effect.sync(() => {
           const record = Effect.sync(() => recordEnd({ exitCode: null }))
           // an interruption may have come after the process had started: then it is ended first
-          const last = Cause.hasInterrupts(cause) ? Effect.andThen(end, record) : record
+          const last = Cause.hasInterrupts(cause) ? Effect.andThen(below(ledger, end), record) : record
           forkDetached(session.context, last)
         })
       )

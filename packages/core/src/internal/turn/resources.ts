@@ -6,6 +6,7 @@ import type { SessionPolicy } from "../../protocol/SessionPolicy.ts"
 import type { KeptProcess } from "../../state/TurnEnd.ts"
 import type { OwnedResource } from "../../Turn.ts"
 import type { Ledger } from "./ledger.ts"
+import { below } from "./turnSpan.ts"
 
 /** A resource that is not known to have ended. */
 interface Owned {
@@ -18,6 +19,12 @@ interface Owned {
   readonly release: () => void
 }
 
+/** A resource whose end descends from the turn that owns it, even if it ends later. */
+const traced = (ledger: Ledger, resource: OwnedResource): OwnedResource => ({
+  ...resource,
+  end: (reason) => below(ledger, resource.end(reason))
+})
+
 /** The resources of one session. A turn ends its own, and the session ends what is left when it closes. */
 export class Resources {
   private readonly owned = new Set<Owned>()
@@ -27,11 +34,12 @@ export class Resources {
   }
 
   /** Registers a resource of a turn; see `Turn.own`. Returns how to report that it has ended. */
-  own({ origin, slot }: Ledger, resource: OwnedResource): () => void {
+  own(ledger: Ledger, resource: OwnedResource): () => void {
+    const { origin, slot } = ledger
     const { afterHook, drain, keep = false, kind, name } = resource
     let unregister = () => {}
     const owned: Owned = {
-      resource,
+      resource: traced(ledger, resource),
       turnId: origin.turnId,
       isKept: keep,
       isLate: false,
@@ -51,9 +59,10 @@ export class Resources {
   }
 
   /** Registers a resource that a hook starts after the abort of its turn; see `endLate`. */
-  ownLate(turnId: TurnId, resource: OwnedResource): () => void {
+  ownLate(ledger: Ledger, resource: OwnedResource): () => void {
     const release = () => void this.owned.delete(owned)
-    const owned: Owned = { resource, turnId, isKept: false, isLate: true, release }
+    const { turnId } = ledger.origin
+    const owned: Owned = { resource: traced(ledger, resource), turnId, isKept: false, isLate: true, release }
     this.owned.add(owned)
     return release
   }

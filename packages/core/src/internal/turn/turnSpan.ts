@@ -1,7 +1,8 @@
 /** The span of a turn: below what caused it, ended by its owner with everything that is open in it (contract O1). */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import { Model } from "../../ports/Model.ts"
 import * as Tracing from "../../Tracing.ts"
 import type { TurnId } from "../../protocol/Ids.ts"
@@ -46,6 +47,21 @@ export const open = (
     links: resumedSpan === undefined ? [] : [{ span: resumedSpan, attributes: { "spindle.link": "resumed" } }]
   })
 }
+
+/**
+ * Runs what a turn causes outside the fiber of its task: its clean-ups, the ends of what it owns, and hooks on its abort.
+ * Their spans descend from the turn as those of its task do.
+ */
+export const below = <A, E, R>(
+  { origin: { parentSpan }, spans }: Ledger,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  parentSpan === undefined
+    ? effect
+    : Effect.provideContext(
+        effect,
+        Context.make(Tracer.ParentSpan, parentSpan).pipe(Context.add(Tracing.OpenSpans, spans))
+      )
 
 /** Ends the turn's span with how the turn ended, and everything that is open below it. */
 export const end = <A, E>(

@@ -97,7 +97,7 @@ export class Turns {
       limit: abortHookLimit,
       run: (reason) => {
         const turn = makeTurn(this.options, ledger, () => ledger.isSettled())
-        return Effect.provideContext(abortHook(turn, reason), context as Context.Context<any>)
+        return Effect.provideContext(TurnSpan.below(ledger, abortHook(turn, reason)), context as Context.Context<any>)
       }
     }
     const ofApplication = afterAbort(this.options, () => ledger)
@@ -109,7 +109,7 @@ export class Turns {
         this.abortHooksMillis = abortHooks.reduce((sum, { limit }) => sum + millis(limit), 0)
         ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
         timer = startTimer(session, ledger)
-        return runTask(this.options, ledger, task, { context, parent: ledger.origin.span ?? start.parent?.span })
+        return runTask(this.options, ledger, task, context)
       },
       onAbort: task.onAbort,
       grace: session.config.grace,
@@ -122,7 +122,9 @@ export class Turns {
         Deferred.doneUnsafe(outcome, Effect.succeed(settled))
       },
       onStragglerEnd: (straggler, afterMillis) =>
-        void recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis }),
+        recorder.descending(ledger.origin.parentSpan, () => {
+          recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
+        }),
       onFailure: ({ kind, name }, reason) =>
         void recorder.append({
           _tag: "Warning",
@@ -156,6 +158,8 @@ export class Turns {
     const { resumedSpan } = this
     this.resumedSpan = undefined
     const span = TurnSpan.open(session, { task, turnId, parent, context, resumedSpan })
+    const parentSpan = span ?? parent?.span
+    recorder.descendFrom(parentSpan)
     const record = recorder.append({
       _tag: "TurnStarted",
       turnId,
@@ -175,7 +179,8 @@ export class Turns {
       input,
       ownsInput: submissionId === undefined || carried === true,
       trace: parent?.trace,
-      span
+      span,
+      parentSpan
     }
     this.ledger = new Ledger({ recorder, clock: session.clock, origin, slot, startSeq: record.seq, turnContext })
     return this.ledger
@@ -187,7 +192,7 @@ const runTask = <A, E, R>(
   parts: TurnParts,
   ledger: Ledger,
   task: Task<A, E, R>,
-  { context, parent }: { readonly context: Context.Context<any>; readonly parent: Tracer.AnySpan | undefined }
+  context: Context.Context<any>
 ): Effect.Effect<A, E> => {
   const turn = makeTurn(parts, ledger, ledger.slot.isFenced)
   const run = Effect.matchCauseEffect(Effect.scoped(task.effect), {
@@ -211,7 +216,8 @@ const runTask = <A, E, R>(
     const services = withContext(parts, context, ledger.turnContext)
     const withSpans = Context.add(services, Tracing.OpenSpans, ledger.spans)
     const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
-    const provided = parent === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parent)
+    const { parentSpan } = ledger.origin
+    const provided = parentSpan === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parentSpan)
     return Effect.provideContext(run, provided) as Effect.Effect<A, E>
   })
 }
