@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Fragments from "../../ports/Fragments.ts"
 import * as Input from "../../protocol/Input.ts"
-import { type Item, toFinite } from "../../protocol/Item.ts"
+import { toFinite } from "../../protocol/Item.ts"
 import * as ContextTokens from "../../state/ContextTokens.ts"
 import * as History from "../../state/History.ts"
 import * as Inbox from "../../state/Inbox.ts"
@@ -68,7 +68,7 @@ export const make = (
     own: (resource) => sync(() => Effect.sync(resources.own(ledger, resource))),
     keep: (id) => sync(() => slot.reason() === undefined && resources.keep(id)),
     history: sync(history),
-    items: sync(() => itemsOf(parts, ledger)),
+    items: sync(() => History.toArray(recorder.state.history).filter((item) => ledger.hasRecorded(item))),
     contextTokens: sync(() => ContextTokens.of(recorder.state)),
     record: (item) => sync(() => ledger.record(item)),
     replaceHistory: (items) =>
@@ -156,14 +156,6 @@ export const make = (
       })
   }
   return turn
-}
-
-/** Returns the items that a turn has recorded and that are in the history. */
-const itemsOf = ({ recorder }: TurnParts, ledger: Ledger): ReadonlyArray<Item> => {
-  const { history, turn } = recorder.state
-  // what the turn found is left out at once, unless the turn has replaced it
-  const added = turn === undefined ? undefined : History.itemsAfter(history, turn.historyBefore)
-  return (added ?? History.toArray(history)).filter((item) => ledger.hasRecorded(item))
 }
 
 /**
