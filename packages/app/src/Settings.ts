@@ -118,7 +118,7 @@ export interface Sources {
 }
 
 /** The personalities that a configuration can give the model. */
-const personalities = ["friendly", "pragmatic"] as const
+export const personalities = ["friendly", "pragmatic"] as const
 /** How the model talks to the person. */
 export type Personality = (typeof personalities)[number]
 
