@@ -152,6 +152,10 @@ export const definitions = {
     description: "Delegates that ended, with their status as the outcome.",
     by: ["mode", "outcome"]
   }),
+  delegateTokens: histogram("spindle.delegate.token_usage", "{token}", {
+    description: "Tokens of a delegate and of all below it, recorded at its end.",
+    by: ["mode", "outcome"]
+  }),
   delegateDepth: histogram("spindle.delegate.depth", "{level}", {
     description: "Levels of a new delegate below its root session. A delegate of a root session has 1."
   }),

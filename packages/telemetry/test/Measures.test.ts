@@ -411,6 +411,13 @@ describe("questions, processes, aborts, journal", () => {
       "spindle.delegate.active{} -1"
     ])
     assert.include(measure([start(false), end]), "spindle.delegate.ended{mode=detached,outcome=completed} 1")
+    const spent = at(2_000, {
+      _tag: "DelegateEnded",
+      delegateId,
+      status: "completed",
+      spent: { tokens: 70, started: 1 }
+    })
+    assert.include(measure([start(true), spent]), "spindle.delegate.token_usage{mode=linked,outcome=completed} 70")
     assert.deepStrictEqual(measure([end]), [])
     assert.include(measure([start(true), { _tag: "Closed" }]), "spindle.delegate.active{} -1")
   })

@@ -49,7 +49,7 @@ const records: ReadonlyArray<NewRecord> = [
   { _tag: "ProcessStarted", turnId, processId, command: ["ls"], cwd: "/", keep: false },
   { _tag: "ProcessEnded", processId, exitCode: 0 },
   { _tag: "DelegateStarted", turnId, delegateId, name: "Ada", linked: true, depth: 1 },
-  { _tag: "DelegateEnded", delegateId, status: "completed" },
+  { _tag: "DelegateEnded", delegateId, status: "completed", spent: { tokens: 1, started: 0 } },
   {
     _tag: "ItemRecorded",
     turnId,

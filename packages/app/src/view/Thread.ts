@@ -9,6 +9,9 @@ import * as Input from "@spindle/core/Input"
 import type { Item, ToolCall, ToolResult, ToolStatus } from "@spindle/core/Item"
 import type { Snapshot } from "@spindle/core/Session"
 import type {
+  HistoryReplaced,
+  ModelRequested,
+  ModelResponded,
   ModelRetrying,
   QuestionOpened,
   QuestionSettled,
@@ -50,6 +53,10 @@ export interface Thread extends Call.Where {
   readonly turnUsage: TokenUsage.TokenUsage
   /** The usage of all turns that have ended. */
   readonly usage: TokenUsage.TokenUsage
+  /** The model and the tokens of the last request with the history and its response, as the provider reported them. */
+  readonly context: { readonly model: string; readonly tokens: number } | undefined
+  /** @internal The model of the request that is open, if it carries the history. */
+  readonly requested: string | undefined
   readonly calls: ReadonlyMap<CallId, OpenCall>
   readonly questions: ReadonlyMap<QuestionId, typeof QuestionOpened.Type>
   /** The names of the agents that the session has started. */
@@ -122,6 +129,8 @@ export const initial = ({ cwd, sessionId }: Call.Where): Thread => ({
   turnStartedAt: undefined,
   turnUsage: TokenUsage.zero,
   usage: TokenUsage.zero,
+  context: undefined,
+  requested: undefined,
   calls: new Map(),
   questions: new Map(),
   agents: new Map(),
@@ -175,8 +184,10 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     }
     case "QuestionSettled":
       return settleQuestion(thread, event)
+    case "ModelRequested":
     case "ModelResponded":
-      return [{ ...thread, turnUsage: TokenUsage.add(thread.turnUsage, event.usage) }, []]
+    case "HistoryReplaced":
+      return [countTokens(thread, event), []]
     case "ModelRetrying":
       return [thread, [{ _tag: "Retrying", retry: event }]]
     case "TurnCompleted":
@@ -212,14 +223,30 @@ export const step = (before: Thread, event: SessionEvent): Step => {
     case "SessionStarted":
     case "CallDecided":
     case "TurnContextChanged":
-    case "HistoryReplaced":
     case "InputAccepted":
     case "TaskReported":
-    case "ModelRequested":
     case "DelegateEnded":
     case "OperationAccepted":
     case "Unknown":
       return [thread, []]
+  }
+}
+
+type Counted = typeof ModelRequested.Type | typeof ModelResponded.Type | typeof HistoryReplaced.Type
+
+const countTokens = (thread: Thread, event: Counted): Thread => {
+  switch (event._tag) {
+    case "HistoryReplaced":
+      return { ...thread, context: undefined }
+    case "ModelRequested":
+      return { ...thread, requested: event.aside === true ? undefined : event.model }
+    case "ModelResponded": {
+      const { estimated, usage } = event
+      const { requested: model, turnUsage } = thread
+      const isReported = model !== undefined && estimated !== true && usage.total > 0
+      const context = isReported ? { model, tokens: usage.total } : thread.context
+      return { ...thread, turnUsage: TokenUsage.add(turnUsage, usage), context, requested: undefined }
+    }
   }
 }
 

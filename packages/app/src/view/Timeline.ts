@@ -25,7 +25,8 @@ export const make = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>
     meta: state.meta,
     turns: state.turns,
     notes: state.notes,
-    usage: state.turns.reduce((sum, { usage }) => TokenUsage.add(sum, usage), TokenUsage.zero)
+    usage: state.turns.reduce((sum, { usage }) => TokenUsage.add(sum, usage), TokenUsage.zero),
+    agentTokens: state.agentTokens
   }
 }
 

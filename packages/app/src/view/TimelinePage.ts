@@ -39,15 +39,22 @@ const moment = (at: number): string => {
   return Number.isNaN(date.getTime()) ? "at an unknown time" : date.toISOString().replace("T", " ").slice(0, 19)
 }
 
-const header = ({ at, endedAt, meta, sessionId, turns, usage }: Timeline, title: string): string => {
+/** The tokens of a session: own, of its agents, and the sum. */
+const tokensOf = ({ agentTokens, usage }: Timeline): string => {
+  const number = (value: number) => value.toLocaleString("en-US")
+  const own = `${number(usage.total)} (in ${number(usage.input)}, cached ${number(usage.cachedInput)}, out ${number(usage.output)})`
+  return agentTokens === 0
+    ? own
+    : `${own}, agents ${number(agentTokens)}, ${number(usage.total + agentTokens)} in total`
+}
+
+const header = (timeline: Timeline, title: string): string => {
+  const { at, endedAt, meta, sessionId, turns } = timeline
   const facts = [
     ["started", `${moment(at)} UTC`],
     ["duration", duration(endedAt - at)],
     ["turns", String(turns.length)],
-    [
-      "tokens",
-      `${usage.total.toLocaleString("en-US")} (in ${usage.input.toLocaleString("en-US")}, cached ${usage.cachedInput.toLocaleString("en-US")}, out ${usage.output.toLocaleString("en-US")})`
-    ],
+    ["tokens", tokensOf(timeline)],
     ["session", sessionId],
     ...Object.entries(meta)
   ]

@@ -26,6 +26,8 @@ export interface Agent {
 export interface Tree {
   readonly rootId: SessionId
   readonly agents: ReadonlyMap<SessionId, Agent>
+  /** The tokens of all agents so far. */
+  readonly agentTokens: number
 }
 
 /** Something about an agent that a person wants to know. */
@@ -50,7 +52,8 @@ const newAgent = (agent: Pick<Agent, "name" | "depth" | "parentId" | "startedAt"
 /** A session that has started no agent. */
 export const initial = (rootId: SessionId): Tree => ({
   rootId,
-  agents: new Map([[rootId, newAgent({ name: "", depth: 0, parentId: undefined, startedAt: 0 })]])
+  agents: new Map([[rootId, newAgent({ name: "", depth: 0, parentId: undefined, startedAt: 0 })]]),
+  agentTokens: 0
 })
 
 /** The tree after an event of one of its sessions, and what is worth showing of it. Other sessions change nothing. */
@@ -68,6 +71,9 @@ export const step = (
       const started = newAgent({ name, depth: agent.depth + 1, parentId: sessionId, startedAt: at })
       return [withAgent(tree, delegateId, started), { _tag: "Started", agent: started, isLinked: linked }]
     }
+    case "ModelResponded":
+      if (sessionId === tree.rootId) return [tree, undefined]
+      return [{ ...tree, agentTokens: tree.agentTokens + event.usage.total }, undefined]
     case "TurnStarted":
       return [withChange({ isWorking: true, startedAt: event.at }), undefined]
     case "QuestionOpened":

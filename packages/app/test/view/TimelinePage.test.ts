@@ -28,6 +28,22 @@ const prompt = (text: string): NewRecord => ({
 describe("the page of a session", () => {
   const page = Effect.map(session, ({ records, sessionId }) => TimelinePage.render(Timeline.make(sessionId, records)))
 
+  it("says what agents have used, and the sum", () => {
+    const delegateId = SessionId.make("agent")
+    const usage = { input: 1000, cachedInput: 200, output: 234, reasoning: 0, total: 1234 }
+    const own: ReadonlyArray<NewRecord> = [
+      { _tag: "TurnStarted", turnId, kind: "regular" },
+      { _tag: "DelegateStarted", turnId, delegateId, name: "Ada", linked: true, depth: 1 }
+    ]
+    const ended: NewRecord = { _tag: "DelegateEnded", delegateId, status: "completed" }
+    const done: NewRecord = { _tag: "TurnCompleted", turnId, usage }
+    assert.include(
+      renderRecords([...own, { ...ended, spent: { tokens: 3000, started: 0 } }, done]),
+      "1,234 (in 1,000, cached 200, out 234), agents 3,000, 4,234 in total"
+    )
+    assert.notInclude(renderRecords([...own, ended, done]), "in total")
+  })
+
   it.effect("needs nothing from elsewhere, and runs nothing", () =>
     Effect.gen(function* () {
       const html = yield* page

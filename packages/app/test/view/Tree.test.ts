@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, ItemId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import { CallId, ItemId, ModelRequestId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
 import * as Tree from "../../src/view/Tree.ts"
 
@@ -103,6 +103,14 @@ describe("step", () => {
     const resultOf = (name: string) => play(["root", started("a", name)], ["a", turn], ["a", done]).changes[1]
     assert.include(resultOf("review"), { lastMessage: "[P1] Wrong" })
     assert.include(resultOf("Ada"), { lastMessage })
+  })
+
+  it("counts the tokens of all agents, and none of the root", () => {
+    const usage = { input: 90, cachedInput: 0, output: 10, reasoning: 0, total: 100 }
+    const requestId = ModelRequestId.make("request")
+    const responded = record({ _tag: "ModelResponded", turnId, requestId, finish: "stop", usage })
+    const { tree } = play(...family, ["root", responded], ["a", responded], ["b", responded], ["other", responded])
+    assert.strictEqual(tree.agentTokens, 200)
   })
 
   it("ignores sessions of other trees", () => {

@@ -280,6 +280,7 @@ const transcript = (what: Execution, sessionId: SessionId): Effect.Effect<Face, 
       screen: person?.screen,
       color: options.color,
       verbose: options.verbose,
+      contextWindow: (model) => what.settings.catalog.models.get(model)?.contextWindow,
       env: process.env,
       onCtrlC: () => process.kill(process.pid, "SIGINT")
     }),

@@ -142,10 +142,13 @@ const transcriptOf = (
     isComplete: !isTerminal || verbose
   })
   let text = ""
+  let agentTokens = 0
   for (const record of records) {
-    const [next, more] = Transcript.step(state, record)
+    if (record._tag === "DelegateEnded") agentTokens += record.spent?.tokens ?? 0
+    const [next, more] = Transcript.step(Transcript.countAgents(state, agentTokens), record)
     state = next
     text += more
   }
-  return `${text}${Ansi.tokens(SessionState.fold(records).usage.total)}\n`
+  const own = SessionState.fold(records).usage.total
+  return `${text}${[Ansi.tokens(own), ...Transcript.withAgents(own, agentTokens)].join(" · ")}\n`
 }

@@ -31,6 +31,8 @@ export interface TranscriptOptions {
   readonly wraps: boolean
   readonly showsInput?: boolean | undefined
   readonly isComplete?: boolean | undefined
+  /** How many tokens fit in the context of a model, if that is known. */
+  readonly contextWindow?: ((model: string) => number | undefined) | undefined
 }
 
 /** A text whose last line is open. */
@@ -53,6 +55,8 @@ export interface TranscriptState {
   readonly lastCall: string | undefined
   /** The calls that were shown, with a question or above their output. */
   readonly introduced: ReadonlySet<string>
+  /** The tokens of all agents so far, and those that a footer has shown. */
+  readonly agentTokens: { readonly used: number; readonly shown: number }
   /** The questions that were shown and are not settled; `answered` if their answer was shown, too. */
   readonly asked: ReadonlyMap<QuestionId, "open" | "answered">
 }
@@ -69,6 +73,7 @@ export const initial = (options: TranscriptOptions): TranscriptState => ({
   last: "nothing",
   lastCall: undefined,
   introduced: new Set(),
+  agentTokens: { used: 0, shown: 0 },
   asked: new Map()
 })
 
@@ -77,6 +82,10 @@ export const resume = (state: TranscriptState, snapshot: Snapshot): TranscriptSt
   ...state,
   thread: Thread.resume(state.thread, snapshot)
 })
+
+/** Tells a transcript how many tokens all agents have used so far. The next footer shows those that are new. */
+export const countAgents = (state: TranscriptState, used: number): TranscriptState =>
+  used === state.agentTokens.used ? state : { ...state, agentTokens: { ...state.agentTokens, used } }
 
 /** The state after an event, and the text that it adds. */
 export const step = (state: TranscriptState, event: SessionEvent): Step => {
@@ -327,7 +336,9 @@ const completeCall = (state: TranscriptState, item: CallItem, end: Thread.CallEn
 }
 
 const endTurn = (state: TranscriptState, end: Terminal, millis: number | undefined): Step => {
-  const ended = { last: "nothing", lastCall: undefined, introduced: new Set<string>() } as const
+  const { used } = state.agentTokens
+  const agentTokens = { used, shown: used }
+  const ended = { last: "nothing", lastCall: undefined, introduced: new Set<string>(), agentTokens } as const
   if (end._tag === "TurnAborted" && end.crashed === true) {
     const message = "! the previous turn was cut off: spindle was killed"
     const [next, text] = lines(state, [paletteOf(state).yellow(message), ""])
@@ -343,7 +354,8 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
   const took = millis === undefined ? [] : [Ansi.duration(millis)]
   // an aborted turn names the session in the line that says how to resume it
   const name = end._tag === "TurnAborted" ? [] : [`session ${sessionId}`]
-  const rest = [...took, ...usageOf(end), ...name]
+  const { shown, used } = state.agentTokens
+  const rest = [...took, ...usageOf(end, used - shown), ...contextOf(state), ...name]
   const line = (head: string, paint: (text: string) => string) => {
     const all = joined(state, [head, ...rest])
     return paint(all.slice(0, head.length)) + dim(all.slice(head.length))
@@ -375,8 +387,25 @@ const joined = (state: TranscriptState, parts: ReadonlyArray<string>): string =>
     .join("\n")
 }
 
-const usageOf = ({ usage: { cachedInput, input, output, total } }: Terminal): ReadonlyArray<string> => {
-  if (total === 0) return []
+const usageOf = (
+  { usage: { cachedInput, input, output, total } }: Terminal,
+  agentTokens: number
+): ReadonlyArray<string> => {
+  if (total === 0 && agentTokens === 0) return []
   const cached = cachedInput === 0 ? "" : ` of which ${Ansi.count(cachedInput)} cached`
-  return [`${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`]
+  const own = `${Ansi.tokens(total)} (in ${Ansi.count(input)}${cached}, out ${Ansi.count(output)})`
+  return [own, ...withAgents(total, agentTokens)]
+}
+
+/** Returns the tokens of agents, and the sum of them and those of the session; nothing if no agent has used any. */
+export const withAgents = (own: number, agentTokens: number): ReadonlyArray<string> =>
+  agentTokens === 0 ? [] : [`agents ${Ansi.count(agentTokens)}`, `${Ansi.count(own + agentTokens)} in total`]
+
+/** How much of the model's context is left, if its size is known. */
+const contextOf = ({ options, thread }: TranscriptState): ReadonlyArray<string> => {
+  if (thread.context === undefined) return []
+  const { model, tokens } = thread.context
+  const window = options.contextWindow?.(model)
+  if (window === undefined) return []
+  return [`${Math.max(0, Math.floor((1 - tokens / window) * 100))} % of the context left`]
 }

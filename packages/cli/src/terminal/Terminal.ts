@@ -48,6 +48,8 @@ export interface Options {
   readonly screen?: Region.Output | undefined
   readonly color: ColorMode
   readonly verbose?: boolean | undefined
+  /** How many tokens fit in the context of a model, if that is known. */
+  readonly contextWindow?: ((model: string) => number | undefined) | undefined
   readonly env: { readonly [name: string]: string | undefined }
   readonly onCtrlC: () => void
 }
@@ -142,7 +144,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       color: useColor,
       columns: columns(),
       wraps: output.isTTY === true,
-      isComplete: output.isTTY !== true || options.verbose === true
+      isComplete: output.isTTY !== true || options.verbose === true,
+      contextWindow: options.contextWindow
     })
     let asking = false
     let prompt: Array<string> = []
@@ -172,6 +175,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     const showAgent = (from: SessionId, event: SessionEvent) => {
       const [next, change] = Tree.step(tree, from, event)
       tree = next
+      state = Transcript.countAgents(state, tree.agentTokens)
       if (change === undefined) return
       const line = AgentText.lineOf(tree, change)
       if (asking) held.push(() => write(Transcript.note(state, line)))

@@ -357,6 +357,39 @@ describe("step", () => {
     )
   })
 
+  it("ends with the tokens of agents that no footer has shown, and with what is left of the context", () => {
+    const requested = Events.record({
+      _tag: "ModelRequested",
+      turnId: Events.turnId,
+      requestId: Events.requestId,
+      attempt: 1,
+      provider: "any",
+      model: "known"
+    })
+    const responded = Events.record({
+      _tag: "ModelResponded",
+      turnId: Events.turnId,
+      requestId: Events.requestId,
+      finish: "stop",
+      usage: Events.usage
+    })
+    const options = { contextWindow: (model: string) => (model === "known" ? 5_000 : undefined) }
+    const footer = (...events: ReadonlyArray<SessionEvent>) => {
+      const { state } = play(events, options)
+      const [next, text] = Transcript.step(Transcript.countAgents(state, 3_000), Events.done())
+      return { next, text: text.split(" · ").slice(3, -1) }
+    }
+    const { next, text } = footer(Events.started, requested, responded)
+    assert.deepStrictEqual(text, ["agents 3000", "4234 in total", "75 % of the context left"])
+    assert.notInclude(Transcript.step(next, Events.done())[1], "agents")
+    const aside = { ...requested, aside: true } as SessionEvent
+    const estimated = { ...responded, estimated: true } as SessionEvent
+    const replaced = Events.record({ _tag: "HistoryReplaced", turnId: Events.turnId, items: [] })
+    for (const unknown of [[aside, responded], [requested, estimated], [requested, responded, replaced], [responded]]) {
+      assert.deepStrictEqual(footer(Events.started, ...unknown).text, ["agents 3000", "4234 in total"])
+    }
+  })
+
   it("ends with a summary, and says how to resume what was stopped", () => {
     assert.strictEqual(
       show(Events.started, Events.done()),

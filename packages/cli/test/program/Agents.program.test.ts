@@ -149,6 +149,12 @@ describe("exec with agents of agents", () => {
       assert.match(stderr, /\n {2}✓ Alan is done after .*: grandchild done\n/)
       assert.match(stderr, /\n✓ Ada is done after .*: child done\n/)
       assert.include(stderr, "? Run this command? (asked by ")
+      const footer = /(\d+) tokens \(in .* · agents (\d+) · (\d+) in total · session (\S+)\n/
+      const [, own, agentTokens, total, sessionId] = footer.exec(stderr) ?? []
+      assert.strictEqual(Number(own) + Number(agentTokens), Number(total), stderr)
+      assert.isAbove(Number(agentTokens), 0)
+      const shown = yield* run(at, ["sessions", "show", sessionId!])
+      assert.match(shown.stdout, new RegExp(`\\n${own} tokens · agents ${agentTokens} · ${total} in total\\n$`))
       // an agent at the last level has no tools to start others
       const offered = (input: string) =>
         at.server.requests.flatMap(({ body }) =>

@@ -23,6 +23,14 @@ const outputsTo = ({ server }: World, request: number): ReadonlyArray<any> =>
 const outputTo = (at: World, request: number): string => String(outputsTo(at, request)[0]?.output)
 
 describe("exec", () => {
+  it.live("says how much of the context of a known model is left", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ turns: [{ events: [{ text: "Hello" }] }] })
+      const { stderr } = yield* run(at, ["exec", "-c", "model_context_window=440", "hi"])
+      assert.include(stderr, " · 110 tokens (in 100, out 10) · 75 % of the context left · session ")
+    })
+  )
+
   it.live("writes the answer to stdout, and text, reasoning and tokens to stderr", () =>
     Effect.gen(function* () {
       const at = yield* world({ turns: [{ events: [{ reasoning: "hm" }, { text: "Hello there", chunks: 3 }] }] })

@@ -13,10 +13,12 @@ export const startDelegate = (state: State, { delegateId, depth, linked }: Recor
   ]
 }
 
-export const endDelegate = (state: State, { delegateId, status }: RecordOf<"DelegateEnded">): Step => {
+export const endDelegate = (state: State, { delegateId, spent, status }: RecordOf<"DelegateEnded">): Step => {
   const mode = state.delegates.get(delegateId)
   if (mode === undefined) return [state, nothing]
   const delegates = new Map(state.delegates)
   delegates.delete(delegateId)
-  return [{ ...state, delegates }, [point("delegateEnded", 1, ofEnd(mode, status)), point("delegateActive", -1)]]
+  const end = ofEnd(mode, status)
+  const tokens = spent === undefined ? nothing : [point("delegateTokens", spent.tokens, end)]
+  return [{ ...state, delegates }, [point("delegateEnded", 1, end), point("delegateActive", -1), ...tokens]]
 }

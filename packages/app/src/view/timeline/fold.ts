@@ -18,6 +18,7 @@ export interface State {
   title: string | undefined
   meta: { readonly [key: string]: string }
   readonly turns: Array<TurnDraft>
+  agentTokens: number
   readonly notes: Array<Note>
   /** The bars that have not ended, by their id. */
   readonly open: Map<string, BarDraft>
@@ -40,6 +41,7 @@ export const initial = (sessionId: SessionId): State => ({
   title: undefined,
   meta: {},
   turns: [],
+  agentTokens: 0,
   notes: [],
   open: new Map(),
   tools: new Map(),
@@ -317,7 +319,8 @@ const recordChild = (state: State, record: Exclude<JournalRecord, Terminal>): vo
         ]
       })
     case "DelegateEnded": {
-      const { status } = record
+      const { spent, status } = record
+      state.agentTokens += spent?.tokens ?? 0
       const mood = status === "completed" || status === "shutdown" ? "good" : status === "errored" ? "bad" : "stopped"
       return endBar(state, record.delegateId, () => ({ endedAt: at, status, mood }))
     }

@@ -13,6 +13,8 @@ export interface Timeline {
   readonly turns: ReadonlyArray<TurnLane>
   readonly notes: ReadonlyArray<Note>
   readonly usage: TokenUsage
+  /** The tokens of the agents that have ended, and of those below them. */
+  readonly agentTokens: number
 }
 
 /** A turn. */
