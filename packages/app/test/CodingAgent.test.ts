@@ -5,12 +5,11 @@ import * as Effect from "effect/Effect"
 import * as CodingAgent from "../src/CodingAgent.ts"
 import type { Settings } from "../src/Settings.ts"
 
-describe("limitsIn", () => {
-  const within = Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] })
-  const settings = {
+const settingsWith = (sandboxMode: string): Settings =>
+  ({
     home: "/h",
     approvalPolicy: "on-request",
-    sandboxMode: "workspace-write",
+    sandboxMode,
     sandbox: {
       writableRoots: [],
       scratch: [],
@@ -19,7 +18,11 @@ describe("limitsIn", () => {
       processes: undefined,
       protectedPaths: []
     }
-  } as unknown as Settings
+  }) as unknown as Settings
+
+describe("limitsIn", () => {
+  const within = Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] })
+  const settings = settingsWith("workspace-write")
   const containedIn = (isBound: boolean, sandbox: string) =>
     Effect.map(within(CodingAgent.limitsIn({ cwd: "/w", settings, isBound })), (limits) => {
       const {
@@ -73,19 +76,7 @@ describe("prepareTurn", () => {
     Effect.gen(function* () {
       let looked = 0
       const sandbox = { available: Effect.sync(() => void looked++), takeDenials: () => [] }
-      const settings = {
-        home: "/h",
-        approvalPolicy: "on-request",
-        sandboxMode: "danger-full-access",
-        sandbox: {
-          writableRoots: [],
-          scratch: [],
-          network: false,
-          readOnlyNetwork: false,
-          processes: undefined,
-          protectedPaths: []
-        }
-      } as unknown as Settings
+      const settings = settingsWith("danger-full-access")
       yield* Effect.gen(function* () {
         const limits = yield* CodingAgent.limitsIn({ cwd: "/w", settings })
         const narrow = { sandbox: "read-only" }

@@ -57,7 +57,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
 const withoutDirectory = (defect: unknown): Effect.Effect<never, CliError> => {
   const isMissing = (defect as { readonly syscall?: unknown } | undefined)?.syscall === "uv_cwd"
   if (!isMissing) return Effect.die(defect)
-  const detail = "the working directory does not exist any more; change to another one"
+  const detail = "the working directory no longer exists; change to another one"
   return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
 }
 

@@ -21,6 +21,9 @@ import { platform, world } from "../fixtures/world.ts"
 const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(effect).pipe(Effect.provide(platform))
 const said = (text: string) => ({ events: [{ text }] })
 const approvals = { decide: () => Effect.never }
+/** Opens a new session in the world of a test. */
+const openNew = (at: Pick<App.Options<never>, "cwd" | "settings">, sessionId = "s" as SessionId) =>
+  App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
 
 describe("make", () => {
   it.live("names the form of the answer, and the day", () =>
@@ -238,13 +241,7 @@ describe("an input that names a directory", () => {
         const sub = join(at.cwd, "sub")
         mkdirSync(sub)
         yield* Effect.gen(function* () {
-          const { session } = yield* App.open({
-            ...at,
-            sessionId: "s" as SessionId,
-            isResumed: false,
-            meta: {},
-            approvals
-          })
+          const { session } = yield* openNew(at)
           yield* session.submit(Op.userInput("go", { context: { cwd: sub } }))
           yield* session.awaitIdle
           yield* session.submit(Op.startTask("user_shell", { command: "pwd > own" }))
@@ -291,13 +288,7 @@ describe("an input that names a directory", () => {
         const sub = join(at.cwd, "sub")
         mkdirSync(sub)
         yield* Effect.gen(function* () {
-          const { session } = yield* App.open({
-            ...at,
-            sessionId: "s" as SessionId,
-            isResumed: false,
-            meta: {},
-            approvals
-          })
+          const { session } = yield* openNew(at)
           yield* session.submit(Op.userInput("go", { context: { cwd: sub } }))
           yield* session.awaitIdle
           rmSync(sub, { recursive: true })
@@ -320,7 +311,7 @@ describe("a session that a person continues", () => {
         const face = { approvals, onOpen: () => Effect.void, show: () => Effect.void }
         mkdirSync(join(at.cwd, "sub"))
         yield* Effect.gen(function* () {
-          const { session } = yield* App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
+          const { session } = yield* openNew(at, sessionId)
           const context = { model: "other", effort: "high", cwd: join(at.cwd, "sub") }
           yield* session.submit(Op.userInput("go", { context }))
           yield* session.awaitIdle
@@ -379,7 +370,7 @@ describe("a session that a person continues", () => {
         const at = yield* world({ turns }, [["approval_policy", "never"]])
         const sessionId = "session" as SessionId
         yield* Effect.gen(function* () {
-          const { session } = yield* App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
+          const { session } = yield* openNew(at, sessionId)
           yield* session.submit(Op.userInput("go", { context: { sandbox: "danger-full-access" } }))
           yield* session.awaitIdle
         }).pipe(Effect.scoped, Effect.provide(at.layer))

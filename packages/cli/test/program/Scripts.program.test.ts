@@ -163,7 +163,7 @@ describe("sessions of another program or directory", () => {
       const through = ["sh", "-c", 'd=$(mktemp -d); cd "$d"; rmdir "$d"; exec "$@"', "sh"]
       const { code, stderr, stdout } = yield* run(at, args, { through })
       assert.deepStrictEqual([code, stdout, at.server.requests.length], [2, "", 0])
-      assert.strictEqual(stderr, "spindle: the working directory does not exist any more; change to another one\n")
+      assert.strictEqual(stderr, "spindle: the working directory no longer exists; change to another one\n")
     })
   )
 

@@ -139,14 +139,17 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       if (kernels.get(sessionId) === kernel) kernels.delete(sessionId)
       return processes.end(kernel.process.processId, graceMillis)
     })
-  const started = Effect.fnUntraced(function* (turn: Turn) {
+  /** Returns the kernel for a turn, and what to say about it ahead of the output. */
+  const kernelFor = Effect.fnUntraced(function* (turn: Turn) {
     const { sessionId } = turn
     const known = kernels.get(sessionId)
+    let notes: ReadonlyArray<string> = []
     const sandbox = (yield* valueInTurn(options.sandbox)) ?? SandboxPolicy.fullAccess
     const place = { cwd: (yield* valueInTurn(options.directory)) ?? options.cwd, sandbox }
     if (known !== undefined && !known.hasEnded()) {
-      if (Equal.equals(places.get(known), place)) return known
-      yield* Effect.ignore(end(sessionId, known))
+      if (Equal.equals(places.get(known), place)) return { kernel: known, notes }
+      yield* end(sessionId, known)
+      notes = [otherPlace]
     }
     const kernel = yield* Kernel.start({ ...options, cwd: place.cwd }, fibers).pipe(
       SandboxPolicy.within(sandbox),
@@ -159,7 +162,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
     }
     kernels.set(sessionId, kernel)
     places.set(kernel, place)
-    return kernel
+    return { kernel, notes }
   })
   return Kernels.of({
     reset: Effect.flatMap(Turn, ({ sessionId }) => {
@@ -170,7 +173,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       const turn = yield* Turn
       const nested = yield* NestedCalls
       const cell = yield* cellOf(params)
-      const kernel = yield* started(turn)
+      const { kernel, notes } = yield* kernelFor(turn)
       const reset = Effect.catchCause(end(turn.sessionId, kernel), (cause) =>
         Effect.logWarning("the JavaScript kernel of an interrupted turn could not be reset", cause)
       )
@@ -190,10 +193,12 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       yield* unregister
       // a fetch that fails does not say why
       const denials = yield* Effect.provideContext(NetworkDenials.take(kernel.process.processId), context)
-      return yield* resultOf(outcome, NetworkDenials.lines(denials))
+      return yield* resultOf(outcome, [...notes, ...NetworkDenials.lines(denials)])
     })
   })
 })
+
+const otherPlace = "This turn has another directory or sandbox, so this is a new kernel without the earlier variables."
 
 const tooLong: Kernel.Outcome = {
   output: "",

@@ -100,7 +100,10 @@ describe("js_repl", () => {
     }).pipe(Effect.scoped, Effect.provide(host))
   })
 
-  it.live("has another kernel in a turn with another sandbox, and keeps it in the turns after it", () =>
+  const otherPlace =
+    "This turn has another directory or sandbox, so this is a new kernel without the earlier variables."
+
+  it.live("has another kernel in a turn with another sandbox, says so, and keeps it in the turns after it", () =>
     Effect.gen(function* () {
       const { run } = yield* makeSession({}, [], {
         sandbox: ({ sandbox }) => ({ _tag: "ReadOnly", network: sandbox === "network" })
@@ -109,7 +112,7 @@ describe("js_repl", () => {
         Effect.provideService(run(code), CurrentTurnContext, () => ({ sandbox }))
       assert.strictEqual(yield* runIn("none", "globalThis.x = 1"), "1")
       assert.strictEqual(yield* runIn("none", "x"), "1")
-      assert.strictEqual(yield* runIn("network", "typeof x"), "undefined")
+      assert.strictEqual(yield* runIn("network", "typeof x"), `${otherPlace}\nundefined`)
       assert.strictEqual(yield* runIn("network", "globalThis.x = 2"), "2")
       assert.strictEqual(yield* runIn("network", "x"), "2")
     }).pipe(Effect.scoped, Effect.provide(host))
@@ -122,7 +125,7 @@ describe("js_repl", () => {
       const runIn = (cwd: string, code: string) => Effect.provideService(run(code), CurrentTurnContext, () => ({ cwd }))
       assert.strictEqual(yield* runIn(one, "globalThis.x = process.cwd()"), one)
       assert.strictEqual(yield* runIn(one, "x"), one)
-      assert.strictEqual(yield* runIn(other, "[typeof x, process.cwd()].join()"), `undefined,${other}`)
+      assert.strictEqual(yield* runIn(other, "[typeof x, process.cwd()].join()"), `${otherPlace}\nundefined,${other}`)
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 
