@@ -13,29 +13,35 @@ import { mutants as ofTools } from "./packages/tools/test/explore/mutants.ts"
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
 const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofKeys, ofApp, ofTools)
 
+const libraries = ["core", "delegate", "tools", "testing", "telemetry", "openai", "anthropic", "mcp", "app"]
+
+/** The tests of packages. A worker serves one project, so two projects share no loaded sources. */
+const project = (name: string, packages: ReadonlyArray<string>, globalSetup: ReadonlyArray<string> = []) => ({
+  root: "./packages",
+  plugins: [mutantPlugin(provide.mutants)],
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    name,
+    // a worker runs many files, and loads the sources once; no test may leave anything behind in the process
+    isolate: false,
+    include: packages.map((one) => `${one}/test/**/*.test.ts`),
+    // an exploration of a few seconds takes minutes on busy cores
+    testTimeout: 300_000,
+    provide,
+    globalSetup: [...globalSetup]
+  }
+})
+
 export default defineConfig({
   test: {
     // many tests wait for a process or a clock: on two cores, three workers
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
-    projects: ["core", "delegate", "tools", "testing", "telemetry", "openai", "anthropic", "mcp", "app", "cli"].map(
-      (name) => ({
-        root: `./packages/${name}`,
-        plugins: [mutantPlugin(provide.mutants)],
-        resolve: { conditions },
-        ssr: { resolve: { conditions, externalConditions: conditions } },
-        test: {
-          name,
-          // a worker runs many files, and loads the sources once; no test may leave anything behind in the process
-          isolate: false,
-          include: ["test/**/*.test.ts"],
-          // an exploration of a few seconds takes minutes on busy cores
-          testTimeout: 300_000,
-          provide,
-          // the tests of the program start its bundle
-          ...(name === "cli" ? { globalSetup: ["./test/globalSetup.ts"] } : {})
-        }
-      })
-    ),
+    projects: [
+      project("libraries", libraries),
+      // its tests start the bundle
+      project("program", ["cli"], ["./cli/test/globalSetup.ts"])
+    ],
     coverage: { provider: "v8" as const, include: ["packages/*/src/**/*.ts"], reporter: ["text", "json-summary"] }
   }
 })

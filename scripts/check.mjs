@@ -40,13 +40,20 @@ const steps = [
   }
 ].filter(({ isLong }) => !(isShort && isLong))
 
+const env = {
+  ...process.env,
+  // the tests start several hundred programs of Node, most of them from the same sources
+  NODE_COMPILE_CACHE: join(root, "build/compileCache"),
+  // a file or a pipe gets no colours
+  ...(process.stdout.isTTY ? {} : { NO_COLOR: "1", FORCE_COLOR: "0" })
+}
+
 /** Runs a program. Collects its output, or shows it as it comes. */
 const execute = ([command, ...args], { isShown = false } = {}) =>
   new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
-      // a file or a pipe gets no colours
-      env: process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+      env,
       stdio: ["ignore", isShown ? "inherit" : "pipe", isShown ? "inherit" : "pipe"]
     })
     let output = ""
@@ -102,7 +109,7 @@ const vitest = [
   "run",
   "--config",
   "vitest.workspace.ts",
-  `--reporter=${join(root, "scripts/tests/projectReporter.mjs")}`,
+  `--reporter=${join(root, "scripts/tests/packageReporter.mjs")}`,
   "--reporter=minimal",
   "--reporter=json",
   `--outputFile.json=${testResults}`
