@@ -138,7 +138,7 @@ export const storeOf = (kind: StoreKind, home: string, load: LoadKeyring = loadK
   const file = fileStore(home)
   if (kind === "file") return file
   const keyring = keyringStore(home, load)
-  return kind === "keyring" ? keyring : fallingBack(keyring, file)
+  return kind === "keyring" ? keyring : fallbackStore(keyring, file)
 }
 
 /** The file of {@link fileStore}. */
@@ -290,7 +290,7 @@ export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Sto
 }
 
 /** The first store where it can be used, else the second. A key in either is found, and removed from both. */
-const fallingBack = (first: Store, second: Store): Store => ({
+const fallbackStore = (first: Store, second: Store): Store => ({
   name: `${first.name} or ${second.name}`,
   get: (provider) =>
     Effect.flatMap(

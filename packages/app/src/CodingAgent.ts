@@ -138,18 +138,18 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
     const make = (settings: Settings.Settings): InTurn => {
       const { sandboxMode } = settings
       const isConfined = found.get(sandbox) === true && sandboxMode !== "danger-full-access"
-      const contained = (isConfinedHere: boolean) =>
+      const containmentOf = (isConfinedHere: boolean) =>
         sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
       const { commands, patches } = policiesOf(sandboxMode, settings.sandbox, cwd)
       return {
         approval: {
           policy: settings.approvalPolicy,
-          containment: contained(isConfined),
+          containment: containmentOf(isConfined),
           isBound,
-          sandbox: allowedBy(settings, isConfined),
+          sandbox: accessText(settings, isConfined),
           rules
         },
-        patches: contained(isConfined && sandboxMode === "workspace-write"),
+        patches: containmentOf(isConfined && sandboxMode === "workspace-write"),
         sandbox: { commands: isConfined ? commands : SandboxPolicy.fullAccess, patches }
       }
     }
@@ -186,7 +186,7 @@ const common = Effect.fnUntraced(function* (options: Options) {
 })
 
 /** What the sandbox allows, in words for the person who is asked. */
-const allowedBy = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
+const accessText = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
   if (sandboxMode === "danger-full-access") return undefined
   if (!isConfined) return "there is none: the command can do what you can"
   const network = networkIn(sandboxMode, sandbox)
@@ -206,7 +206,7 @@ const tasksIn = (cwd: string) => [
 
 const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)
 
-const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
+const soloAgent = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
 const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
@@ -227,7 +227,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
-    const agent = agents === undefined ? alone(parts) : leadingAgent(parts)
+    const agent = agents === undefined ? soloAgent(parts) : leadingAgent(parts)
     return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 

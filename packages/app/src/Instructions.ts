@@ -164,10 +164,10 @@ export const readFile = Effect.fnUntraced(
     const text = decode(bytes.subarray(0, Math.min(sizeBytes, limitBytes)), isCut)
     return text === undefined ? { _tag: "NotUtf8", path } : { _tag: "File", text, sizeBytes, isCut }
   },
-  (effect, path) => Effect.catch(effect, (error) => Effect.succeed(unreadable(path, error)))
+  (effect, path) => Effect.catch(effect, (error) => Effect.succeed(readProblem(path, error)))
 )
 
-const unreadable = (path: string, { reason }: PlatformError): Problem | undefined => {
+const readProblem = (path: string, { reason }: PlatformError): Problem | undefined => {
   const { code = reason._tag } = (reason.cause ?? {}) as { readonly code?: string }
   const isMissing = reason._tag === "NotFound" || code === "ENOTDIR"
   return isMissing ? undefined : { _tag: "Unreadable", path, detail: code }

@@ -69,7 +69,7 @@ const server = (settings: Settings, provider: ServerProvider) =>
     const known = yield* knownModels(settings, provider, apiKey)
     const own = { ...optionsOf(settings, provider), ...(apiKey === undefined ? {} : { apiKey }) }
     const { make } = apis[provider._tag]
-    const named: MakeModel = ({ effort: wanted, name: model, summary }) => {
+    const makeNamed: MakeModel = ({ effort: wanted, name: model, summary }) => {
       // the configured effort applies to the configured model only
       const { reasoningEffort: configured, ...rest } = own
       const effort = wanted ?? (model === settings.model ? configured : undefined)
@@ -83,9 +83,9 @@ const server = (settings: Settings, provider: ServerProvider) =>
       }
       return Effect.map(Effect.provideService(make(options), HttpClient.HttpClient, client), known.attach)
     }
-    const model = yield* named({ name: settings.model, effort: undefined })
+    const model = yield* makeNamed({ name: settings.model, effort: undefined })
     return Context.make(CoreModel.Model, model).pipe(
-      Context.add(NamedModels, named),
+      Context.add(NamedModels, makeNamed),
       Context.add(KnownModels, known.find)
     )
   })

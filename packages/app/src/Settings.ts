@@ -203,20 +203,20 @@ export const account = (
   sources: Pick<Sources, "config" | "env" | "homeDirectory"> & { readonly provider: string | undefined }
 ): Effect.Effect<Account, SettingsInvalid> =>
   attempt(() => {
-    const { file, table } = writtenOf({ ...sources, flags: {} })
+    const { file, table } = tablesOf({ ...sources, flags: {} })
     return Providers.accountOf({ env: sources.env, table, file, home: home(sources) }, sources.provider)
   })
 
 /** Reads the features. No model has to be configured. **Errors**: `SettingsInvalid`. */
 export const features = (
   sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">
-): Effect.Effect<Features.Features, SettingsInvalid> => attempt(() => Features.read(writtenOf(sources).table))
+): Effect.Effect<Features.Features, SettingsInvalid> => attempt(() => Features.read(tablesOf(sources).table))
 
 const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
 /** The tables of the command line and of the file, one by one and as one. */
-const writtenOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
+const tablesOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
   const directory = configDirectory(sources)
   const file = Path.join(directory, "config.toml")
   const written = [{ source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)]
@@ -225,7 +225,7 @@ const writtenOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDire
 }
 
 const read = (sources: Sources): Settings => {
-  const { directory, file, table, written } = writtenOf(sources)
+  const { directory, file, table, written } = tablesOf(sources)
   const provider: Provider =
     // no model is asked
     sources.command === "sandbox"
@@ -323,12 +323,12 @@ const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
   const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
   if (!isGranular) return table.choice("approval_policy", approvalPolicies)
-  const may = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
+  const isAllowed = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
   return {
-    sandboxApproval: may("sandbox_approval"),
-    rules: may("rules"),
-    elicitations: may("mcp_elicitations"),
-    permissions: may("request_permissions")
+    sandboxApproval: isAllowed("sandbox_approval"),
+    rules: isAllowed("rules"),
+    elicitations: isAllowed("mcp_elicitations"),
+    permissions: isAllowed("request_permissions")
   }
 }
 

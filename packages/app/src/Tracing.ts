@@ -93,15 +93,15 @@ const layerOf = (
       networkProxy: Effect.succeed(typeof networkIn(sandboxMode, sandbox) !== "boolean")
     },
     onDropped: (count) => void (lost += count),
-    ...given("timeout", settings.timeoutMillis),
-    ...given("interval", settings.intervalMillis),
-    ...given("metricsInterval", settings.metricsIntervalMillis),
-    ...given("queueCapacity", settings.queueCapacity),
-    ...given("batchSize", settings.batchSize),
+    ...optionalField("timeout", settings.timeoutMillis),
+    ...optionalField("interval", settings.intervalMillis),
+    ...optionalField("metricsInterval", settings.metricsIntervalMillis),
+    ...optionalField("queueCapacity", settings.queueCapacity),
+    ...optionalField("batchSize", settings.batchSize),
     ...(isShown ? { onSpan: (span: SpanData) => void (shown.length < shownCapacity && shown.push(span)) } : {})
   })
   return Layer.provideMerge(otlp, isShown ? Layer.mergeAll(reported, tree) : reported)
 }
 
-const given = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>
+const optionalField = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>
   value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: number })

@@ -220,17 +220,17 @@ type Run<R> = <A, E extends { readonly message: string }>(
 ) => Effect.Effect<A, SubAgentFailed, Turn>
 
 /** Returns the settings for agents at the last level of the limits: they cannot start agents, and get no tools for it. */
-const atTheLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
-  const alone = (role: SubAgents.Role<R>) => ({
+const settingsAtLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
+  const withoutAgentTools = (role: SubAgents.Role<R>) => ({
     ...role,
     agent: Agent.withoutTools(role.agent, Object.keys(toolkit.tools))
   })
-  const roles = Object.fromEntries(Object.entries(settings.roles).map(([name, role]) => [name, alone(role)]))
-  return { ...settings, roles: { ...roles, default: alone(settings.roles.default) } }
+  const roles = Object.fromEntries(Object.entries(settings.roles).map(([name, role]) => [name, withoutAgentTools(role)]))
+  return { ...settings, roles: { ...roles, default: withoutAgentTools(settings.roles.default) } }
 }
 
 const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
-  const last = atTheLastLevel(all)
+  const last = settingsAtLastLevel(all)
   const settingsHere = Effect.gen(function* () {
     const { levelsBelow } = yield* nodeOf((yield* Turn).session)
     return Math.min(levelsBelow - 1, all.limits?.depth ?? Infinity) > 0 ? all : last

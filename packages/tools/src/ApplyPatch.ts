@@ -146,7 +146,7 @@ export const run: (
   const report = (changes: ReadonlyArray<Patch.Change>) =>
     callId === undefined
       ? Effect.void
-      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: placed(changes, options).map(fileChange) })
+      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: placeChanges(changes, options).map(fileChange) })
   // reported in the region that writes: an abort in between would lose what was done
   const { plan } = yield* Effect.uninterruptibleMask((restore) =>
     commit(input, options, restore).pipe(
@@ -328,7 +328,7 @@ const summary = (plan: Patch.Plan): string => {
 
 /** Returns the changes of a patch for the person who must approve it; none if the text is not a patch. */
 export const changesOf = (input: string, options: Options): ReadonlyArray<Patch.Change> =>
-  Result.match(Patch.parse(input), { onSuccess: (patch) => placed(Patch.changes(patch), options), onFailure: () => [] })
+  Result.match(Patch.parse(input), { onSuccess: (patch) => placeChanges(Patch.changes(patch), options), onFailure: () => [] })
 
 /** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
 export const display = (input: string, options: Options): CallDisplay => ({
@@ -337,16 +337,16 @@ export const display = (input: string, options: Options): CallDisplay => ({
 })
 
 /** Names the files of changes by paths that are relative to the working directory, or absolute. */
-const placed = (
+const placeChanges = (
   changes: ReadonlyArray<Patch.Change>,
   { cwd, directory = cwd }: Options
 ): ReadonlyArray<Patch.Change> => {
   if (directory === cwd) return changes
-  const absolute = (path: string) => (path.startsWith("/") ? path : `${directory}/${path}`)
+  const toAbsolute = (path: string) => (path.startsWith("/") ? path : `${directory}/${path}`)
   return changes.map((change) => ({
     ...change,
-    path: absolute(change.path),
-    ...(change.movePath === undefined ? {} : { movePath: absolute(change.movePath) })
+    path: toAbsolute(change.path),
+    ...(change.movePath === undefined ? {} : { movePath: toAbsolute(change.movePath) })
   }))
 }
 

@@ -62,7 +62,7 @@ const policySays = (permission: Permission, reason?: string): Ruling => ({ permi
 export const decide = (call: Circumstances): Ruling => {
   const { annotation, containment, rule } = call
   if (annotation === "deny") return policySays("deny", "this tool is not allowed")
-  if (rule !== undefined) return byRule(call, rule)
+  if (rule !== undefined) return decideByRule(call, rule)
   if (annotation === "allow") return policySays("allow")
   const cause = causeOf(call)
   if (cause === undefined) return policySays("allow")
@@ -80,7 +80,7 @@ export const decide = (call: Circumstances): Ruling => {
 
 const missing = ", and there is no sandbox"
 
-const byRule = ({ policy }: Circumstances, rule: NonNullable<Circumstances["rule"]>): Ruling => {
+const decideByRule = ({ policy }: Circumstances, rule: NonNullable<Circumstances["rule"]>): Ruling => {
   const why = rule.justification === undefined ? "" : `: ${rule.justification}`
   if (rule.decision === "allow") return { permission: "allow", source: "rule" }
   if (rule.decision === "forbid")

@@ -80,7 +80,7 @@ export const policies = (
   write_stdin: {
     approval: (params, context) => {
       const approval = valueIn(options.approval, context)
-      return WriteStdin.isHarmless(params) ? "allow" : byPolicy(approval, inputContainment(approval))
+      return WriteStdin.isHarmless(params) ? "allow" : decideByPolicy(approval, inputContainment(approval))
     },
     concurrency: "parallel",
     mutates: (params) => !WriteStdin.isHarmless(params),
@@ -91,7 +91,7 @@ export const policies = (
   apply_patch: {
     approval: (_, context) => {
       const approval = valueIn(options.approval, context)
-      return byPolicy(approval, valueIn(options.patches, context) ?? unlessFullAccess(approval))
+      return decideByPolicy(approval, valueIn(options.patches, context) ?? unlessFullAccess(approval))
     },
     concurrency: "exclusive",
     kind: "patch",
@@ -167,7 +167,7 @@ const inputContainment = (approval: ApprovalMode): ApprovalPolicy.Containment | 
   typeof approval !== "string" && ApprovalPolicy.mayEscalate(approval.policy) ? unlessFullAccess(approval) : undefined
 
 /** Decides about what no rule names: patches, and the input of commands. */
-const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
+const decideByPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
   if (typeof approval === "string") return approval
   const { containment, policy } = approval
   return ApprovalPolicy.decide({ policy, containment: contained ?? containment, annotation: "ask" })
@@ -248,12 +248,12 @@ const recoverCommands = Effect.fnUntraced(function* (options: Options) {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(commandJournals))) return
   for (const session of yield* fileSystem.readDirectory(commandJournals)) {
-    yield* withinCommands(options, recoverIn(`${commandJournals}/${session}`))
+    yield* confineToCommands(options, recoverIn(`${commandJournals}/${session}`))
   }
 })
 
 /** Runs an effect within what a command of a session may change. */
-const withinCommands = Effect.fnUntraced(function* <A, E, R>(
+const confineToCommands = Effect.fnUntraced(function* <A, E, R>(
   { cwd, sandbox }: Options,
   effect: Effect.Effect<A, E, R>
 ) {
@@ -271,7 +271,7 @@ const withinCommands = Effect.fnUntraced(function* <A, E, R>(
 
 /** Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are left. */
 const recoverGone = (options: Options) => (directory: string, gone: ReadonlySet<string>) =>
-  withinCommands(options, Effect.andThen(recoverIn(directory, gone), PatchJournal.hasUnfinished(directory))).pipe(
+  confineToCommands(options, Effect.andThen(recoverIn(directory, gone), PatchJournal.hasUnfinished(directory))).pipe(
     Effect.catch((error) =>
       Effect.as(Effect.logWarning(`cannot look for the patches of a command: ${error.message}`), false)
     )
@@ -300,7 +300,7 @@ const onDenied = ({ approval, ...place }: Asking): ExecCommand.Options["onDenied
         askForHosts(approval, commandLine(params, place), { callId, tool: ExecCommand.tool.name }, denials)
 
 /** The paths that commands never write, whatever was granted. */
-const protectedBy = ({ patches }: Limits): ReadonlyArray<string> =>
+const protectedPathsOf = ({ patches }: Limits): ReadonlyArray<string> =>
   patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
 
 /** The policy of a command: with what was granted before, or, if less was granted than it asks for, with exactly that. */
@@ -308,12 +308,12 @@ const policyOf = Effect.fnUntraced(function* (params: ExecCommand.Parameters, sa
   const turn = yield* Turn
   const less = yield* Granted
   if (less === undefined && isEscalated(params)) return SandboxPolicy.fullAccess
-  const granted = Permissions.widen(sandbox.commands, Grants.of(turn), protectedBy(sandbox))
+  const granted = Permissions.widen(sandbox.commands, Grants.of(turn), protectedPathsOf(sandbox))
   if (less === undefined) return granted
   const asked = isEscalated(params) ? Permissions.everything : Permissions.none
   const grant = Permissions.meet(asked, less.permissions)
   if (less.scope !== "once") Grants.add(turn, less.scope, grant)
-  return Permissions.widen(granted, grant, protectedBy(sandbox))
+  return Permissions.widen(granted, grant, protectedPathsOf(sandbox))
 })
 
 const noSandbox: Limits = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
@@ -356,7 +356,7 @@ const handlers = (options: Options) =>
                   ? Effect.void
                   : Effect.map(cut.watch(directory, process), (remove) => void unwatch.push(remove)),
               sandbox: yield* policyOf(params, sandbox),
-              protectedPaths: protectedBy(sandbox),
+              protectedPaths: protectedPathsOf(sandbox),
               onBlocked: isSettled ? undefined : onBlocked(asking),
               onDenied: isSettled ? undefined : onDenied(asking)
               // an abort waits only for commands of calls that it has interrupted: another one may be kept

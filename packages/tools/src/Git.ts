@@ -127,9 +127,9 @@ const run = Effect.fnUntraced(function* (
     stdin: input === undefined ? "ignore" : Stream.make(input),
     forceKillAfter: "1 second"
   })
-  const missing = (detail: string) => new GitFailed({ problem: "NoGit", subject: cwd, detail })
+  const noGit = (detail: string) => new GitFailed({ problem: "NoGit", subject: cwd, detail })
   const handle = yield* Effect.mapError(spawner.spawn(command), (error) =>
-    missing(
+    noGit(
       error.reason._tag === "NotFound" ? "there is no program git, or no such directory" : Spawn.reasonOf(error.reason)
     )
   )

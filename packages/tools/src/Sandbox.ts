@@ -329,7 +329,7 @@ const withProtected = (
 const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
-    const real = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
+    const realPathOf = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
     const available = yield* Effect.cached(
       Effect.mapError(
         fileSystem.access(Seatbelt.program),
@@ -343,9 +343,9 @@ const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
           ? policy
           : {
               ...policy,
-              roots: yield* Effect.forEach(policy.roots, real),
-              scratch: yield* Effect.forEach(policy.scratch, real),
-              protectedPaths: yield* Effect.forEach(policy.protectedPaths, real)
+              roots: yield* Effect.forEach(policy.roots, realPathOf),
+              scratch: yield* Effect.forEach(policy.scratch, realPathOf),
+              protectedPaths: yield* Effect.forEach(policy.protectedPaths, realPathOf)
             }
       const opened = yield* openProxy({ proxy, at: "Port" }, policy, spec)
       const place = opened?.endpoint.place

@@ -146,7 +146,7 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
   yield* end(process)
   yield* Fiber.join(reading)
   const failure = failureOf(attempt, Option.getOrUndefined(exit)?.exitCode, output.trim())
-  const left = yield* leftBy(places, before)
+  const left = yield* findDamage(places, before)
   const [line = ""] = output.trim().split("\n")
   const escape: Escape = { name, held: failure === undefined && left === undefined, detail: failure ?? left ?? line }
   return escape
@@ -166,7 +166,7 @@ const failureOf = (
 }
 
 /** Returns what an attempt left outside: a change, a process, or a dead victim. */
-const leftBy = Effect.fnUntraced(function* (places: Places, before: string) {
+const findDamage = Effect.fnUntraced(function* (places: Places, before: string) {
   if ((yield* fingerprint(places)) !== before) return "a file outside was changed"
   if ((yield* survivors(places)).length > 0) return "a process survived"
   if (!(yield* isRunning(places.victim))) return "a process outside was killed"

@@ -79,7 +79,7 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
     if (item._tag === "UserMessage" && item.fragment === undefined) {
       for (const { id } of mentioned(connectors, Input.textOf(item.content), skills)) selected.add(id)
     } else if (item._tag === "DeveloperMessage" && skillNamesOf(item.text).length > 0) {
-      for (const { id } of linkedIn(connectors, item.text)) selected.add(id)
+      for (const { id } of linkedConnectors(connectors, item.text)) selected.add(id)
     } else if (item._tag === "ToolResult" && item.name === searchTool && item.status === "completed") {
       const found = decodeFound(item.output)
       if (Exit.isSuccess(found)) for (const { name } of found.value.tools) tools.add(name)
@@ -98,7 +98,7 @@ export const unknownIn = (connectors: ReadonlyArray<Connector>, items: ReadonlyA
   )
 }
 
-const linkedIn = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {
+const linkedConnectors = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {
   const { ids } = mentionsOf(text)
   return connectors.filter(({ id }) => Links.has(ids, id))
 }

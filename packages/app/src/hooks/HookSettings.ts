@@ -190,32 +190,32 @@ const isTable = (value: unknown): value is Table => typeof value === "object" &&
 
 const addHandlers = (all: Array<Handler>, layer: Layer, problems: Array<string>): void => {
   const { before = 0, source, table } = layer
-  const wrong = (name: string, what: string) => problems.push(`${placeOf(layer, name)}: ${what}`)
+  const addProblem = (name: string, what: string) => problems.push(`${placeOf(layer, name)}: ${what}`)
   if (!isTable(table)) return void problems.push(`${source}: hooks must be a table of events`)
   for (const [name, groups] of Object.entries(table)) {
     const event = events.find((one) => one === name)
     if (event === undefined) {
-      wrong(name, `unknown hook event ${name}; there are: ${events.join(", ")}`)
+      addProblem(name, `unknown hook event ${name}; there are: ${events.join(", ")}`)
       continue
     }
     if (!Array.isArray(groups)) {
-      wrong(name, `${name} must be a list`)
+      addProblem(name, `${name} must be a list`)
       continue
     }
     for (const group of groups as ReadonlyArray<unknown>) {
       const decoded = Schema.decodeUnknownExit(Group)(group)
       if (decoded._tag === "Failure") {
-        wrong(name, `each entry of ${name} needs hooks, a list of { type = "command", command, timeout }`)
+        addProblem(name, `each entry of ${name} needs hooks, a list of { type = "command", command, timeout }`)
         continue
       }
       const matcher = matcherOf(event, decoded.value.matcher)
       if (matcher === "invalid") {
-        wrong(name, `the matcher ${decoded.value.matcher} of ${name} is not a regular expression`)
+        addProblem(name, `the matcher ${decoded.value.matcher} of ${name} is not a regular expression`)
         continue
       }
       for (const { command, failure, statusMessage, timeout = timeoutOf(event), type } of decoded.value.hooks) {
         if (type !== "command" || command === undefined || command.trim() === "") {
-          wrong(name, `${name} has a hook that is no command; only type "command" with a command runs`)
+          addProblem(name, `${name} has a hook that is no command; only type "command" with a command runs`)
           continue
         }
         all.push({

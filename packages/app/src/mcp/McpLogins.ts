@@ -157,7 +157,7 @@ export type LoggedOut =
 
 const notLoggedIn: LoggedOut = { _tag: "NotLoggedIn" }
 const revoked: LoggedOut = { _tag: "Revoked" }
-const forgotten = (detail: string): LoggedOut => ({ _tag: "Forgotten", detail })
+const makeForgotten = (detail: string): LoggedOut => ({ _tag: "Forgotten", detail })
 
 /**
  * Removes the login to a server, and revokes its tokens where the authorization server offers that. The login is removed even
@@ -171,11 +171,11 @@ export const logout: (
   yield* stored.lock(server)
   const found = yield* Effect.result(stored.load(server))
   if (!(yield* stored.remove(server))) return notLoggedIn
-  if (Result.isFailure(found)) return forgotten(found.failure.message)
+  if (Result.isFailure(found)) return makeForgotten(found.failure.message)
   if (found.success === undefined) return notLoggedIn
   const { issuer } = found.success
   return yield* Effect.match(Login.revoke(found.success), {
-    onFailure: ({ message }) => forgotten(message),
-    onSuccess: (isRevoked) => (isRevoked ? revoked : forgotten(`${issuer} offers no revocation of tokens`))
+    onFailure: ({ message }) => makeForgotten(message),
+    onSuccess: (isRevoked) => (isRevoked ? revoked : makeForgotten(`${issuer} offers no revocation of tokens`))
   })
 }, Effect.scoped)

@@ -170,12 +170,12 @@ const modelsOf = (body: unknown): ReadonlyArray<typeof Catalog.CatalogModel.Type
     return Array.isArray(list) ? (list as ReadonlyArray<unknown>) : []
   })
   return entries.flatMap((entry) => {
-    const decoded = Schema.decodeUnknownExit(Catalog.CatalogModel)(namedOf(entry))
+    const decoded = Schema.decodeUnknownExit(Catalog.CatalogModel)(toCatalogEntry(entry))
     return Exit.isSuccess(decoded) ? [decoded.value] : []
   })
 }
 
-const namedOf = (entry: unknown): unknown => {
+const toCatalogEntry = (entry: unknown): unknown => {
   if (typeof entry !== "object" || entry === null || "slug" in entry) return entry
   const { id, ...rest } = entry as { readonly [key: string]: unknown }
   const size = windowKeys.map((key) => rest[key]).find((value) => typeof value === "number")

@@ -40,11 +40,11 @@ export const parse = (text: string): ReviewOutput => {
 /** The parts of a text that may be JSON, the likeliest first. */
 const candidates = (text: string): ReadonlyArray<string> => {
   const fenced = Array.from(text.matchAll(/```[a-z]*[^\S\n]*\n(.*?)```/gis), ([, inner]) => inner!)
-  const between = (open: string, close: string) => {
+  const partBetween = (open: string, close: string) => {
     const [start, end] = [text.indexOf(open), text.lastIndexOf(close)]
     return start < 0 || end < start ? [] : [text.slice(start, end + 1)]
   }
-  return [text, ...fenced.toReversed(), ...between("{", "}"), ...between("[", "]")]
+  return [text, ...fenced.toReversed(), ...partBetween("{", "}"), ...partBetween("[", "]")]
 }
 
 const decodeJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))

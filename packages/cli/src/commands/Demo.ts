@@ -25,7 +25,7 @@ export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOption
   const { settings } = rest
   const cwd = Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-demo-"))
   Fs.cpSync(example, cwd, { recursive: true })
-  const { unattended, who } = settings.provider._tag === "Scripted" ? script : configured(settings)
+  const { unattended, who } = settings.provider._tag === "Scripted" ? script : configuredWorker(settings)
   if (!options.json) {
     say(`A scratch copy of the example project: ${cwd}\n`)
     say(`At work: ${who}; HTTP, processes, files and the journal are real.\n`)
@@ -44,7 +44,7 @@ const script: Worker = {
   unattended: () => ({ approvals: approveAll, notice: "no terminal: the demo approves its own commands" })
 }
 
-const configured = (settings: Settings): Worker => ({
+const configuredWorker = (settings: Settings): Worker => ({
   who: `the model ${settings.model}`,
   unattended: (isSandboxed) => refusing(settings, isSandboxed)
 })

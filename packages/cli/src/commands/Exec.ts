@@ -302,7 +302,7 @@ const sayHowToContinue = (sessionId: SessionId) =>
 const writeLast = (file: string, lastMessage: string | undefined) =>
   Effect.tryPromise({
     try: (signal) => NamedFiles.write(file, lastMessage ?? "", signal),
-    catch: (error) => failed(`cannot write ${file}: ${reasonOf(error)}`)
+    catch: (error) => failure(`cannot write ${file}: ${reasonOf(error)}`)
   })
 
 /** Without `apply_patch` on their path, commands work, so a failure is only logged. */
@@ -318,10 +318,10 @@ const installPatchCommand = (home: string) =>
 const makeDirectory = (path: string) =>
   Effect.try({
     try: () => Directories.makeUnsafe(path),
-    catch: (error) => failed(`cannot make the directory ${path}: ${reasonOf(error)}`)
+    catch: (error) => failure(`cannot make the directory ${path}: ${reasonOf(error)}`)
   })
 
-const failed = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
+const failure = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 
 const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Execution) {
   if (resume === undefined) return undefined
@@ -333,7 +333,7 @@ const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Exe
   const latest = yield* StoredSessions.latest(resume.all ? {} : { cwd })
   if (latest === undefined) {
     const wanted = task?.needs ?? "to resume"
-    return yield* failed(
+    return yield* failure(
       resume.all
         ? `there is no session ${wanted}`
         : `there is no session of ${cwd} ${wanted} (--all: the last one of any directory)`
@@ -356,5 +356,5 @@ const checkDirectory = Effect.fnUntraced(function* (
   Log.say(`this session worked in ${directory}; it continues in ${cwd}`)
   if (person === undefined) return
   const isWanted = yield* Terminal.confirm(person, "Continue here?")
-  if (!isWanted) return yield* failed(`the session was not resumed; to continue it there: --cd ${directory}`)
+  if (!isWanted) return yield* failure(`the session was not resumed; to continue it there: --cd ${directory}`)
 })

@@ -75,9 +75,9 @@ const lineOf = ({ cwd, firstInput, id, name, parent, turns, updated }: StoredSes
 
 /** Formats a time to the minute, in the time zone of this machine. */
 const localTime = (at: Date): string => {
-  const two = (value: number) => String(value).padStart(2, "0")
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
-  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`
+  const twoDigits = (value: number) => String(value).padStart(2, "0")
+  const day = `${at.getFullYear()}-${twoDigits(at.getMonth() + 1)}-${twoDigits(at.getDate())}`
+  return `${day} ${twoDigits(at.getHours())}:${twoDigits(at.getMinutes())}`
 }
 
 /** Shows one session from its journal, as records or as its transcript. */

@@ -52,7 +52,7 @@ const unsafeOutsideEmoji = new RegExp(`(?!${joined}|${styled})${unsafe.source}`,
 const unequal = new RegExp(`${unsafe.source}|(?! )\\p{Zs}|\\p{Cs}`, "gu")
 const controls = /(?![\t\n\r])\p{Cc}/gu
 
-const shownBy = (pattern: RegExp, text: string): string =>
+const replaceCharacters = (pattern: RegExp, text: string): string =>
   text.replace(pattern, (character) => {
     const code = character.codePointAt(0)!
     if (code < 0x20) return String.fromCharCode(0x2400 + code)
@@ -64,16 +64,16 @@ const shownBy = (pattern: RegExp, text: string): string =>
  * be used piece by piece, because it passes no control character in any context. A carriage return before a line feed is
  * dropped.
  */
-export const visible = (text: string): string => shownBy(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
+export const visible = (text: string): string => replaceCharacters(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
 
 /**
  * As {@link visible}, for what a person decides about: no two different texts look the same because of a character that
  * shows nothing or looks like a space.
  */
-export const exact = (text: string): string => shownBy(unequal, text.replaceAll("\r\n", "\n"))
+export const exact = (text: string): string => replaceCharacters(unequal, text.replaceAll("\r\n", "\n"))
 
 /** Makes control characters visible and leaves everything else as it is, for a text that a program reads. */
-export const harmless = (text: string): string => shownBy(controls, text)
+export const harmless = (text: string): string => replaceCharacters(controls, text)
 
 /** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
 export const outputLine = (line: string): string => {

@@ -242,7 +242,7 @@ const tailLimit = 5
 
 /** Adds lines about the session, before its transcript. */
 export const header = (state: TranscriptState, added: ReadonlyArray<string>): Step =>
-  lines(state, [...added.map((line) => paletteOf(state).dim(wrapped(state, Ansi.visible(line)))), ""])
+  lines(state, [...added.map((line) => paletteOf(state).dim(wrap(state, Ansi.visible(line)))), ""])
 
 /** Adds complete lines, after ending the line that is open. */
 const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
@@ -253,14 +253,14 @@ const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
 /** Ends the line that is open, with the word that was not written yet. */
 const closeText = (state: TranscriptState): Step => {
   const { options, text } = state
-  const rest = text === undefined ? "" : styled(state, text.type, Wrapping.end(text.line, options.columns))
+  const rest = text === undefined ? "" : style(state, text.type, Wrapping.end(text.line, options.columns))
   return [{ ...state, text: undefined, isAtLineStart: true }, rest + (rest === "" && state.isAtLineStart ? "" : "\n")]
 }
 
-const wrapped = ({ options }: TranscriptState, text: string): string =>
+const wrap = ({ options }: TranscriptState, text: string): string =>
   options.wraps ? Wrapping.all(text, options.columns) : text
 
-const styled = (state: TranscriptState, type: OpenText["type"], text: string): string =>
+const style = (state: TranscriptState, type: OpenText["type"], text: string): string =>
   type === "agentMessage" ? text : paletteOf(state).dim(text)
 
 const addText = (
@@ -277,7 +277,7 @@ const addText = (
   const isAtLineStart = shown === "" ? before.isAtLineStart : shown.endsWith("\n")
   return [
     { ...before, text: { id, type, line: next }, last: "text", lastCall: undefined, isAtLineStart },
-    gap + styled(state, type, shown)
+    gap + style(state, type, shown)
   ]
 }
 
@@ -357,14 +357,14 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
   const { shown, used } = state.agentTokens
   const rest = [...took, ...usageOf(end, used - shown), ...contextOf(state), ...name]
   const line = (head: string, paint: (text: string) => string) => {
-    const all = joined(state, [head, ...rest])
+    const all = join(state, [head, ...rest])
     return paint(all.slice(0, head.length)) + dim(all.slice(head.length))
   }
   switch (end._tag) {
     case "TurnCompleted":
       return [line("✓ done", green)]
     case "TurnFailed":
-      return [red(wrapped(state, `✗ ${Ansi.visible(end.error.message)}`)), line("✗ failed", red)]
+      return [red(wrap(state, `✗ ${Ansi.visible(end.error.message)}`)), line("✗ failed", red)]
     case "TurnAborted":
       return [
         ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.visible(straggler)} is still stopping`)),
@@ -375,7 +375,7 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
 }
 
 /** Joins the parts of a footer. One that does not fit begins a line, so that it is broken only if it is too long for one. */
-const joined = (state: TranscriptState, parts: ReadonlyArray<string>): string => {
+const join = (state: TranscriptState, parts: ReadonlyArray<string>): string => {
   const { columns, wraps } = state.options
   return parts
     .reduce<ReadonlyArray<string>>((all, part) => {
@@ -383,7 +383,7 @@ const joined = (state: TranscriptState, parts: ReadonlyArray<string>): string =>
       const fits = !wraps || all.length === 0 || Ansi.width(longer) <= columns
       return fits ? [...all.slice(0, -1), longer] : [...all, part]
     }, [])
-    .map((one) => wrapped(state, one))
+    .map((one) => wrap(state, one))
     .join("\n")
 }
 

@@ -85,7 +85,7 @@ export const endOf = (
   switch (isError ? "failed" : end.status) {
     case "completed":
       if (isCommand) return [...output, commandEnd(item, took, palette)]
-      return [...shownOf(item, end, isComplete).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
+      return [...resultLines(item, end, isComplete).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
     case "failed":
       return [...output, ...fold(end.text).map((line) => red(indent(line))), red(`  ✗ failed · ${took}`)]
     case "denied":
@@ -106,7 +106,7 @@ const commandEnd = (item: CommandExecution, took: string, { dim, green, red }: A
 }
 
 /** The part of a completed call that is not shown elsewhere. */
-const shownOf = (item: CallItem, { text }: CallEnd, isComplete: boolean): ReadonlyArray<string> => {
+const resultLines = (item: CallItem, { text }: CallEnd, isComplete: boolean): ReadonlyArray<string> => {
   switch (item.type) {
     case "collabAgentToolCall":
       return agentLines(item)

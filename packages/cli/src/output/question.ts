@@ -35,7 +35,7 @@ export interface Style {
 export const lines = (asked: Asked, style: Style, from?: string): ReadonlyArray<string> => {
   const { columns, palette } = style
   const asker = from === undefined ? "" : ` (asked by ${Ansi.visible(from)})`
-  const title = broken(`${titles[asked.kind]}${asker}`, { ...style, first: "? ", indent: "  " })
+  const title = breakLine(`${titles[asked.kind]}${asker}`, { ...style, first: "? ", indent: "  " })
   const inner = { palette, columns: columns === undefined ? undefined : columns - 2 }
   return [...title.map((line) => palette.yellow(palette.bold(line))), ...body(asked, inner).map((line) => `  ${line}`)]
 }
@@ -53,7 +53,7 @@ const spaced = /\s\s|\t|^\s|\s$/
  * Breaks a line. `first` is before its first part and `indent` before the others. A long word is cut, and if it `isExact`, so
  * is a text in which a break between words would hide white space.
  */
-const broken = (
+const breakLine = (
   text: string,
   { columns, first, indent, isExact = false }: Pick<Style, "columns"> & Margins
 ): ReadonlyArray<string> => {
@@ -116,7 +116,7 @@ const questionLines = (payload: unknown, style: Style): ReadonlyArray<string> | 
 const textLines = (text: string, style: Style): ReadonlyArray<string> =>
   Ansi.visible(text)
     .split("\n")
-    .flatMap((line) => broken(line, { ...style, first: "", indent: "  " }))
+    .flatMap((line) => breakLine(line, { ...style, first: "", indent: "  " }))
 
 /** The message of a form. Its fields are asked for one by one. */
 const formLines = (payload: unknown, style: Style): ReadonlyArray<string> | undefined => {
@@ -176,7 +176,7 @@ const others = (payload: unknown, shown: string, style: Style): ReadonlyArray<st
         : [`${name}: ${textOf(value)}`]
     )
     .flatMap((text) => Ansi.exact(text).split("\n"))
-    .flatMap((line) => broken(line, { ...style, first: "  ", indent: "    ", isExact: true }))
+    .flatMap((line) => breakLine(line, { ...style, first: "  ", indent: "    ", isExact: true }))
     .map(style.palette.dim)
 
 const isChoice = (name: string, payload: unknown): boolean => name === "less" && lessIn(payload).length > 0
@@ -209,7 +209,7 @@ export const answerLines = (
   style: Style
 ): ReadonlyArray<string> => {
   const [paint, text] = answerOf(decision, style.palette)
-  return broken(text, { ...style, first: "  → ", indent: "    " }).map(paint)
+  return breakLine(text, { ...style, first: "  → ", indent: "    " }).map(paint)
 }
 
 const answerOf = (
@@ -247,8 +247,8 @@ export const prompt = (
   const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
   const head = Ansi.fit(Ansi.visible(`${title}${chosen}`).replaceAll("\n", " "), 3 * columns)
   const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)
-  const shown = (used: number) => Ansi.fitEnd(text, Math.max(1, columns - used - 1))
+  const fitTyped = (used: number) => Ansi.fitEnd(text, Math.max(1, columns - used - 1))
   const used = Ansi.width(head) + 4
-  if (used <= columns / 2) return [`  ${head}: ${shown(used)}`]
-  return [...broken(`${head}:`, { columns: columns - 1, first: "  ", indent: "  " }), `  ${shown(2)}`]
+  if (used <= columns / 2) return [`  ${head}: ${fitTyped(used)}`]
+  return [...breakLine(`${head}:`, { columns: columns - 1, first: "  ", indent: "  " }), `  ${fitTyped(2)}`]
 }

@@ -161,7 +161,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       output.write(text)
     }
     /** Writes what belongs to a question, also to the screen where it is asked. */
-    const writeAsked = (step: (from: Transcript.TranscriptState) => ReturnType<typeof Transcript.question>) => {
+    const writeStep = (step: (from: Transcript.TranscriptState) => ReturnType<typeof Transcript.question>) => {
       const screenColor = Ansi.usesColor(color, true, env)
       const shown = step({ ...state, options: { ...state.options, color: screenColor } })[1]
       write(step(state))
@@ -211,7 +211,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
         Effect.sync(() => {
           asking = true
           region.erase()
-          writeAsked((from) => Transcript.question(from, request, AgentText.askerOf(tree, request.path)))
+          writeStep((from) => Transcript.question(from, request, AgentText.askerOf(tree, request.path)))
           return listen(keyboard, options.onCtrlC)
         }),
         (heard) =>
@@ -219,7 +219,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             Effect.andThen(
               Effect.suspend(() => {
                 const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, entered }
-                return fields.length === 0 ? byKey(lines, choicesOf(request)) : byFields(lines, request.kind, fields)
+                return fields.length === 0 ? decideByKey(lines, choicesOf(request)) : decideByFields(lines, request.kind, fields)
               })
             )
           ),
@@ -230,7 +230,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             asking = false
             prompt = []
             const { questionId } = request
-            writeAsked((from) =>
+            writeStep((from) =>
               Exit.isSuccess(exit)
                 ? Transcript.answered(from, questionId, exit.value)
                 : Transcript.withdrawn(from, questionId)
@@ -287,11 +287,11 @@ const isSilent = (event: SessionEvent): boolean =>
   event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
 
 /** The decision of a person who leaves a question: no answer to a question, and no to a form. */
-const leftOf = (kind: Question["kind"]): Decision =>
+const decisionOnLeave = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
 /** Waits for a key that decides. A person who leaves the line for what to do instead, or enters nothing, chooses again. */
-const byKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
+const decideByKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
   const { columns, entered, heard, prompt } = lines
   const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
   for (;;) {
@@ -320,7 +320,7 @@ interface Lines {
 }
 
 /** Reads a line for each field. A line that makes no sense is asked for again. */
-const byFields = Effect.fnUntraced(function* (
+const decideByFields = Effect.fnUntraced(function* (
   { columns, entered, heard, prompt }: Lines,
   kind: Question["kind"],
   fields: ReadonlyArray<Fields.Field>
@@ -330,7 +330,7 @@ const byFields = Effect.fnUntraced(function* (
   for (let field = waiting.shift(); field !== undefined;) {
     const asked = field
     const line = yield* heard.line((typed) => prompt(QuestionText.prompt(asked, typed, columns())))
-    if (line === undefined) return leftOf(kind)
+    if (line === undefined) return decisionOnLeave(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue
     entered()

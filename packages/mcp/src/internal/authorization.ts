@@ -72,18 +72,18 @@ class Tokens implements Authorization {
   readonly known = (): Headers => headersOf(this.grant)
 
   readonly use: Authorization["use"] = (send) =>
-    Effect.flatMap(orLost(this.current), (grant) =>
+    Effect.flatMap(toTransportError(this.current), (grant) =>
       Effect.catch(send(headersOf(grant)), (error) => {
         const refusal = refusalOf(error, grant !== undefined)
         if (refusal === undefined) return Effect.fail(error)
         if (refusal._tag === "Scope") {
           const scope = union(grant?.scope, refusal.scope)
-          return orLost(needsLogin(this.options.server, { _tag: "Scope", scope }))
+          return toTransportError(needsLogin(this.options.server, { _tag: "Scope", scope }))
         }
-        return Effect.flatMap(orLost(this.renewed(grant)), (renewed) =>
+        return Effect.flatMap(toTransportError(this.renewed(grant)), (renewed) =>
           Effect.catch(send(headersOf(renewed)), (again) =>
             refusalOf(again, true)?._tag === "Token"
-              ? orLost(needsLogin(this.options.server, { _tag: "Expired" }))
+              ? toTransportError(needsLogin(this.options.server, { _tag: "Expired" }))
               : Effect.fail(again)
           )
         )
@@ -204,5 +204,5 @@ const refusalOf = (
 }
 
 /** An error of this client as the cause of one of the transport; `failures.ts` takes it out again. */
-const orLost = <A>(effect: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpClientError.McpClientError> =>
+const toTransportError = <A>(effect: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpClientError.McpClientError> =>
   Effect.mapError(effect, (error) => Wire.lost(error.message, error))

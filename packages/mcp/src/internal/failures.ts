@@ -23,13 +23,13 @@ export const failedOf = (place: Place, { reason }: McpClientError): McpFailed =>
 
 const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {
   const stderr = place.stderr === "" ? {} : { stderr: place.stderr }
-  const lost = (detail: string): Reason => ({ _tag: place.isStarting ? "NotStarted" : "Ended", detail, ...stderr })
+  const lostReason = (detail: string): Reason => ({ _tag: place.isStarting ? "NotStarted" : "Ended", detail, ...stderr })
   switch (reason._tag) {
     case "TransportError":
       if (reason.cause instanceof McpFailed) return reason.cause.reason
-      return lost(reason.message)
+      return lostReason(reason.message)
     case "ClosedError":
-      return reason.sessionExpired === true ? { _tag: "SessionEnded" } : lost(reason.message)
+      return reason.sessionExpired === true ? { _tag: "SessionEnded" } : lostReason(reason.message)
     case "HttpError":
       return reason.status === 401 || reason.status === 403
         ? { _tag: "NotAuthorized", status: reason.status }

@@ -147,13 +147,13 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
   const { id, receive, reconnects } = waiting
   if (HttpBody.isJson(first)) {
     const message = yield* HttpBody.readMessage(first)
-    if (!Wire.isResponse(message)) return yield* unreadable("the response to a request is none of JSON-RPC")
+    if (!Wire.isResponse(message)) return yield* unreadableError("the response to a request is none of JSON-RPC")
     return { message, isWhole: true } satisfies Received as Received
   }
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
   let found: McpSchema.JsonRpcResponse | undefined
   for (let response = first; ;) {
-    if (!HttpBody.isEvents(response)) return yield* unreadable("the response to a request has another content type")
+    if (!HttpBody.isEvents(response)) return yield* unreadableError("the response to a request has another content type")
     yield* HttpBody.readEvents(response, position, (message) => {
       if (Wire.isResponse(message) && (message.id === id || message.id == null)) found = message
       return Effect.as(receive(message), found === undefined)
@@ -165,7 +165,7 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
   }
 })
 
-const unreadable = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
+const unreadableError = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
 
 /** Listens to what the server sends outside requests, for as long as the server allows it. */
 const listen = Effect.fnUntraced(function* (link: HttpLink, { receive, reconnects }: Reader) {

@@ -50,7 +50,7 @@ export const readMessage = (response: HttpClientResponse) => Effect.flatMap(text
 const textOf = (response: HttpClientResponse): Effect.Effect<string, McpClientError.McpClientError> => {
   const { "content-encoding": encoding, "content-length": length } = response.headers
   return encoding === undefined && Number(length) <= Wire.limitBytes
-    ? Effect.mapError(response.text, broken)
+    ? Effect.mapError(response.text, breakError)
     : bytesOf(response).pipe(
         Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLarge())),
         Stream.decodeText(),
@@ -58,7 +58,7 @@ const textOf = (response: HttpClientResponse): Effect.Effect<string, McpClientEr
       )
 }
 
-const broken = (cause: unknown) => Wire.lost("the response broke off", cause)
+const breakError = (cause: unknown) => Wire.lost("the response broke off", cause)
 
 /** Calls `receive` with the message of each event, until it returns false or the stream ends. Updates the position. */
 export const readEvents = <R>(
@@ -93,4 +93,4 @@ export const readEvents = <R>(
     )
   })
 
-const bytesOf = (response: HttpClientResponse) => Stream.mapError(response.stream, broken)
+const bytesOf = (response: HttpClientResponse) => Stream.mapError(response.stream, breakError)

@@ -126,9 +126,9 @@ export const failedOf = (error: unknown, secrets: ReadonlyArray<string>): OAuthF
     const { error: code, error_description: description } = error
     const detail = description === undefined ? code : `${code}: ${description}`
     const isAnswer = error instanceof Protocol.AuthorizationResponseError
-    return new OAuthFailed({ code, isAnswer, detail: readable(detail, secrets) })
+    return new OAuthFailed({ code, isAnswer, detail: toReadable(detail, secrets) })
   }
-  return new OAuthFailed({ detail: readable(error instanceof Error ? error.message : String(error), secrets) })
+  return new OAuthFailed({ detail: toReadable(error instanceof Error ? error.message : String(error), secrets) })
 }
 
 const decodeError = Schema.decodeUnknownOption(
@@ -142,11 +142,11 @@ export const refusalOf = ({ status, text }: Received, what: string): OAuthFailed
     onSome: ({ error, error_description: description }) =>
       description === undefined ? error : `${error}: ${description}`
   })
-  return new OAuthFailed({ detail: `${what}: ${readable(said, [])}` })
+  return new OAuthFailed({ detail: `${what}: ${toReadable(said, [])}` })
 }
 
 /** A text of a server for a person: one line of bounded length, without secrets. */
-const readable = (text: string, secrets: ReadonlyArray<string>): string =>
+const toReadable = (text: string, secrets: ReadonlyArray<string>): string =>
   secrets
     .filter((secret) => secret !== "")
     .reduce((shown, secret) => shown.replaceAll(secret, "..."), text)

@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     Exit.isSuccess(exit) ? `its process exited with code ${exit.value}` : "its process was killed"
   )
   // a stream that closes is most often the first sign of an exit, which says more
-  const closed = (what: string) =>
+  const endClosed = (what: string) =>
     Effect.andThen(Fiber.await(printing), exited).pipe(
       Effect.timeoutOption(drainMillis),
       Effect.flatMap((how) => end(Wire.lost(Option.getOrElse(how, () => what))))
@@ -99,12 +99,12 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   yield* Stream.fromQueue(input).pipe(
     Stream.encodeText,
     Stream.run(child.stdin),
-    Effect.catch(() => closed("it closed its standard input")),
+    Effect.catch(() => endClosed("it closed its standard input")),
     Effect.forkScoped
   )
   // what it wrote before it exited is read first
   yield* readLines(child.stdout, receive).pipe(
-    Effect.matchEffect({ onFailure: end, onSuccess: () => closed("it closed its standard output") }),
+    Effect.matchEffect({ onFailure: end, onSuccess: () => endClosed("it closed its standard output") }),
     Effect.forkScoped
   )
   // a descendant may keep the output open

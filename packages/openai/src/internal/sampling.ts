@@ -149,12 +149,12 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   if (!connection.isPlain && !repairs.isPlain && wire.optionalFields.some((name) => refusal.body.includes(name))) {
     return yield* sample(connection, request, { ...repairs, isPlain: true })
   }
-  const next = without(context, refusal, written, repairs)
+  const next = repairsAfter(context, refusal, written, repairs)
   return next === undefined ? yield* failure : yield* sample(connection, request, next)
 })
 
 /** The repairs of the next attempt, or undefined when the refusal names no item that can be left out. */
-const without = (
+const repairsAfter = (
   context: Failures.FailureContext,
   refusal: Failures.FailedResponse,
   written: WrittenRequest,

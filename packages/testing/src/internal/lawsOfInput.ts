@@ -11,7 +11,7 @@ const acceptedReceipts = ({ receipts }: History): ReadonlyArray<Receipt> =>
   (receipts ?? []).filter(({ _tag }) => _tag === "Started" || _tag === "Steered" || _tag === "Queued")
 
 /** The submission that a record carries: input into the history, a task into its turn. */
-const carriedBy = (record: SessionEvent.JournalRecord): SubmissionId | undefined => {
+const carriedSubmission = (record: SessionEvent.JournalRecord): SubmissionId | undefined => {
   if (record._tag === "TurnStarted") return record.carried === true ? record.submissionId : undefined
   return record._tag === "ItemRecorded" && record.item._tag === "UserMessage" ? record.item.submissionId : undefined
 }
@@ -42,7 +42,7 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
   const fates = new Map<SubmissionId, Array<string>>()
   const add = (id: SubmissionId, fate: string) => void fates.set(id, [...(fates.get(id) ?? []), fate])
   for (const record of recordsOf(history)) {
-    const carried = carriedBy(record)
+    const carried = carriedSubmission(record)
     if (carried !== undefined) add(carried, "carried")
     if (record._tag === "InputBlocked") add(record.submissionId, "blocked")
     if (record._tag === "InputWithdrawn") add(record.submissionId, "withdrawn")
@@ -98,7 +98,7 @@ export const P3: Law = (history) => {
   const order = new Map(queued.map(({ submissionId }, index) => [submissionId, index]))
   let latest = -1
   for (const record of recordsOf(history)) {
-    const id = carriedBy(record) ?? (record._tag === "InputBlocked" ? record.submissionId : undefined)
+    const id = carriedSubmission(record) ?? (record._tag === "InputBlocked" ? record.submissionId : undefined)
     const index = id === undefined ? undefined : order.get(id)
     if (index === undefined) continue
     if (index < latest) return `P3 input ${id} was carried after input that was queued later`
@@ -117,7 +117,7 @@ export const P4: Law = (history) => {
     const records = recordsOf(history).filter((record) => "turnId" in record && record.turnId === turnId)
     const isTaken = records.some(
       (record) =>
-        carriedBy(record) === submissionId || (record._tag === "InputBlocked" && record.submissionId === submissionId)
+        carriedSubmission(record) === submissionId || (record._tag === "InputBlocked" && record.submissionId === submissionId)
     )
     const end = records.find((record) => SessionEvent.isTerminal(record))
     if (!isTaken && !withdrawn.has(submissionId) && end?._tag === "TurnCompleted")
@@ -134,7 +134,7 @@ export const P6: Law = (history) => {
   }
   const carried = new Set<SubmissionId>()
   for (const record of recordsOf(history)) {
-    const id = carriedBy(record)
+    const id = carriedSubmission(record)
     if (id === undefined) continue
     if (carried.has(id)) return `P6 ${id} was carried twice`
     carried.add(id)

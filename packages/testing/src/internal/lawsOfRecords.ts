@@ -187,12 +187,12 @@ export const A1: Law = (history) => {
 }
 
 export const A2: Law = (history) =>
-  endedAs(history, "A2", (decision) => decision._tag === "Cancelled" && decision.by === "abort")
+  checkAborted(history, "A2", (decision) => decision._tag === "Cancelled" && decision.by === "abort")
 
-export const A5: Law = (history) => endedAs(history, "A5", (decision) => decision._tag === "Abort")
+export const A5: Law = (history) => checkAborted(history, "A5", (decision) => decision._tag === "Abort")
 
 /** Requires that turns with such a decision were aborted. */
-const endedAs = (
+const checkAborted = (
   history: History,
   clause: string,
   is: (decision: Tagged<"QuestionSettled">["decision"]) => boolean

@@ -104,7 +104,7 @@ export const look = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Seen | undefined, Failure, Services> {
   const path = yield* Path.Path
   const fileSystem = yield* FileSystem.FileSystem
-  const info = yield* optionally(fileSystem.lstat(target))
+  const info = yield* ignoreMissing(fileSystem.lstat(target))
   if (info === undefined) return undefined
   return yield* within(path.dirname(target), (fileSystem, at) => {
     const name = at(path.basename(target))
@@ -115,7 +115,7 @@ export const look = Effect.fnUntraced(function* (
 })
 
 /** Turns the absence of a file into undefined. */
-const optionally = <A, R>(effect: Effect.Effect<A, PlatformError, R>): Effect.Effect<A | undefined, PlatformError, R> =>
+const ignoreMissing = <A, R>(effect: Effect.Effect<A, PlatformError, R>): Effect.Effect<A | undefined, PlatformError, R> =>
   Effect.catchReason(effect, "PlatformError", "NotFound", () => Effect.undefined)
 
 const readAll = Effect.fnUntraced(function* (file: {
@@ -175,7 +175,7 @@ const write = Effect.fnUntraced(function* (
 /** Fails if the file that was seen has changed since. */
 export const checkUnchangedAt = Effect.fnUntraced(function* (target: string, seen: Seen) {
   const fileSystem = yield* FileSystem.FileSystem
-  const info = yield* optionally(fileSystem.lstat(target))
+  const info = yield* ignoreMissing(fileSystem.lstat(target))
   if (info === undefined) return yield* refuse("was removed after the patch was checked")
   yield* checkUnchanged(info, seen)
 })

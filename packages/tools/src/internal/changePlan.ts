@@ -69,24 +69,24 @@ export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
       steps.push({ path, ...(now === undefined ? {} : { from: now }), ...(to === undefined ? {} : { to }) })
     }
   }
-  const inWay = inTheWay(steps, since)
+  const inWay = findObstacles(steps, since)
   return { steps, conflicts: [...conflicts, ...inWay], untouched }
 }
 
 /** Returns the paths that now lie below a path where a file has to be, or that are a file where a directory has to be. */
-const inTheWay = (steps: ReadonlyArray<Step>, since: ReadonlyArray<Difference>): ReadonlyArray<Conflict> => {
+const findObstacles = (steps: ReadonlyArray<Step>, since: ReadonlyArray<Difference>): ReadonlyArray<Conflict> => {
   const created = new Set(steps.flatMap((step) => (step.to === undefined ? [] : [step.path])))
   const removed = new Set(steps.flatMap((step) => (step.to === undefined ? [step.path] : [])))
-  const parents = new Set(Array.from(created).flatMap(above))
+  const parents = new Set(Array.from(created).flatMap(directoriesAbove))
   return since.flatMap(({ path, to }) => {
     if (to === undefined || removed.has(path) || created.has(path)) return []
-    const isInWay = parents.has(path) || above(path).some((directory) => created.has(directory))
+    const isInWay = parents.has(path) || directoriesAbove(path).some((directory) => created.has(directory))
     return isInWay ? [{ path, detail: "is where a file has to be restored" }] : []
   })
 }
 
 /** Returns the directories above a path. */
-const above = (path: string): ReadonlyArray<string> => {
+const directoriesAbove = (path: string): ReadonlyArray<string> => {
   const found: Array<string> = []
   for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) found.push(path.slice(0, end))
   return found

@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const host = yield* hostOf(fileSystem)
   const withReads = TableReads.make(fileSystem)
   const table: ProcessTable = {
-    finder: () => byTable(withReads, { blindly: byGroup(signals), host }),
+    finder: () => makeFindByTable(withReads, { blindly: byGroup(signals), host }),
     now: Effect.match(fileSystem.readFileString("/proc/uptime"), {
       onSuccess: (text) => Math.floor(Number(text.split(" ")[0]) * ticksPerSecond),
       onFailure: () => undefined
@@ -155,7 +155,7 @@ const entryOf = (pid: number, stat: string): Entry => {
 }
 
 /** Finds in the table, and with `blindly` what the table does not show. */
-const byTable = (
+const makeFindByTable = (
   withReads: TableReads.WithReads,
   { blindly, host }: { readonly blindly: Find; readonly host: HostProcess }
 ): Find => {

@@ -238,7 +238,7 @@ const copyIndex = Effect.fnUntraced(function* (
   const list = (...args: ReadonlyArray<string>) =>
     Effect.map(Git.text({ cwd: repository.top, args: ["ls-files", "-z", ...args] }), Git.parts)
   const filtered = yield* list("--", ":(exclude,attr:!filter)")
-  if (convertsLineEnds) return { converted: without(yield* list(), filtered), filtered }
+  if (convertsLineEnds) return { converted: excludePaths(yield* list(), filtered), filtered }
   const target = `${directory}/index`
   yield* fileSystem.copyFile(repository.index, target)
   // git compares the time of the index with that of files: a file as new as the index may have changed unnoticed
@@ -246,7 +246,7 @@ const copyIndex = Effect.fnUntraced(function* (
   yield* fileSystem.utimes(target, seconds, seconds)
   const ends = yield* list("--", ":(exclude,attr:!text !eol !crlf !ident !working-tree-encoding)")
   const conflicts = yield* list("-u")
-  const converted = without([...ends, ...conflicts.map((line) => line.slice(line.indexOf("\t") + 1))], filtered)
+  const converted = excludePaths([...ends, ...conflicts.map((line) => line.slice(line.indexOf("\t") + 1))], filtered)
   const unknown = [...converted, ...filtered]
   if (unknown.length > 0) {
     yield* git(shadow, ["update-index", "--force-remove", "-z", "--stdin"], lines(unknown))
@@ -254,7 +254,7 @@ const copyIndex = Effect.fnUntraced(function* (
   return { converted, filtered }
 })
 
-const without = (paths: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {
+const excludePaths = (paths: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {
   const left = new Set(others)
   return left.size === 0 ? paths : paths.filter((path) => !left.has(path))
 }

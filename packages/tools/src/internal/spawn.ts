@@ -57,7 +57,7 @@ export const spawn = (
   spec: ProcessSpec,
   options: SpawnOptions
 ): Effect.Effect<Spawned, ProcessFailed, Scope.Scope> =>
-  Effect.catchDefect(spawnProgram(platform, spec, options), (defect) => thrown(spec, defect))
+  Effect.catchDefect(spawnProgram(platform, spec, options), (defect) => failThrown(spec, defect))
 
 const spawnProgram = Effect.fnUntraced(function* (
   platform: Platform,
@@ -133,7 +133,7 @@ export const reasonOf = (reason: PlatformError["reason"]): string => {
 }
 
 /** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
-const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
+const failThrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
   if (code === undefined) return Effect.die(defect)
   const sizeBytes = spec.command.reduce((sum, word) => sum + Utf8.encode(word).length, 0)

@@ -89,7 +89,7 @@ export const run: (
   const place = yield* Effect.mapError(placeOf(path.resolve(cwd, name)), refuse)
   const found = yield* Effect.mapError(Searches.run({ ...place, pattern, callId, node }), refuse)
   const matches = include === undefined ? found.paths : found.paths.filter(Globs.matcher(include))
-  const files = yield* latest(place.directory, matches)
+  const files = yield* sortByTime(place.directory, matches)
   if (files.length === 0) {
     return found.isCut
       ? "No matches found in the files that were searched. Search a smaller path."
@@ -116,7 +116,7 @@ const placeOf: (target: string) => Effect.Effect<Searches.Place, string, FileSys
   })
 
 /** Sorts files by the time of their last change, the latest first. Those that were removed meanwhile are left out. */
-const latest = Effect.fnUntraced(function* (directory: string, files: ReadonlyArray<string>) {
+const sortByTime = Effect.fnUntraced(function* (directory: string, files: ReadonlyArray<string>) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const times = yield* Effect.forEach(

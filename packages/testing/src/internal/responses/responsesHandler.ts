@@ -157,9 +157,9 @@ const step = async (
   else if ("call" in event) await writer.functionCall(Turns.fillArguments(event, read.body))
   else if ("custom" in event) await writer.customCall(event)
   else if ("delay" in event) await pause(event.delay, gone)
-  else if ("gate" in event) await Promise.race([gateOf(state, event.gate).promise, whenGone(gone)])
+  else if ("gate" in event) await Promise.race([gateOf(state, event.gate).promise, awaitGone(gone)])
   else if ("endless" in event) await writer.endless(event.endless, event.every ?? 20)
-  else if ("hang" in event) await whenGone(gone)
+  else if ("hang" in event) await awaitGone(gone)
   else if ("raw" in event) await writer.send(event.raw)
   else if ("drop" in event) {
     await pause(event.after ?? 5, gone)
@@ -175,7 +175,7 @@ const step = async (
   return undefined
 }
 
-const whenGone = (gone: AbortSignal): Promise<void> =>
+const awaitGone = (gone: AbortSignal): Promise<void> =>
   new Promise((resume) => {
     if (gone.aborted) return resume()
     gone.addEventListener("abort", () => resume(), { once: true })

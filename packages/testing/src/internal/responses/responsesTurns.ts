@@ -22,7 +22,7 @@ export const make = (script: Script): Turns => {
   const fallback: ScriptTurn = script.fallback ?? { events: [{ text: "ok" }] }
   return {
     take: (request) => {
-      const found = turns.find((one) => one.left > 0 && fits(one.turn.match, request))
+      const found = turns.find((one) => one.left > 0 && isMatch(one.turn.match, request))
       if (found === undefined) return fallback
       found.left--
       return found.turn
@@ -54,7 +54,7 @@ export const lastUserText = (body: unknown): string => {
   return typeof input === "string" ? input : ""
 }
 
-const fits = (match: ScriptMatch | undefined, request: ReadRequest): boolean => {
+const isMatch = (match: ScriptMatch | undefined, request: ReadRequest): boolean => {
   if (match === undefined) return true
   if (match.lastUser !== undefined && !new RegExp(match.lastUser).test(lastUserText(request.body))) return false
   if (match.body !== undefined && !new RegExp(match.body).test(request.text)) return false

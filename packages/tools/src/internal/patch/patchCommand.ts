@@ -122,7 +122,7 @@ export const patchOf = (line: string, workdir: string | undefined): string | und
   const call = read(line, false)
   if (call === undefined) return undefined
   const directory = joinPaths(workdir, call.directory)
-  return directory === undefined ? call.input : inDirectory(call.input, directory)
+  return directory === undefined ? call.input : prefixPaths(call.input, directory)
 }
 
 const joinPaths = (directory: string | undefined, path: string | undefined): string | undefined =>
@@ -131,7 +131,7 @@ const joinPaths = (directory: string | undefined, path: string | undefined): str
 const pathMarker = /^(\s*\*\*\* (?:Add File|Delete File|Update File|Move to):[ \t]*)([^]*)$/
 
 /** Makes the paths of a patch relative to the parent of a directory. A text that is no patch stays as it is. */
-const inDirectory = (input: string, directory: string): string | undefined => {
+const prefixPaths = (input: string, directory: string): string | undefined => {
   const files = Parser.parse(input)
   if (Result.isFailure(files)) return input
   const lines = input.split("\n")

@@ -60,7 +60,7 @@ const kernel = (name: string, script: Attempt["script"], error = refused): Attem
   isLinux: true
 })
 
-const endless = (name: string, script: Attempt["script"]): Attempt => ({
+const makeEndless = (name: string, script: Attempt["script"]): Attempt => ({
   name,
   script,
   error: undefined,
@@ -164,8 +164,8 @@ export const attempts: ReadonlyArray<Attempt> = [
     processes: 100
   },
   { ...kernel("leave a daemon behind", ({ tag }) => `${daemon(tag)}; sleep 0.1`), error: undefined },
-  endless("leave a daemon behind when ended", ({ tag }) => `${daemon(tag)}; echo ready; exec sleep 1000`),
-  endless("survive by many processes", ({ tag }) =>
+  makeEndless("leave a daemon behind when ended", ({ tag }) => `${daemon(tag)}; echo ready; exec sleep 1000`),
+  makeEndless("survive by many processes", ({ tag }) =>
     perl('$SIG{TERM} = q(IGNORE); $| = 1; for (1 .. 100) { fork or (sleep 1000, exit) } print "ready\n"; sleep 1000', [
       tag
     ])

@@ -133,7 +133,7 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
   "/dev",
   // root may write /proc/sys without any capability: `core_pattern` would run a program on the host
   ...(support.ownProc ? ["--proc", "/proc", "--remount-ro", "/proc"] : ["--ro-bind", "/proc", "/proc"]),
-  ...inOrder(mounts).flatMap(mountArgs),
+  ...sortMounts(mounts).flatMap(mountArgs),
   "--chdir",
   cwd,
   "--seccomp",
@@ -160,7 +160,7 @@ const limitWords = (processes: number): ReadonlyArray<string> => [
 const kinds = ["writable", "readOnly", "placeholder"] as const
 
 /** Sorts directories before what is in them, and of several mounts of one path keeps the narrowest. */
-const inOrder = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
+const sortMounts = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
   const narrowest = new Map<string, Mount>()
   for (const mount of mounts) {
     const other = narrowest.get(mount.path)

@@ -36,13 +36,13 @@ export const make = (policy: typeof WorkspaceWrite.Type, holder: Holder) =>
 
 const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeof WorkspaceWrite.Type, holder: Holder) {
   const fileSystem = yield* FileSystem.FileSystem
-  const real = (paths: ReadonlyArray<string>) =>
+  const realPaths = (paths: ReadonlyArray<string>) =>
     Effect.map(
       Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path)), { concurrency: "unbounded" }),
       (found) => found.flatMap((path) => (path._tag === "Some" ? [path.value] : []))
     )
-  const roots = yield* real(policy.roots)
-  const scratch = yield* real(policy.scratch)
+  const roots = yield* realPaths(policy.roots)
+  const scratch = yield* realPaths(policy.scratch)
   const writable = [...roots, ...scratch]
   const search = Effect.all(
     [
@@ -55,11 +55,11 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
     concurrency: "unbounded"
   })
   const [found, covers] = yield* Effect.all([search, cover], { concurrency: "unbounded" })
-  const repositories = yield* real(found.flat())
-  const configured = yield* real(policy.protectedPaths)
+  const repositories = yield* realPaths(found.flat())
+  const configured = yield* realPaths(policy.protectedPaths)
   const mounts: Array<Mount> = writable.map((path) => ({ path, kind: "writable" }))
   for (const mount of covers) if (mount !== undefined) mounts.push(mount)
-  for (const path of yield* missingIn(policy.protectedPaths)) {
+  for (const path of yield* findMissing(policy.protectedPaths)) {
     const isOpen = writable.some((one) => isWithin(path, one))
     if (!isOpen || [...repositories, ...configured].some((one) => isWithin(path, one))) continue
     const mount = yield* protect(path, holder, made)
@@ -74,7 +74,7 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
 })
 
 /** Returns for each protected path that does not exist the first part of it that does not, with its real directory. */
-const missingIn = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+const findMissing = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
   const fileSystem = yield* FileSystem.FileSystem
   const { basename, dirname, join } = yield* Path.Path
   const missing = new Set<string>()

@@ -40,7 +40,7 @@ export const make: Effect.Effect<ProcessLimit, never, FileSystem.FileSystem> = E
   const unified = base(/^\S+ (\S+) cgroup2 /m, /^0::(.*)$/m)
   if (unified === undefined) return none
   const isCounted = /\bpids\b/.test(yield* read(`${unified}/cgroup.subtree_control`))
-  return isCounted ? inGroups(unified) : none
+  return isCounted ? limitGroups(unified) : none
 })
 
 /** Version 1: a separate hierarchy, in which a command gets a group in addition to the one that it is ended by. */
@@ -70,7 +70,7 @@ const makeSeparate = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSys
 })
 
 /** Version 2: `ProcessGroups` makes a group for the command, which it enters first. */
-const inGroups = (base: string): ProcessLimit => ({
+const limitGroups = (base: string): ProcessLimit => ({
   acquire: (processId, count) => {
     const file = quote(`${ControlGroups.directoryOf(base, processId)}/pids.max`)
     return Effect.succeed({
