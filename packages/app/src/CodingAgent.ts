@@ -30,7 +30,7 @@ import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import { narrowest, networkIn, policiesOf } from "./settings/sandbox.ts"
+import { narrowerMode, networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as TurnContexts from "./settings/TurnContexts.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
@@ -155,7 +155,7 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
     }
     return (context) => {
       const changed = TurnContexts.settingsIn(own, context)
-      const settings = isBound ? { ...changed, sandboxMode: narrowest(changed.sandboxMode, own.sandboxMode) } : changed
+      const settings = isBound ? { ...changed, sandboxMode: narrowerMode(changed.sandboxMode, own.sandboxMode) } : changed
       const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode, found.get(sandbox)])
       let known = made.get(key)
       if (known === undefined) made.set(key, (known = make(settings)))
@@ -281,11 +281,11 @@ const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agen
 
 /** How a role with its own sandbox mode is bounded. A mode that is wider than that of the session changes nothing. */
 const boundsOf = ({ cwd, settings }: Options, wanted: Settings.SandboxMode) => {
-  const sandboxMode = narrowest(settings.sandboxMode, wanted)
+  const sandboxMode = narrowerMode(settings.sandboxMode, wanted)
   if (sandboxMode === "danger-full-access") return undefined
   return {
     options: { cwd, settings: { ...settings, sandboxMode }, isBound: true },
-    narrow: SandboxPolicy.within(policiesOf(sandboxMode, settings.sandbox, cwd).commands),
+    narrow: SandboxPolicy.confine(policiesOf(sandboxMode, settings.sandbox, cwd).commands),
     notice: `Your sandbox mode is ${sandboxMode}, whatever the environment says, and nothing lets you out of it.`
   }
 }

@@ -125,8 +125,8 @@ export const run = Effect.fnUntraced(function* <R>(
  */
 const changesOf = ({ commandLine, cwd, settings }: Pick<Options<never>, "commandLine" | "cwd" | "settings">) =>
   Effect.map(NamedModels, (models) => ({
-    ...TurnContexts.shownOf({ cwd, settings }),
-    ...(models === undefined || commandLine === undefined ? {} : TurnContexts.namedOn(commandLine, settings))
+    ...TurnContexts.visibleContextOf({ cwd, settings }),
+    ...(models === undefined || commandLine === undefined ? {} : TurnContexts.commandLineContextOf(commandLine, settings))
   }))
 
 /** Returns the input with the text of a prompt that its first text names. */

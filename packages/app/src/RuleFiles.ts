@@ -34,7 +34,7 @@ export const read = ({ cwd, home }: Places): RuleFiles => {
   const directory = directoryOf(home)
   const { error, files } = filesIn(directory)
   const all = files.map(readRules)
-  if (error !== undefined) all.push(CommandRules.unreadable(directory, `cannot list it: ${error}`))
+  if (error !== undefined) all.push(CommandRules.makeUnreadable(directory, `cannot list it: ${error}`))
   const untrusted: Array<string> = []
   const isTrusted = trustedContents(home)
   for (const file of filesIn(Path.join(cwd, ".spindle", "rules")).files) {
@@ -73,7 +73,7 @@ export const allowUnsafe = (home: string, commands: ReadonlyArray<Command>): voi
 const readRules = (file: string): CommandRules.Rules => {
   const content = contentOf(file)
   return "error" in content
-    ? CommandRules.unreadable(file, `cannot read it: ${content.error}`)
+    ? CommandRules.makeUnreadable(file, `cannot read it: ${content.error}`)
     : CommandRules.parse(file, content.bytes.toString("utf8"))
 }
 

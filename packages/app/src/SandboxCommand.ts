@@ -49,7 +49,7 @@ export const run = ({
     const { commands } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
     const { start } = yield* Processes
     const processId = ProcessId.make(uuidV7(yield* Clock.currentTimeMillis))
-    const process = yield* SandboxPolicy.within(start({ processId, command, cwd }), commands)
+    const process = yield* SandboxPolicy.confine(start({ processId, command, cwd }), commands)
     yield* Stream.runForEach(process.output, (bytes) => Effect.sync(() => write(bytes)))
     const { exitCode, signal } = yield* process.exit
     for (const denial of (yield* Sandbox).takeDenials(processId)) onDenied(NetworkPolicy.describe(denial))

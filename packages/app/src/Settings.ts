@@ -267,7 +267,7 @@ const read = (sources: Sources): Settings => {
       directory,
       protectedPaths: [home(sources), directory],
       added: sources.flags.addedDirectories ?? [],
-      wrong: (key, expected) => wrongType(file, key, expected)
+      reject: (key, expected) => wrongType(file, key, expected)
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),

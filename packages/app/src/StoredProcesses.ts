@@ -22,7 +22,7 @@ export interface StoredProcess {
 }
 
 /** Returns the processes of a session that live, the oldest first. **Errors**: those of `Journal.load`. */
-export const living = Effect.fnUntraced(function* (sessionId: SessionId) {
+export const listLiving = Effect.fnUntraced(function* (sessionId: SessionId) {
   const journal = yield* Journal
   const groups = yield* ProcessGroups.ProcessGroups
   const { records } = yield* journal.load(sessionId)

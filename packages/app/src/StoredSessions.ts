@@ -44,7 +44,7 @@ const realPath = (path: string): string => {
  * Finds the session that was written last, has a turn and has no parent; undefined if there is none. With `cwd`, only a
  * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be read.
  */
-export const latest = Effect.fnUntraced(function* (options: {
+export const findLatest = Effect.fnUntraced(function* (options: {
   readonly cwd?: string | undefined
 }): Effect.fn.Return<SessionId | undefined, JournalFailed, Journal> {
   const { cwd } = options

@@ -16,7 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
-import { type Choices, choicesOf, failed } from "./internal/choosing.ts"
+import { type Choices, choicesOf, fail } from "./internal/choosing.ts"
 import { nodeOf } from "./internal/tree.ts"
 
 export type { Choices } from "./internal/choosing.ts"
@@ -321,7 +321,7 @@ interface GivenInput {
 /** Returns the input that a model gave: its message or its parts. */
 const inputOf = ({ items, message }: GivenInput): Effect.Effect<Input.Input, SubAgentFailed, Turn> => {
   if (items === undefined) return Effect.succeed(message === undefined ? [] : Input.text(message))
-  return message === undefined ? Effect.succeed(items.flatMap(partsOf)) : failed("give a message or items, not both")
+  return message === undefined ? Effect.succeed(items.flatMap(partsOf)) : fail("give a message or items, not both")
 }
 
 const partsOf = (item: typeof InputItem.Type): Input.Input => {

@@ -31,11 +31,11 @@ export interface Options extends Omit<
  * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, as from `OpenAiModel`.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ over, provider }) => ({
+  Effect.map(Sampling.make(options), ({ senderOf, provider }) => ({
     provider,
     model: options.model,
     contextWindow: options.contextWindow,
-    stream: over(ChatWire.make(options))
+    stream: senderOf(ChatWire.make(options))
   }))
 
 /** The model as a layer. See {@link make}. */

@@ -39,9 +39,9 @@ export const make = (
   wire: Wire<WireRequest>,
   options: Sampling.SamplingOptions & { readonly provider: string; readonly contextWindow?: number | undefined }
 ): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ over, provider }) => ({
+  Effect.map(Sampling.make(options), ({ senderOf, provider }) => ({
     provider,
     model: options.model,
     contextWindow: options.contextWindow,
-    stream: over(wire)
+    stream: senderOf(wire)
   }))

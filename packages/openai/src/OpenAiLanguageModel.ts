@@ -36,8 +36,8 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 export const make = (
   options: OpenAiModel.Options
 ): Effect.Effect<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
-  Effect.flatMap(Sampling.make(options), ({ over, provider }) => {
-    const source: Source = { send: over(Responses.make(options)), provider, options }
+  Effect.flatMap(Sampling.make(options), ({ senderOf, provider }) => {
+    const source: Source = { send: senderOf(Responses.make(options)), provider, options }
     return LanguageModel.make({
       codecTransformer: toCodecOpenAI,
       generateText: (request) =>

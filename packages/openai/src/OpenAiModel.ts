@@ -80,14 +80,14 @@ export interface Options {
  * which response becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ over, provider }) => {
-    const send = over(Responses.make(options))
+  Effect.map(Sampling.make(options), ({ senderOf, provider }) => {
+    const send = senderOf(Responses.make(options))
     return {
       provider,
       model: options.model,
       contextWindow: options.contextWindow,
       stream: (request) => send({ ...request, toolChoice: "auto" }),
-      ...(options.compactEndpoint === true ? { compact: over(Responses.makeCompaction(options)) } : {})
+      ...(options.compactEndpoint === true ? { compact: senderOf(Responses.makeCompaction(options)) } : {})
     }
   })
 

@@ -266,7 +266,7 @@ const confineToCommands = Effect.fnUntraced(function* <A, E, R>(
     protectedPaths: [],
     network: false
   }
-  return yield* effect.pipe(SandboxPolicy.within(workspace), SandboxPolicy.within(commands))
+  return yield* effect.pipe(SandboxPolicy.confine(workspace), SandboxPolicy.confine(commands))
 })
 
 /** Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are left. */
@@ -384,7 +384,7 @@ const handlers = (options: Options) =>
 const withinPatches =
   ({ sandbox }: Options) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(limitsInTurn(sandbox), ({ patches }) => SandboxPolicy.within(effect, patches))
+    Effect.flatMap(limitsInTurn(sandbox), ({ patches }) => SandboxPolicy.confine(effect, patches))
 
 /** Where the commands of a session report their patches. */
 const journalsOf = ({ sessionId }: Turn, { commandJournals }: Options): string | undefined =>

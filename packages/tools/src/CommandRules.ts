@@ -80,7 +80,7 @@ export const parse = (file: string, text: string): Rules => {
 }
 
 /** The rules in place of a file that exists and cannot be read: each command is asked about. */
-export const unreadable = (file: string, message: string): Rules => {
+export const makeUnreadable = (file: string, message: string): Rules => {
   const place: Place = { file, line: 1, column: 1 }
   return {
     rules: [{ pattern: [], decision: "prompt", justification: hasError, place }],

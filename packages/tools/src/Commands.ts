@@ -65,13 +65,13 @@ export interface Command {
   /** Ends it with its descendants. **Interruption** stops only the wait. */
   readonly end: Effect.Effect<void>
   /** Returns the output that no call has taken yet. */
-  readonly unread: () => BoundedOutput.BoundedOutput
+  readonly peek: () => BoundedOutput.BoundedOutput
   /** Returns the same and counts it as taken. */
   readonly take: () => BoundedOutput.BoundedOutput
   /** Returns the last output, whether it was taken or not. */
   readonly tail: () => string
   /** Calls `publish` with the text of its output as it arrives, while `effect` runs. */
-  readonly publishing: <A, E, R>(
+  readonly publishDuring: <A, E, R>(
     publish: (text: string) => Effect.Effect<void>,
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
@@ -229,14 +229,14 @@ const start = Effect.fnUntraced(function* (
     ended: Deferred.await(done),
     ending: () => ending,
     end,
-    unread: () => unread,
+    peek: () => unread,
     take: () => {
       const taken = unread
       unread = BoundedOutput.make()
       return taken
     },
-    tail: () => BoundedOutput.toText(recent.kept()),
-    publishing: (to, effect) =>
+    tail: () => BoundedOutput.toText(recent.toKept()),
+    publishDuring: (to, effect) =>
       Effect.suspend(() => {
         listener = to
         return Effect.ensuring(

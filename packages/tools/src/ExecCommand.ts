@@ -24,7 +24,7 @@ import type { Escalation } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 import * as Permissions from "./sandbox/Permissions.ts"
-import { deniedBySandbox } from "./Sandbox.ts"
+import { isLikelyDenied } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 
@@ -270,7 +270,7 @@ const attempt: (
       ...(isTerminal ? { input: terminalSize } : {})
     })
     .pipe(
-      SandboxPolicy.within(sandbox),
+      SandboxPolicy.confine(sandbox),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
     )
   const process = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(starting), onStarted))
@@ -289,7 +289,7 @@ const attempt: (
   const isBlocked =
     sandbox._tag !== "FullAccess" &&
     exit !== undefined &&
-    deniedBySandbox(exit, BoundedOutput.toText(read.output.kept(CommandCall.detailBytes)))
+    isLikelyDenied(exit, BoundedOutput.toText(read.output.toKept(CommandCall.detailBytes)))
   const text = CommandCall.textOf(read, { maxOutputTokens, notes, state: "" })
   return { text, isBlocked, denials: exit?.exitCode === 0 ? [] : read.denials }
 })

@@ -2,7 +2,7 @@
  * Confines the commands of an agent, with bubblewrap on Linux and `sandbox-exec` on macOS.
  *
  * The layer wraps core's `Processes`: a process that is started under a policy other than full access (see
- * `SandboxPolicy.within`) runs in a sandbox, or does not start. On Linux it has its own pid namespace, so that everything
+ * `SandboxPolicy.confine`) runs in a sandbox, or does not start. On Linux it has its own pid namespace, so that everything
  * it started is gone with it, whatever group, session and environment it has (contract X1).
  */
 import * as Context from "effect/Context"
@@ -377,7 +377,7 @@ const badSystemCall = 31
  * Whether a command that ran in a sandbox is likely to have failed because of it, so that it may be worth running it
  * without. A guess from its exit and the end of its output: programs have no other way to say it.
  */
-export const deniedBySandbox = ({ exitCode, signal }: ProcessExit, output: string): boolean => {
+export const isLikelyDenied = ({ exitCode, signal }: ProcessExit, output: string): boolean => {
   if (signal === "SIGSYS" || exitCode === 128 + badSystemCall) return true
   return exitCode !== null && exitCode !== 0 && refusals.some((one) => one.test(output))
 }

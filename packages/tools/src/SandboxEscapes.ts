@@ -120,7 +120,7 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
   const { isEndless = false, name } = attempt
   const script = attempt.script(places)
   const process = yield* start(places.tag, ["/bin/sh", "-c", script], places.workspace).pipe(
-    SandboxPolicy.within({
+    SandboxPolicy.confine({
       _tag: "WorkspaceWrite",
       roots: [places.workspace, places.plain],
       scratch: [],

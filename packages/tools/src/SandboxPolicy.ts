@@ -58,7 +58,7 @@ export const readOnly: SandboxPolicy = { _tag: "ReadOnly", network: false }
 export const protectedNames: ReadonlyArray<string> = [".git", ".spindle", ".codex", ".agents"]
 
 /** Returns the paths with protected names in a root. */
-export const protectedIn = (root: string): ReadonlyArray<string> =>
+export const protectedPathsIn = (root: string): ReadonlyArray<string> =>
   protectedNames.map((name) => `${root === "/" ? "" : root}/${name}`)
 
 /** Whether a path is a directory or something inside it. Both are absolute and normalised. */
@@ -107,7 +107,7 @@ export const refusalOf = (policy: SandboxPolicy, path: string): string | undefin
   // some file systems do not distinguish case
   const lower = path.toLowerCase()
   const isProtected =
-    [...policy.protectedPaths, ...policy.roots.flatMap(protectedIn)].some((one) =>
+    [...policy.protectedPaths, ...policy.roots.flatMap(protectedPathsIn)].some((one) =>
       isWithin(lower, one.toLowerCase())
     ) || lower.split("/").includes(".git")
   return isProtected ? "cannot be written: the sandbox protects it" : undefined
@@ -123,7 +123,7 @@ export const Current: Context.Reference<SandboxPolicy> = Context.Reference<Sandb
 )
 
 /** Runs an effect under the meet of a policy and the one in force. */
-export const within: {
+export const confine: {
   (policy: SandboxPolicy): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, policy: SandboxPolicy): Effect.Effect<A, E, R>
 } = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, policy: SandboxPolicy) =>

@@ -41,7 +41,7 @@ const mentionsOf = (text: string): Mentions => {
  * Returns the apps that a text mentions. A plain name counts if exactly one app and no skill has it; the names of skills
  * are those that the text has brought in.
  */
-export const mentioned = (
+export const mentionedConnectors = (
   connectors: ReadonlyArray<Connector>,
   text: string,
   skills: ReadonlySet<string> = new Set()
@@ -77,7 +77,7 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
   for (const item of items) {
     // mutant mention-selects-its-app (M4: a turn offers the apps that its input mentions): false
     if (item._tag === "UserMessage" && item.fragment === undefined) {
-      for (const { id } of mentioned(connectors, Input.textOf(item.content), skills)) selected.add(id)
+      for (const { id } of mentionedConnectors(connectors, Input.textOf(item.content), skills)) selected.add(id)
     } else if (item._tag === "DeveloperMessage" && skillNamesOf(item.text).length > 0) {
       for (const { id } of linkedConnectors(connectors, item.text)) selected.add(id)
     } else if (item._tag === "ToolResult" && item.name === searchTool && item.status === "completed") {

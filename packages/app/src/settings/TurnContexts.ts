@@ -110,7 +110,7 @@ export const directoryIn =
  * Returns the change that puts in force what a person sees of a session: the policy, the sandbox and the directory, whatever
  * inputs have changed before.
  */
-export const shownOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
+export const visibleContextOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
   approvalPolicy: nameOf(approvalPolicy),
   sandbox: sandboxMode,
   cwd
@@ -122,7 +122,7 @@ export interface CommandLine extends Pick<Sources, "config"> {
 }
 
 /** Returns the change that puts the model, the effort and the summary of settings in force that a command line names. */
-export const namedOn = (
+export const commandLineContextOf = (
   { config, flags }: CommandLine,
   { model, reasoningEffort: effort, reasoningSummary: summary }: Settings
 ): TurnContext => {

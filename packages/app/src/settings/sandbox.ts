@@ -36,18 +36,18 @@ export interface Sources {
   readonly protectedPaths: ReadonlyArray<string>
   readonly added: ReadonlyArray<string>
   /** Called for a value that has the right type and no meaning. Must throw. */
-  readonly wrong: (key: string, expected: string) => never
+  readonly reject: (key: string, expected: string) => never
 }
 
 /** Enough for the largest builds, and not for a fork bomb. */
 const maxProcesses = 4_096
 
 /** Reads the settings. Roots are relative to the directory of the configuration. */
-export const read = ({ added, directory, env, protectedPaths, table, wrong }: Sources): SandboxSettings => {
+export const read = ({ added, directory, env, protectedPaths, table, reject }: Sources): SandboxSettings => {
   const key = (name: string): Table.Key => `sandbox_workspace_write.${name}`
   const temporary = env["TMPDIR"]
   const hasTemporary = temporary !== undefined && Path.isAbsolute(temporary)
-  const network = networkOf(table, wrong)
+  const network = networkOf(table, reject)
   const processes = table.count("sandbox_max_processes") ?? maxProcesses
   return {
     writableRoots: [
@@ -69,17 +69,17 @@ export const read = ({ added, directory, env, protectedPaths, table, wrong }: So
  * Reads the network of the chosen profile; undefined if it says nothing. A profile of the reference itself, whose name begins
  * with a colon, has no table.
  */
-const networkOf = (table: Table.Settings, wrong: Sources["wrong"]): NetworkPolicy.NetworkPolicy | undefined => {
+const networkOf = (table: Table.Settings, reject: Sources["reject"]): NetworkPolicy.NetworkPolicy | undefined => {
   const name = table.text("default_permissions")
   if (name === undefined || name.startsWith(":")) return undefined
-  if (!table.keys("permissions").includes(name)) wrong("default_permissions", "the name of a table in permissions")
+  if (!table.keys("permissions").includes(name)) reject("default_permissions", "the name of a table in permissions")
   const at = `permissions.${name}`
   if (!table.isTable([at, "network"])) return undefined
   if (table.flag([at, "network", "enabled"]) !== true) return false
   const domains = table.keys([at, "network", "domains"]).map((pattern) => {
     const patterns = pattern.startsWith("**.") ? [pattern.slice(3), pattern.slice(1)] : [pattern]
     if (!patterns.every(NetworkPolicy.isPattern)) {
-      wrong(
+      reject(
         `${at}.network.domains`,
         `a table of hosts, *.DOMAIN, **.DOMAIN or *, which ${JSON.stringify(pattern)} is not`
       )
@@ -122,7 +122,7 @@ export const networkIn = (mode: SandboxMode, settings: SandboxSettings): Network
   mode === "danger-full-access" || (mode === "read-only" ? settings.readOnlyNetwork : settings.network)
 
 /** Returns the narrower of two modes. */
-export const narrowest = (one: SandboxMode, other: SandboxMode): SandboxMode =>
+export const narrowerMode = (one: SandboxMode, other: SandboxMode): SandboxMode =>
   sandboxModes.indexOf(one) <= sandboxModes.indexOf(other) ? one : other
 
 /** The real path of a directory; the path itself if there is none. */

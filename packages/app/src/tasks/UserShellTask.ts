@@ -99,14 +99,14 @@ const run = Effect.fnUntraced(function* ({ cwd: own, shell }: Options, command: 
   const output = BoundedOutput.make()
   const from = yield* Clock.currentTimeMillis
   const record = (ending: Ending) =>
-    task.report(fragmentOf(command, ending, BoundedOutput.toText(output.kept(keptBytes))))
+    task.report(fragmentOf(command, ending, BoundedOutput.toText(output.toKept(keptBytes))))
   const note = (ending: Ending) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       task.note(UserShellEnded, {
         callId,
         ending,
         durationMillis: now - from,
-        output: BoundedOutput.toText(output.kept(keptBytes))
+        output: BoundedOutput.toText(output.toKept(keptBytes))
       })
     )
   const awaitEnd = Effect.matchEffect(task.process({ command: [shell, "-lc", command], cwd }), {

@@ -25,4 +25,4 @@ export const add = (output: Output, piece: { readonly offset: number; readonly t
 })
 
 /** Joins head and tail, with a line between them that says how much is missing. */
-export const textOf = ({ kept }: Output): string => BoundedOutput.toText(BoundedOutput.kept(kept))
+export const textOf = ({ kept }: Output): string => BoundedOutput.toText(BoundedOutput.toKept(kept))

@@ -133,7 +133,7 @@ export const workingAgents = ({ agents, rootId }: Tree): ReadonlyArray<Agent> =>
   Array.from(agents).flatMap(([id, agent]) => (agent.isWorking && id !== rootId ? [agent] : []))
 
 /** The names of the agents that an agent waits for. */
-export const awaitedBy = ({ agents }: Tree, { waits }: Agent): ReadonlyArray<string> =>
+export const awaitedNames = ({ agents }: Tree, { waits }: Agent): ReadonlyArray<string> =>
   [...waits.values()].flat().flatMap((id) => agents.get(id)?.name ?? [])
 
 /** The names of the agents on a path, from the child of the root to the last; empty for the root itself. */

@@ -181,7 +181,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
       if (known !== undefined) return makeFound(known, 2)
       if (second === undefined) return makeFound(first, 1)
       if (asksHelp) return makeFound(first, words.length)
-      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearest(second, commandsBelow[first])))
+      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearestWord(second, commandsBelow[first])))
     }
   }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
@@ -189,7 +189,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
+  return refuse("", unknown(`command "${first}"`, Flags.nearestWord(first, [...commandNames, "help"])))
 }
 
 const commandNames =
@@ -222,7 +222,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   const shown = token.rawName
   if (flag === undefined) {
     const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
-    const near = token.name === "v" ? "verbose or --version" : Flags.nearest(token.name, names)
+    const near = token.name === "v" ? "verbose or --version" : Flags.nearestWord(token.name, names)
     return refuse(topic, unknown(`flag ${shown}`, near === undefined ? undefined : `--${near}`))
   }
   if (flag.name !== "help" && flag.name !== "version" && !takesFlag(flag, topic)) {

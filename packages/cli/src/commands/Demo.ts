@@ -10,7 +10,7 @@ import { approveAll } from "@spindle/core/Approvals"
 import * as Wrapping from "../output/wrapping.ts"
 import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
-import { refusing } from "../output/reasons.ts"
+import { refuseUnattended } from "../output/reasons.ts"
 
 /** What the demo is made from. `example` is the project to repair. */
 export interface Options extends Pick<Exec.ExecOptions, "options" | "settings" | "onRunning"> {
@@ -46,7 +46,7 @@ const script: Worker = {
 
 const configuredWorker = (settings: Settings): Worker => ({
   who: `the model ${settings.model}`,
-  unattended: (isSandboxed) => refusing(settings, isSandboxed)
+  unattended: (isSandboxed) => refuseUnattended(settings, isSandboxed)
 })
 
 const say = (text: string) => {

@@ -241,7 +241,7 @@ const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean
 const writeAnswer = (text: string) => {
   const { stderr, stdout } = process
   if (stdout.isTTY === true && stderr.isTTY === true) return
-  const shown = stdout.isTTY === true ? Ansi.visible(text) : Ansi.harmless(text)
+  const shown = stdout.isTTY === true ? Ansi.toVisible(text) : Ansi.escapeControls(text)
   stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`)
 }
 
@@ -330,7 +330,7 @@ const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Exe
     yield* checkDirectory(sessionId, cwd, person)
     return sessionId
   }
-  const latest = yield* StoredSessions.latest(resume.all ? {} : { cwd })
+  const latest = yield* StoredSessions.findLatest(resume.all ? {} : { cwd })
   if (latest === undefined) {
     const wanted = task?.needs ?? "to resume"
     return yield* failure(

@@ -26,7 +26,7 @@ export const list = Effect.fnUntraced(function* (places: Places, { json }: { rea
     const target = server._tag === "Stdio" ? [server.command, ...(server.args ?? [])].join(" ") : server.url
     const line = json
       ? JSON.stringify({ name, enabled: isEnabled, transport, ...rest })
-      : `${Ansi.visible(name)}  ${transport}  ${Ansi.visible(target)}${isEnabled ? "" : "  (disabled)"}`
+      : `${Ansi.toVisible(name)}  ${transport}  ${Ansi.toVisible(target)}${isEnabled ? "" : "  (disabled)"}`
     process.stdout.write(`${line}\n`)
   }
   if (servers.length === 0 && !json) process.stdout.write("no MCP servers\n")

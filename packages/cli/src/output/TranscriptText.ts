@@ -3,7 +3,7 @@
  *
  * The text only grows at its end. The line that changes while something is awaited is {@link status}; the driver draws it
  * below the text and erases it again. Everything that comes from a model, a command or a file goes through
- * `Ansi.visible`.
+ * `Ansi.toVisible`.
  */
 import * as Thread from "@spindle/app/Thread"
 import type { CallItem, ThreadItem } from "@spindle/app/ThreadItem"
@@ -127,13 +127,13 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
     case "TaskNoted": {
       const { message } = change.note
       if (message === undefined) return [state, ""]
-      const [first, ...more] = message.split("\n").map(Ansi.visible)
+      const [first, ...more] = message.split("\n").map(Ansi.toVisible)
       return lines(state, [`· ${first}`, ...more.map((line) => `  ${line}`)].map(palette.dim))
     }
     case "Noted":
       return warn(state, change.message)
     case "Failed":
-      return lines(state, [palette.red(`✗ ${Ansi.visible(Failures.textOf(change.message))}`)])
+      return lines(state, [palette.red(`✗ ${Ansi.toVisible(Failures.textOf(change.message))}`)])
     case "TurnEnded":
       return endTurn(state, change.end, change.millis)
   }
@@ -147,7 +147,7 @@ const styleOf = (state: TranscriptState): QuestionText.Style => ({
 })
 
 const warn = (state: TranscriptState, message: string): Step =>
-  lines(state, [paletteOf(state).yellow(`! ${Ansi.visible(message)}`)])
+  lines(state, [paletteOf(state).yellow(`! ${Ansi.toVisible(message)}`)])
 
 /** Adds a line that is not about a change of the thread. */
 export const note = (state: TranscriptState, line: string): Step =>
@@ -167,11 +167,11 @@ const otherAsker = ({ path }: QuestionText.Asked): string | undefined =>
   path.length > 1 ? `session ${path.at(-1)!}` : undefined
 
 /** Prints the answer below a question, before anything else that has happened. The record of it then adds nothing. */
-export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
+export const answer = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
   lines(markAnswered(state, questionId), QuestionText.answerLines(decision, styleOf(state)))
 
 /** Prints that a question is no longer asked, because it was settled elsewhere. */
-export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step =>
+export const withdrawal = (state: TranscriptState, questionId: QuestionId): Step =>
   lines(markAnswered(state, questionId), QuestionText.answerLines({ _tag: "Cancelled", by: "end" }, styleOf(state)))
 
 const markAnswered = (state: TranscriptState, questionId: QuestionId): TranscriptState => ({
@@ -242,7 +242,7 @@ const tailLimit = 5
 
 /** Adds lines about the session, before its transcript. */
 export const header = (state: TranscriptState, added: ReadonlyArray<string>): Step =>
-  lines(state, [...added.map((line) => paletteOf(state).dim(wrap(state, Ansi.visible(line)))), ""])
+  lines(state, [...added.map((line) => paletteOf(state).dim(wrap(state, Ansi.toVisible(line)))), ""])
 
 /** Adds complete lines, after ending the line that is open. */
 const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
@@ -271,7 +271,7 @@ const addText = (
   const [before, closed] = isOpen ? [state, ""] : closeText(state)
   const gap = isOpen || state.last !== "call" ? closed : `${closed}\n`
   const { columns, wraps } = state.options
-  const visible = Ansi.visible(text)
+  const visible = Ansi.toVisible(text)
   const line = state.text !== undefined && isOpen ? state.text.line : Wrapping.empty
   const [next, shown] = wraps ? Wrapping.add(line, visible, columns) : [line, visible]
   const isAtLineStart = shown === "" ? before.isAtLineStart : shown.endsWith("\n")
@@ -303,7 +303,7 @@ const completeItem = (state: TranscriptState, { end, isPartial, item }: Complete
 
 const userMessage = (state: TranscriptState, item: Extract<ThreadItem, { readonly type: "userMessage" }>): Step => {
   const text = item.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n")
-  const shown = paletteOf(state).bold(`> ${Ansi.visible(text)}`)
+  const shown = paletteOf(state).bold(`> ${Ansi.toVisible(text)}`)
   return lines(state, state.isEmpty ? [shown] : ["", shown])
 }
 
@@ -364,10 +364,10 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
     case "TurnCompleted":
       return [line("✓ done", green)]
     case "TurnFailed":
-      return [red(wrap(state, `✗ ${Ansi.visible(end.error.message)}`)), line("✗ failed", red)]
+      return [red(wrap(state, `✗ ${Ansi.toVisible(end.error.message)}`)), line("✗ failed", red)]
     case "TurnAborted":
       return [
-        ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.visible(straggler)} is still stopping`)),
+        ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.toVisible(straggler)} is still stopping`)),
         line(`■ stopped${becauseOf(end.reason)}`, yellow),
         dim(`resume: spindle exec resume ${sessionId}`)
       ]

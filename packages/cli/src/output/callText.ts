@@ -20,11 +20,11 @@ export interface Style {
 export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
   const { columns, isComplete, palette } = style
   const line = (text: string) => [
-    `${palette.cyan("•")} ${Ansi.fit(Ansi.visible(text.replaceAll(/\s+/g, " ").trim()), isComplete ? Infinity : columns - 2)}`
+    `${palette.cyan("•")} ${Ansi.fit(Ansi.toVisible(text.replaceAll(/\s+/g, " ").trim()), isComplete ? Infinity : columns - 2)}`
   ]
   switch (item.type) {
     case "commandExecution": {
-      const [first = "", ...more] = Ansi.exact(item.command).split("\n")
+      const [first = "", ...more] = Ansi.toExact(item.command).split("\n")
       return [`${palette.cyan("$")} ${palette.bold(first)}`, ...more.map((one) => `  ${palette.bold(one)}`)]
     }
     case "fileChange":
@@ -34,7 +34,7 @@ export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
     case "collabAgentToolCall":
       return line(agentTitle(item, style.agents))
     case "mcpToolCall":
-      return line(`${item.server}.${item.tool} ${brief(item.arguments)}`)
+      return line(`${item.server}.${item.tool} ${argumentsLine(item.arguments)}`)
     case "webSearch":
       return line(`search: ${item.query}`)
     case "imageView":
@@ -42,7 +42,7 @@ export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
     case "plan":
       return [...line(item.text === "" ? "plan" : `plan: ${item.text}`), ...item.steps.map(planLine)]
     case "dynamicToolCall":
-      return line(item.title ?? `${item.tool} ${brief(item.arguments)}`)
+      return line(item.title ?? `${item.tool} ${argumentsLine(item.arguments)}`)
   }
 }
 
@@ -50,13 +50,13 @@ export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
 export const titleOf = (item: CallItem): string => {
   switch (item.type) {
     case "commandExecution":
-      return Ansi.visible(item.command.replaceAll(/\s+/g, " "))
+      return Ansi.toVisible(item.command.replaceAll(/\s+/g, " "))
     case "fileChange":
       return "patching"
     case "collabAgentToolCall":
       return agentVerbs[item.tool]
     case "mcpToolCall":
-      return Ansi.visible(`${item.server}.${item.tool}`)
+      return Ansi.toVisible(`${item.server}.${item.tool}`)
     case "webSearch":
       return "searching"
     case "imageView":
@@ -64,7 +64,7 @@ export const titleOf = (item: CallItem): string => {
     case "plan":
       return "planning"
     case "dynamicToolCall":
-      return Ansi.visible(item.title ?? item.tool)
+      return Ansi.toVisible(item.title ?? item.tool)
   }
 }
 
@@ -102,7 +102,7 @@ const commandEnd = (item: CommandExecution, took: string, { dim, green, red }: A
   if (item.timedOut === true) return red(`  ✗ timed out after ${took}`)
   if (item.exitCode !== null) return red(`  ✗ exit ${item.exitCode} · ${took}`)
   if (item.processId !== undefined) return dim(`  … runs in the background · ${took}`)
-  return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.visible(item.signal)}`} · ${took}`)
+  return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.toVisible(item.signal)}`} · ${took}`)
 }
 
 /** The part of a completed call that is not shown elsewhere. */
@@ -153,10 +153,10 @@ const agentTitle = (item: CollabAgentToolCall, agents: Style["agents"]): string 
 /** The part of an agent call's result that is not shown elsewhere: a new agent, a timeout, the list of agents. */
 const agentLines = ({ agentsStates, timedOut, tool }: CollabAgentToolCall): ReadonlyArray<string> => {
   const states = Object.entries(agentsStates)
-  if (tool === "spawnAgent") return states.map(([id, { name }]) => `as ${Ansi.visible(name ?? id)}`)
+  if (tool === "spawnAgent") return states.map(([id, { name }]) => `as ${Ansi.toVisible(name ?? id)}`)
   if (tool === "wait" && timedOut === true) return ["none of them is done yet"]
   if (tool !== "listAgents") return []
-  return states.map(([id, { name, status }]) => Ansi.visible(`${name ?? id} ${agentWords[status]}`))
+  return states.map(([id, { name, status }]) => Ansi.toVisible(`${name ?? id} ${agentWords[status]}`))
 }
 
 const agentWords: { readonly [status in CollabAgentToolCall["agentsStates"][string]["status"]]: string } = {
@@ -170,7 +170,7 @@ const agentWords: { readonly [status in CollabAgentToolCall["agentsStates"][stri
 }
 
 const planLine = ({ status, step }: { readonly status: string; readonly step: string }): string =>
-  `  ${status === "completed" ? "✓" : status === "inProgress" ? "▸" : "·"} ${Ansi.visible(step)}`
+  `  ${status === "completed" ? "✓" : status === "inProgress" ? "▸" : "·"} ${Ansi.toVisible(step)}`
 
 const relative = (path: string, cwd: string): string => {
   const inside = Path.relative(cwd, path)
@@ -180,12 +180,12 @@ const relative = (path: string, cwd: string): string => {
 const changeLines = ({ diff, kind, path }: Change, { cwd, palette }: Style): ReadonlyArray<string> => {
   const to = kind.type === "update" && kind.move_path !== null ? ` to ${relative(kind.move_path, cwd)}` : ""
   const verb = to === "" ? kind.type : "move"
-  const title = palette.bold(Ansi.exact(`${verb} ${relative(path, cwd)}${to}`))
+  const title = palette.bold(Ansi.toExact(`${verb} ${relative(path, cwd)}${to}`))
   return [title, ...diffLines(diff === "" ? [] : diff.split("\n"), palette)]
 }
 
 /** The arguments of a call in one line: the fields of an object with their values. */
-export const brief = (args: unknown): string => {
+export const argumentsLine = (args: unknown): string => {
   if (typeof args !== "object" || args === null || Array.isArray(args)) return textOf(args)
   const isTexts = (value: unknown): value is ReadonlyArray<string> =>
     Array.isArray(value) && value.every((one) => typeof one === "string")

@@ -34,7 +34,7 @@ export interface Style {
 /** Returns the lines of a question, in full. `from` is the name of the agent that asks. */
 export const lines = (asked: Asked, style: Style, from?: string): ReadonlyArray<string> => {
   const { columns, palette } = style
-  const asker = from === undefined ? "" : ` (asked by ${Ansi.visible(from)})`
+  const asker = from === undefined ? "" : ` (asked by ${Ansi.toVisible(from)})`
   const title = breakLine(`${titles[asked.kind]}${asker}`, { ...style, first: "? ", indent: "  " })
   const inner = { palette, columns: columns === undefined ? undefined : columns - 2 }
   return [...title.map((line) => palette.yellow(palette.bold(line))), ...body(asked, inner).map((line) => `  ${line}`)]
@@ -71,7 +71,7 @@ const body = (asked: Asked, style: Style): ReadonlyArray<string> => {
       const command = commandOf(payload)
       if (command === undefined) break
       // a carriage return is a part of a line to a shell, and so it is shown
-      const [first = "", ...more] = command.split("\n").map(Ansi.exact)
+      const [first = "", ...more] = command.split("\n").map(Ansi.toExact)
       return [
         `${palette.cyan("$")} ${palette.bold(first)}`,
         ...more.map((line) => `  ${palette.bold(line)}`),
@@ -87,12 +87,12 @@ const body = (asked: Asked, style: Style): ReadonlyArray<string> => {
     case "elicitation": {
       const found = asked.kind === "question" ? questionLines(payload, style) : formLines(payload, style)
       if (found === undefined) break
-      return tool === undefined ? found : [...found, palette.dim(`  ${Ansi.visible(tool)}`)]
+      return tool === undefined ? found : [...found, palette.dim(`  ${Ansi.toVisible(tool)}`)]
     }
     case "permissions":
       break
   }
-  return Ansi.exact(`${tool ?? "tool"} ${textOf(withoutChoices(payload), 2)}`).split("\n")
+  return Ansi.toExact(`${tool ?? "tool"} ${textOf(withoutChoices(payload), 2)}`).split("\n")
 }
 
 const withoutChoices = (payload: unknown): unknown =>
@@ -107,14 +107,14 @@ const questionLines = (payload: unknown, style: Style): ReadonlyArray<string> | 
   return questions.flatMap((question) => [
     ...textLines(textIn(question, "question") ?? "", style),
     ...Fields.optionsOf(question).map(({ description, label }, index) => {
-      const about = description === undefined ? "" : style.palette.dim(` ${Ansi.visible(description)}`)
-      return `  ${index + 1} ${Ansi.visible(label)}${about}`
+      const about = description === undefined ? "" : style.palette.dim(` ${Ansi.toVisible(description)}`)
+      return `  ${index + 1} ${Ansi.toVisible(label)}${about}`
     })
   ])
 }
 
 const textLines = (text: string, style: Style): ReadonlyArray<string> =>
-  Ansi.visible(text)
+  Ansi.toVisible(text)
     .split("\n")
     .flatMap((line) => breakLine(line, { ...style, first: "", indent: "  " }))
 
@@ -175,7 +175,7 @@ const others = (payload: unknown, shown: string, style: Style): ReadonlyArray<st
         ? RuleFiles.linesOf(value).map((line) => `always adds: ${line}`)
         : [`${name}: ${textOf(value)}`]
     )
-    .flatMap((text) => Ansi.exact(text).split("\n"))
+    .flatMap((text) => Ansi.toExact(text).split("\n"))
     .flatMap((line) => breakLine(line, { ...style, first: "  ", indent: "    ", isExact: true }))
     .map(style.palette.dim)
 
@@ -200,7 +200,7 @@ const isChange = (value: unknown): value is Change =>
 
 const changeLines = ({ diff, kind, movePath, path }: Change, palette: Ansi.Palette): ReadonlyArray<string> => {
   const to = movePath === undefined ? "" : ` to ${movePath}`
-  return [palette.bold(Ansi.exact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
+  return [palette.bold(Ansi.toExact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
 }
 
 /** Returns the lines below a question that say how it was decided. */
@@ -224,7 +224,7 @@ const answerOf = (
     }
     case "Denied": {
       const hasReason = decision.reason !== undefined && decision.reason !== rejectedByUser
-      return [red, `refused${hasReason ? `: ${Ansi.visible(decision.reason)}` : ""}`]
+      return [red, `refused${hasReason ? `: ${Ansi.toVisible(decision.reason)}` : ""}`]
     }
     case "Abort":
       return [red, "refused, and the turn is stopped"]
@@ -245,8 +245,8 @@ export const prompt = (
   columns: number
 ): ReadonlyArray<string> => {
   const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
-  const head = Ansi.fit(Ansi.visible(`${title}${chosen}`).replaceAll("\n", " "), 3 * columns)
-  const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)
+  const head = Ansi.fit(Ansi.toVisible(`${title}${chosen}`).replaceAll("\n", " "), 3 * columns)
+  const text = isSecret ? "•".repeat(typed.length) : Ansi.toVisible(typed)
   const fitTyped = (used: number) => Ansi.fitEnd(text, Math.max(1, columns - used - 1))
   const used = Ansi.width(head) + 4
   if (used <= columns / 2) return [`  ${head}: ${fitTyped(used)}`]

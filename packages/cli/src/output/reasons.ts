@@ -3,7 +3,7 @@ import * as Settings from "@spindle/app/Settings"
 import { type Approvals, denyAll } from "@spindle/core/Approvals"
 import type { AbortReason } from "@spindle/core/Outcome"
 
-/** The reason that a person gives for refusing, as the model reads it. It is not shown to that person. */
+/** The reason that a person gives for refuseUnattended, as the model reads it. It is not shown to that person. */
 export const rejectedByUser = "rejected by user"
 
 /** What happens without a terminal. */
@@ -14,7 +14,7 @@ export interface Unattended {
 }
 
 /** Refuses everything that needs approval, and names the flag that changes it. */
-export const refusing = (settings: Settings.Settings, isSandboxed: boolean): Unattended => {
+export const refuseUnattended = (settings: Settings.Settings, isSandboxed: boolean): Unattended => {
   const { commands, patches } = Settings.permissionsOf(settings, isSandboxed)
   const flag =
     settings.approvalPolicy === "untrusted"

@@ -16,7 +16,7 @@ export interface Line {
 /** An empty line. */
 export const empty: Line = { column: 0, space: "", word: "", isLong: false }
 
-/** Adds a piece that went through `Ansi.visible`. Returns the text that can be written now. */
+/** Adds a piece that went through `Ansi.toVisible`. Returns the text that can be written now. */
 export const add = (line: Line, text: string, columns: number): readonly [line: Line, text: string] => {
   let written = ""
   let next = line

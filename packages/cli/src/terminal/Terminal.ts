@@ -99,7 +99,7 @@ const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> =
   // a command runs at once with what it gets; permissions are for the commands that follow
   const scope = kind === "command" || turnId === undefined ? "once" : "turn"
   const less = QuestionText.lessIn(payload).map(({ label, permissions }, index): Choice => {
-    const text = Ansi.visible(label)
+    const text = Ansi.toVisible(label)
     return { key: String(index + 1), label: text, short: text, decision: { _tag: "Approved", scope, permissions } }
   })
   const always: Decision = { _tag: "Approved", scope: "session", amendment }
@@ -204,7 +204,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     const oneByOne = yield* Semaphore.make(1)
     const screenColumns = () => screen?.columns || 80
     const drawPrompt = (lines: ReadonlyArray<string>) => draw((prompt = [...lines]))
-    const entered = () => region.keep(prompt.splice(0))
+    const keepPrompt = () => region.keep(prompt.splice(0))
     const ask = (request: Question) => {
       const fields = Fields.fieldsOf(request)
       return Effect.acquireUseRelease(
@@ -218,7 +218,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               Effect.suspend(() => {
-                const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, entered }
+                const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, keepPrompt }
                 return fields.length === 0 ? decideByKey(lines, choicesOf(request)) : decideByFields(lines, request.kind, fields)
               })
             )
@@ -232,8 +232,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             const { questionId } = request
             writeStep((from) =>
               Exit.isSuccess(exit)
-                ? Transcript.answered(from, questionId, exit.value)
-                : Transcript.withdrawn(from, questionId)
+                ? Transcript.answer(from, questionId, exit.value)
+                : Transcript.withdrawal(from, questionId)
             )
             for (const step of held.splice(0)) step()
           })
@@ -292,7 +292,7 @@ const decisionOnLeave = (kind: Question["kind"]): Decision =>
 
 /** Waits for a key that decides. A person who leaves the line for what to do instead, or enters nothing, chooses again. */
 const decideByKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
-  const { columns, entered, heard, prompt } = lines
+  const { columns, keepPrompt, heard, prompt } = lines
   const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
   for (;;) {
     prompt(choicePrompt(choices, columns()))
@@ -300,7 +300,7 @@ const decideByKey = Effect.fnUntraced(function* (lines: Lines, choices: Readonly
     if (decision !== undefined) return decision
     const reason = (yield* heard.line((typed) => prompt(QuestionText.prompt(instead, typed, columns()))))?.trim()
     if (reason === undefined || reason === "") continue
-    entered()
+    keepPrompt()
     return { _tag: "Denied", reason } satisfies Decision as Decision
   }
 })
@@ -316,12 +316,12 @@ interface Lines {
   readonly heard: Heard
   readonly columns: () => number
   readonly prompt: (lines: ReadonlyArray<string>) => void
-  readonly entered: () => void
+  readonly keepPrompt: () => void
 }
 
 /** Reads a line for each field. A line that makes no sense is asked for again. */
 const decideByFields = Effect.fnUntraced(function* (
-  { columns, entered, heard, prompt }: Lines,
+  { columns, keepPrompt, heard, prompt }: Lines,
   kind: Question["kind"],
   fields: ReadonlyArray<Fields.Field>
 ) {
@@ -333,7 +333,7 @@ const decideByFields = Effect.fnUntraced(function* (
     if (line === undefined) return decisionOnLeave(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue
-    entered()
+    keepPrompt()
     if (read !== "skip") answers[asked.id] = read.value
     field = waiting.shift()
   }

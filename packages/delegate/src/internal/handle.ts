@@ -270,7 +270,7 @@ export class Handle implements Member {
       for (let count = 0; ;) {
         // mutant notifies-once (D7: the parent gets one notice each time that a detached delegate settles):
         //   replace: yield* tracking.settled
-        count = yield* tracking.settledAfter(count)
+        count = yield* tracking.awaitSettledAfter(count)
         if (count === Infinity) return
         // mutant notifies-each-time (D7: the parent gets a notice each time that a detached delegate settles):
         //   replace: `yield*` => `return yield*`

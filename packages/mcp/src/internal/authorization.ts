@@ -28,11 +28,11 @@ export interface Authorization {
     send: (headers: Headers) => Effect.Effect<A, McpClientError.McpClientError, R>
   ) => Effect.Effect<A, McpClientError.McpClientError, R>
   /** Returns the headers of the last request, for one that is not worth a renewal. */
-  readonly known: () => Headers
+  readonly lastHeaders: () => Headers
 }
 
 /** For a server whose configuration has the headers that it needs. */
-export const none: Authorization = { use: (send) => send({}), known: () => ({}) }
+export const none: Authorization = { use: (send) => send({}), lastHeaders: () => ({}) }
 
 /** What an authorization is made from. `renew` asks the authorization server for another token. */
 export interface Options {
@@ -69,7 +69,7 @@ class Tokens implements Authorization {
     this.renewals = renewals
   }
 
-  readonly known = (): Headers => headersOf(this.grant)
+  readonly lastHeaders = (): Headers => headersOf(this.grant)
 
   readonly use: Authorization["use"] = (send) =>
     Effect.flatMap(toTransportError(this.current), (grant) =>
@@ -205,4 +205,4 @@ const refusalOf = (
 
 /** An error of this client as the cause of one of the transport; `failures.ts` takes it out again. */
 const toTransportError = <A>(effect: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpClientError.McpClientError> =>
-  Effect.mapError(effect, (error) => Wire.lost(error.message, error))
+  Effect.mapError(effect, (error) => Wire.lostError(error.message, error))

@@ -22,7 +22,7 @@ export interface Described {
  * if it names none. **Errors**: `OAuthFailed`.
  */
 export const discover = Effect.fnUntraced(function* (address: string, headers: Headers) {
-  const url = yield* OAuth.secure(address)
+  const url = yield* OAuth.parseSecure(address)
   const challenge = yield* challengeOf(url, headers)
   const metadata = yield* resourceMetadata(url, challenge?.resourceMetadata)
   if (metadata !== undefined && !covers(metadata.resource, url)) {
@@ -91,7 +91,7 @@ const serverAt = Effect.fnUntraced(function* (issuer: string) {
 })
 
 const tryServerAt = Effect.fnUntraced(function* (issuer: string) {
-  const url = yield* OAuth.secure(issuer)
+  const url = yield* OAuth.parseSecure(issuer)
   const path = url.pathname.replace(/\/$/, "")
   const addresses = [
     `${url.origin}/.well-known/oauth-authorization-server${path}`,
@@ -135,5 +135,5 @@ const checkEndpoints = Effect.fnUntraced(function* (server: Protocol.Authorizati
   if (methods?.includes("S256") !== true) {
     return yield* new OAuth.OAuthFailed({ detail: `${issuer} does not support PKCE with S256` })
   }
-  yield* Effect.forEach([authorize, token_endpoint], OAuth.secure)
+  yield* Effect.forEach([authorize, token_endpoint], OAuth.parseSecure)
 })

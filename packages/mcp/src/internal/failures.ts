@@ -18,7 +18,7 @@ export interface Place {
 }
 
 /** Converts an error. */
-export const failedOf = (place: Place, { reason }: McpClientError): McpFailed =>
+export const toMcpFailed = (place: Place, { reason }: McpClientError): McpFailed =>
   new McpFailed({ server: place.server, reason: reasonOf(place, reason) })
 
 const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {

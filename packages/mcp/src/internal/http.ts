@@ -160,7 +160,7 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
     })
     if (found !== undefined) return { message: found, isWhole: false } satisfies Received as Received
     const canContinue = position.lastEventId !== undefined && (yield* pauseFor(new Pauses(reconnects), position))
-    if (!canContinue) return yield* Wire.lost("it closed the response before its end")
+    if (!canContinue) return yield* Wire.lostError("it closed the response before its end")
     response = yield* Effect.flatMap(link.listen(position), HttpBody.checkStatus)
   }
 })

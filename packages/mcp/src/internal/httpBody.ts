@@ -52,13 +52,13 @@ const textOf = (response: HttpClientResponse): Effect.Effect<string, McpClientEr
   return encoding === undefined && Number(length) <= Wire.limitBytes
     ? Effect.mapError(response.text, breakError)
     : bytesOf(response).pipe(
-        Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLarge())),
+        Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLargeError())),
         Stream.decodeText(),
         Stream.mkString
       )
 }
 
-const breakError = (cause: unknown) => Wire.lost("the response broke off", cause)
+const breakError = (cause: unknown) => Wire.lostError("the response broke off", cause)
 
 /** Calls `receive` with the message of each event, until it returns false or the stream ends. Updates the position. */
 export const readEvents = <R>(
@@ -83,7 +83,7 @@ export const readEvents = <R>(
       const batch = events
       events = []
       for (const data of batch) if (!(yield* receive(yield* Wire.decode(data)))) return false
-      return error === undefined ? true : yield* Wire.tooLarge()
+      return error === undefined ? true : yield* Wire.tooLargeError()
     })
     return bytesOf(response).pipe(
       Stream.decodeText(),

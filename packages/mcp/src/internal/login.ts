@@ -158,7 +158,7 @@ const exchange = Effect.fnUntraced(function* (url: string, request: Authorizatio
   const protocolClient = OAuth.clientOf({ clientId: client.id })
   const parameters = yield* Effect.try({
     try: () => Protocol.validateAuthResponse(authorizationServer, protocolClient, new Web.URL(url) as never, state),
-    catch: (error) => OAuth.failedOf(error, [])
+    catch: (error) => OAuth.toOAuthFailed(error, [])
   })
   const code = new Web.URL(url).searchParams.get("code") ?? ""
   const secret = client.secret === undefined ? "" : Redacted.value(client.secret)

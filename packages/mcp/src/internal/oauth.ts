@@ -66,7 +66,7 @@ export const run = <A>(
           [Protocol.allowInsecureRequests]: true,
           signal: signal as never
         }),
-      catch: (error) => failedOf(error, secrets)
+      catch: (error) => toOAuthFailed(error, secrets)
     })
   )
 
@@ -83,7 +83,7 @@ export const responseOf = ({ headers, status, text }: Received): never =>
 
 /** Sends one request, without following redirections, and reads its response. */
 export const send = Effect.fnUntraced(function* (url: string, { body, headers, method }: Init) {
-  const { host } = yield* secure(url)
+  const { host } = yield* parseSecure(url)
   const client = yield* HttpClient.HttpClient
   const fail = (what: string) => new OAuthFailed({ detail: `${host} ${what}` })
   const request = HttpClientRequest.make(method as HttpMethod)(url, { headers })
@@ -108,7 +108,7 @@ export const send = Effect.fnUntraced(function* (url: string, { body, headers, m
 })
 
 /** Parses an address. Tokens go over https only, or to a server on this machine. */
-export const secure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
+export const parseSecure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
   Effect.suspend(() => {
     if (!Web.URL.canParse(url))
       return Effect.fail(new OAuthFailed({ detail: `${JSON.stringify(url)} is not an address` }))
@@ -120,7 +120,7 @@ export const secure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
   })
 
 /** Converts an error of the library. */
-export const failedOf = (error: unknown, secrets: ReadonlyArray<string>): OAuthFailed => {
+export const toOAuthFailed = (error: unknown, secrets: ReadonlyArray<string>): OAuthFailed => {
   if (error instanceof OAuthFailed) return error
   if (error instanceof Protocol.ResponseBodyError || error instanceof Protocol.AuthorizationResponseError) {
     const { error: code, error_description: description } = error

@@ -51,7 +51,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const scope = yield* Scope.Scope
   const spawner = yield* ChildProcessSpawner
   const child = yield* Effect.mapError(spawner.spawn(commandOf(server, variables)), (cause) =>
-    Wire.lost(Failures.startDetail(cause, server.command, server.cwd), cause)
+    Wire.lostError(Failures.startDetail(cause, server.command, server.cwd), cause)
   )
   const onEnd = onStart(child.pid)
   yield* Effect.addFinalizer(() => Effect.sync(onEnd))
@@ -94,7 +94,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const endClosed = (what: string) =>
     Effect.andThen(Fiber.await(printing), exited).pipe(
       Effect.timeoutOption(drainMillis),
-      Effect.flatMap((how) => end(Wire.lost(Option.getOrElse(how, () => what))))
+      Effect.flatMap((how) => end(Wire.lostError(Option.getOrElse(how, () => what))))
     )
   yield* Stream.fromQueue(input).pipe(
     Stream.encodeText,
@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   // a descendant may keep the output open
   yield* exited.pipe(
     Effect.tap(() => Effect.sleep(drainMillis)),
-    Effect.flatMap((how) => end(Wire.lost(how))),
+    Effect.flatMap((how) => end(Wire.lostError(how))),
     Effect.forkScoped
   )
   yield* Effect.addFinalizer(() =>
@@ -184,17 +184,17 @@ const readLines = Effect.fnUntraced(function* <E>(
 ) {
   let buffer = ""
   yield* output.pipe(
-    Stream.mapError((cause) => Wire.lost("its standard output cannot be read", cause)),
+    Stream.mapError((cause) => Wire.lostError("its standard output cannot be read", cause)),
     Stream.decodeText(),
     Stream.runForEach(
       Effect.fnUntraced(function* (text) {
         const lines = (buffer + text).split("\n")
         buffer = lines.pop()!
         for (const line of lines) {
-          if (line.length > Wire.limitBytes) return yield* Wire.tooLarge()
+          if (line.length > Wire.limitBytes) return yield* Wire.tooLargeError()
           if (line.trim() !== "") yield* receive(yield* Wire.decode(line))
         }
-        if (buffer.length > Wire.limitBytes) return yield* Wire.tooLarge()
+        if (buffer.length > Wire.limitBytes) return yield* Wire.tooLargeError()
       })
     )
   )

@@ -45,11 +45,11 @@ export const failure = (reason: McpClientError.McpClientErrorReason): McpClientE
   new McpClientError.McpClientError({ reason })
 
 /** The error of a connection that broke. */
-export const lost = (description: string, cause?: unknown): McpClientError.McpClientError =>
+export const lostError = (description: string, cause?: unknown): McpClientError.McpClientError =>
   failure(new McpClientError.TransportError({ description, cause }))
 
 /** The error of a message that is too large. */
-export const tooLarge = (): McpClientError.McpClientError =>
+export const tooLargeError = (): McpClientError.McpClientError =>
   failure(new McpClientError.LimitError({ description: `a message has more than ${limitBytes} bytes` }))
 
 /** The text of a message. */

@@ -43,7 +43,7 @@ export const failure = (context: FailureContext, kind: ModelFailureKind, details
     kind,
     provider: context.provider,
     model: context.model,
-    detail: plain(scrub(context, details.detail)),
+    detail: toPlainLine(scrub(context, details.detail)),
     ...(details.status === undefined ? {} : { status: details.status }),
     ...(details.retryAfterMillis === undefined ? {} : { retryAfterMillis: details.retryAfterMillis }),
     ...(details.cause === undefined ? {} : { cause: copyOf(context, details.cause) })
@@ -54,7 +54,7 @@ export const scrub = ({ secrets }: FailureContext, text: string): string =>
   secrets.reduce((done, secret) => (secret === "" ? done : done.replaceAll(secret, "<redacted>")), text)
 
 /** Shortens a text to one line without control characters, which a terminal would obey. */
-export const plain = (text: string): string =>
+export const toPlainLine = (text: string): string =>
   shorten(
     text
       .toWellFormed()
@@ -65,7 +65,7 @@ export const plain = (text: string): string =>
   )
 
 const copyOf = (context: FailureContext, cause: unknown): Error => {
-  const copy = new Error(plain(scrub(context, messageOf(cause))))
+  const copy = new Error(toPlainLine(scrub(context, messageOf(cause))))
   if (cause instanceof Error) copy.name = cause.name
   return copy
 }

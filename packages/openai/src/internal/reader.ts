@@ -98,7 +98,7 @@ export abstract class ResponseReader {
     served.add(model)
     if (plainName(model) === plainName(wanted)) return
     const message = `${provider} uses the model ${shorten(model, longestSample)} in place of ${wanted}`
-    this.parts.push({ _tag: "Warning", message: Failures.plain(message) })
+    this.parts.push({ _tag: "Warning", message: Failures.toPlainLine(message) })
   }
 
   /** Fails with an error in the words of the provider. Returns true. */

@@ -40,7 +40,7 @@ export type Send<R extends WireRequest> = (request: R) => Stream.Stream<ModelPar
 export interface Sampling {
   readonly provider: string
   /** Returns the function that sends over an API. All share the key, and what the provider has refused. */
-  readonly over: <R extends WireRequest>(wire: Wire<R>) => Send<R>
+  readonly senderOf: <R extends WireRequest>(wire: Wire<R>) => Send<R>
 }
 
 /** A model, as far as its requests need it. */
@@ -82,7 +82,7 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
     const refused = new WeakSet<Item>()
     const served = new Set<string>()
     const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
-    const over = <R extends WireRequest>(wire: Wire<R>): Send<R> => {
+    const senderOf = <R extends WireRequest>(wire: Wire<R>): Send<R> => {
       const connection: Connection<R> = {
         client,
         wire,
@@ -97,7 +97,7 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
       }
       return (request) => Stream.unwrap(sample(connection, request, repairs))
     }
-    return { provider, over }
+    return { provider, senderOf }
   })
 
 /** Reads a limit of time. Zero and less mean no limit, as infinity does. */
@@ -163,7 +163,7 @@ const repairsAfter = (
   const error = Failures.errorOf(refusal.body)
   const named = written.refusedItems(error)
   if (named.length === 0 || repairs.warnings.length === mostRefusals) return undefined
-  const warning = Failures.plain(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
+  const warning = Failures.toPlainLine(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
   return {
     ...repairs,
     leftOut: new Set([...repairs.leftOut, ...named]),

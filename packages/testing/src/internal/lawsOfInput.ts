@@ -4,7 +4,7 @@ import type { Receipt } from "@spindle/core/Op"
 import * as SessionEvent from "@spindle/core/SessionEvent"
 import * as SessionState from "@spindle/core/SessionState"
 import type { History, Law } from "./history.ts"
-import { isFailed, recordsOf, tagged } from "./lawsOfRecords.ts"
+import { isFailed, recordsOf, recordsWithTag } from "./lawsOfRecords.ts"
 
 /** The receipts of accepted input. */
 const acceptedReceipts = ({ receipts }: History): ReadonlyArray<Receipt> =>
@@ -32,7 +32,7 @@ export const P1: Law = ({ receipts }) => {
 export const P2: Law = (history) => lostInput(history) ?? wrongFate(history) ?? unnamedInput(history)
 
 const lostInput = (history: History): string | undefined => {
-  const accepted = new Set(tagged(history, "InputAccepted").map(({ submissionId }) => submissionId))
+  const accepted = new Set(recordsWithTag(history, "InputAccepted").map(({ submissionId }) => submissionId))
   const lost = acceptedReceipts(history).find(({ submissionId }) => !accepted.has(submissionId))
   return lost === undefined ? undefined : `P2 ${lost.submissionId} was acknowledged, but is not in the journal`
 }
@@ -65,7 +65,7 @@ const waitingAtEnd = (history: History): ReadonlyArray<SubmissionId> =>
 
 const wrongFate = (history: History): string | undefined => {
   const fates = fatesOf(history)
-  for (const { submissionId } of tagged(history, "InputAccepted")) {
+  for (const { submissionId } of recordsWithTag(history, "InputAccepted")) {
     const fate = fates.get(submissionId) ?? []
     const isWrong = fate.length > 1 || (fate.length === 0 && history.final !== undefined)
     if (isWrong) return `P2 input ${submissionId} has the fates [${fate.join(", ")}]`
@@ -84,7 +84,7 @@ const unnamedInput = (history: History): string | undefined => {
     .filter(({ seq }) => seq < idle.seq)
     .findLast(SessionEvent.isTerminal)
   const named = last === undefined || last._tag === "TurnCompleted" ? [] : last.kept
-  const joining = tagged(history, "InputAccepted").filter(({ delivery }) => delivery === "wait")
+  const joining = recordsWithTag(history, "InputAccepted").filter(({ delivery }) => delivery === "wait")
   const known = new Set([...named, ...joining.map(({ submissionId }) => submissionId)])
   const unnamed = idle.waiting.filter((id) => !known.has(id))
   return unnamed.length === 0 ? undefined : `P2 ${unnamed.join(", ")} waits, but the turn before did not name it`
@@ -92,7 +92,7 @@ const unnamedInput = (history: History): string | undefined => {
 
 export const P3: Law = (history) => {
   // a task that replaces the running turn starts ahead of the queue
-  const queued = tagged(history, "InputAccepted").filter(
+  const queued = recordsWithTag(history, "InputAccepted").filter(
     ({ task, turnId }) => turnId === undefined && task?.mode !== "replace"
   )
   const order = new Map(queued.map(({ submissionId }, index) => [submissionId, index]))
@@ -109,8 +109,8 @@ export const P3: Law = (history) => {
 
 export const P4: Law = (history) => {
   // a task alongside the turn may report its result when the turn takes no more input
-  const tasks = new Set(tagged(history, "InputAccepted").flatMap((one) => (one.task ? [one.submissionId] : [])))
-  const withdrawn = new Set(tagged(history, "InputWithdrawn").map(({ submissionId }) => submissionId))
+  const tasks = new Set(recordsWithTag(history, "InputAccepted").flatMap((one) => (one.task ? [one.submissionId] : [])))
+  const withdrawn = new Set(recordsWithTag(history, "InputWithdrawn").map(({ submissionId }) => submissionId))
   for (const receipt of acceptedReceipts(history)) {
     if (receipt._tag !== "Steered" || tasks.has(receipt.submissionId)) continue
     const { submissionId, turnId } = receipt
@@ -128,7 +128,7 @@ export const P4: Law = (history) => {
 
 export const P6: Law = (history) => {
   const accepted = new Set<SubmissionId>()
-  for (const { submissionId } of tagged(history, "InputAccepted")) {
+  for (const { submissionId } of recordsWithTag(history, "InputAccepted")) {
     if (accepted.has(submissionId)) return `P6 ${submissionId} was accepted twice`
     accepted.add(submissionId)
   }

@@ -36,7 +36,7 @@ const maxBytes = 67_108_864
 const refuse = (detail: string) => new FileRefused({ detail })
 
 /** Runs an operation in a directory; it gets the file system and a function from a name to a path in the directory. */
-export const within = <A, E, R>(
+export const useDirectory = <A, E, R>(
   directory: string,
   use: (fileSystem: FileSystem.FileSystem, at: (name: string) => string) => Effect.Effect<A, E, R>
 ) =>
@@ -106,7 +106,7 @@ export const look = Effect.fnUntraced(function* (
   const fileSystem = yield* FileSystem.FileSystem
   const info = yield* ignoreMissing(fileSystem.lstat(target))
   if (info === undefined) return undefined
-  return yield* within(path.dirname(target), (fileSystem, at) => {
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) => {
     const name = at(path.basename(target))
     return info.type === "SymbolicLink"
       ? Effect.map(fileSystem.readLink(name), (link): Seen => ({ info, content: Utf8.encode(link) }))
@@ -162,7 +162,7 @@ const write = Effect.fnUntraced(function* (
   check: (info: FileSystem.File.Info) => Effect.Effect<void, FileRefused>
 ) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
     Effect.gen(function* () {
       const { handle, info } = yield* openFile(fileSystem, at(path.basename(target)))
       yield* check(info)
@@ -193,7 +193,7 @@ const checkUnchanged = (info: FileSystem.File.Info, seen: Seen): Effect.Effect<v
 /** Creates a file that does not exist. A symbolic link is not followed. */
 export const create = Effect.fnUntraced(function* (target: string, content: Uint8Array, mode?: number) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) => {
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) => {
     const name = at(path.basename(target))
     const setMode = mode === undefined ? Effect.void : fileSystem.chmod(name, mode & 0o7777)
     return Effect.flatMap(fileSystem.open(name, { flag: "wx" }), (handle) =>
@@ -205,14 +205,14 @@ export const create = Effect.fnUntraced(function* (target: string, content: Uint
 /** Creates a symbolic link where there is no file. */
 export const createLink = Effect.fnUntraced(function* (target: string, content: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) => fileSystem.symlink(content, at(path.basename(target))))
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) => fileSystem.symlink(content, at(path.basename(target))))
 })
 
 /** Renames a file or symbolic link, and replaces the file or symbolic link that has the new name. */
 export const replace = Effect.fnUntraced(function* (from: string, to: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(from), (_, source) =>
-    within(path.dirname(to), (fileSystem, target) =>
+  return yield* useDirectory(path.dirname(from), (_, source) =>
+    useDirectory(path.dirname(to), (fileSystem, target) =>
       fileSystem.rename(source(path.basename(from)), target(path.basename(to)))
     )
   )
@@ -221,8 +221,8 @@ export const replace = Effect.fnUntraced(function* (from: string, to: string) {
 /** Renames a file or symbolic link. The new name is created first, so that no file of that name is replaced. */
 export const rename = Effect.fnUntraced(function* (from: string, to: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(from), (_, source) =>
-    within(path.dirname(to), (fileSystem, target) =>
+  return yield* useDirectory(path.dirname(from), (_, source) =>
+    useDirectory(path.dirname(to), (fileSystem, target) =>
       Effect.gen(function* () {
         const name = target(path.basename(to))
         yield* Effect.scoped(fileSystem.open(name, { flag: "wx" }))
@@ -237,7 +237,7 @@ export const rename = Effect.fnUntraced(function* (from: string, to: string) {
 /** Removes a file or symbolic link if it exists. */
 export const remove = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
     fileSystem.remove(at(path.basename(target)), { force: true })
   )
 })
@@ -245,13 +245,13 @@ export const remove = Effect.fnUntraced(function* (target: string) {
 /** Creates a directory in an existing one. */
 export const makeDirectory = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) => fileSystem.makeDirectory(at(path.basename(target))))
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) => fileSystem.makeDirectory(at(path.basename(target))))
 })
 
 /** Removes an empty directory. */
 export const removeDirectory = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
     fileSystem.remove(at(path.basename(target)), { recursive: true })
   )
 })

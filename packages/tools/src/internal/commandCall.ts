@@ -67,7 +67,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
             ...(ending?.exit.signal === undefined ? {} : { signal: ending.exit.signal }),
             ...(ending?.timeout === undefined ? {} : { timedOut: true }),
             durationMillis: Math.round(millis),
-            output: BoundedOutput.toText(output.kept(detailBytes)),
+            output: BoundedOutput.toText(output.toKept(detailBytes)),
             ...background
           })
         )
@@ -75,10 +75,10 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
     call === undefined
       ? Effect.void
       : Effect.forEach(Utf8.split(text, pieceBytes), (piece) => turn.output(call, piece), { discard: true })
-  yield* report(undefined, command.unread())
+  yield* report(undefined, command.peek())
   const waiting = Effect.timeoutOption(command.ended, waitMillis)
-  const ended = yield* Effect.onInterrupt(command.publishing(publish, waiting), () =>
-    Effect.suspend(() => report(undefined, command.unread()))
+  const ended = yield* Effect.onInterrupt(command.publishDuring(publish, waiting), () =>
+    Effect.suspend(() => report(undefined, command.peek()))
   )
   const ending = Option.getOrUndefined(ended)
   const output = command.take()
@@ -108,7 +108,7 @@ export const textOf = (
     ending === undefined ? state : sentenceOf(ending),
     `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,
     "Output:",
-    BoundedOutput.toText(output.kept(limitBytes(maxOutputTokens)))
+    BoundedOutput.toText(output.toKept(limitBytes(maxOutputTokens)))
   ].join("\n")
 
 /** The limit that the model asked for, and never more than the output that is kept. */

@@ -13,7 +13,7 @@ const capacityBytes = 1_048_576
 export interface InputPipe {
   readonly input: ProcessInput
   readonly source: Stream.Stream<Uint8Array>
-  readonly ended: () => void
+  readonly end: () => void
 }
 
 /** Makes the pipe of a process. */
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* (processId: ProcessId) {
       waitingBytes -= bytes.length
       return bytes
     }),
-    ended: () => close("it has ended")
+    end: () => close("it has ended")
   }
   return pipe
 })

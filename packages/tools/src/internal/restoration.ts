@@ -240,7 +240,7 @@ export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps:
  */
 export const check = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const fileSystem = yield* FileSystem.FileSystem
-  const changed = new Set(yield* Shadow.changedSince(shadow))
+  const changed = new Set(yield* Shadow.changedPaths(shadow))
   const removed = new Set(steps.flatMap((step) => (step.from === undefined ? [] : [step.path])))
   for (const { from, path } of steps) {
     if (changed.has(path)) return yield* refuse(path, "changed while it was about to be restored")

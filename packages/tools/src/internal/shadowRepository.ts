@@ -287,7 +287,7 @@ export const differences = Effect.fnUntraced(function* (
 })
 
 /** Returns the paths whose files have changed since the last capture. */
-export const changedSince = (shadow: Shadow): Effect.Effect<ReadonlyArray<string>, Failure, Services> =>
+export const changedPaths = (shadow: Shadow): Effect.Effect<ReadonlyArray<string>, Failure, Services> =>
   gitPaths(shadow, ["ls-files", "-z", "-m"])
 
 /** Reads contents by their ids. **Errors**: `GitFailed` if one is missing. */

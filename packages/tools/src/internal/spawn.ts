@@ -65,7 +65,7 @@ const spawnProgram = Effect.fnUntraced(function* (
   { control, env, hasProgram }: SpawnOptions
 ) {
   const { cwd, input = "none" } = spec
-  const command = control === undefined ? spec.command : control.entering(spec.command)
+  const command = control === undefined ? spec.command : control.commandInside(spec.command)
   const terminals = typeof input === "string" ? undefined : yield* platform.terminals
   // a terminal does not report that the program or the directory of its command does not exist: the spawner does
   if (terminals !== undefined && hasProgram && (yield* Effect.isSuccess(platform.fileSystem.access(cwd)))) {
@@ -102,7 +102,7 @@ const spawnOnPipes = Effect.fnUntraced(function* (
     pid: handle.pid,
     input: pipe?.input,
     output: handle.all,
-    exit: pipe === undefined ? exit : Effect.tap(exit, () => Effect.sync(pipe.ended)),
+    exit: pipe === undefined ? exit : Effect.tap(exit, () => Effect.sync(pipe.end)),
     unref: Effect.ignore(handle.unref)
   }
   return spawned

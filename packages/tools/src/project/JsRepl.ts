@@ -152,7 +152,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       notes = [otherPlace]
     }
     const kernel = yield* Kernel.start({ ...options, cwd: place.cwd }, fibers).pipe(
-      SandboxPolicy.within(sandbox),
+      SandboxPolicy.confine(sandbox),
       Effect.provideService(Processes, processes),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
     )
@@ -183,7 +183,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
         reason._tag === "Success" && reason.value === undefined ? Effect.andThen(reset, unregister) : Effect.void
       )
       const clock = CellClock.make(Math.min(params.timeout_ms ?? timeoutMillis.otherwise, timeoutMillis.max))
-      const cellEnds = kernel.run(cell, (name, args) => clock.pausedBy(callTool(nested, name, args)))
+      const cellEnds = kernel.run(cell, (name, args) => clock.pauseDuring(callTool(nested, name, args)))
       const outcome = yield* Effect.raceFirst(cellEnds, Effect.as(clock.used, tooLong)).pipe(
         // it does not read what it is sent
         Effect.catchTag("InputClosed", () => Effect.succeed(Kernel.hasEnded)),

@@ -80,7 +80,7 @@ export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, ne
         list_dir: (params) => runInPlace((place) => ListDirectory.run(params, place)),
         grep_files: (params, { toolCallId }) =>
           Effect.flatMap(valueInTurn(options.sandbox), (sandbox = SandboxPolicy.fullAccess) =>
-            runInPlace((place) => SandboxPolicy.within(GrepFiles.run(params, toolCallId, place), sandbox))
+            runInPlace((place) => SandboxPolicy.confine(GrepFiles.run(params, toolCallId, place), sandbox))
           ),
         request_user_input: (params, { toolCallId }) => RequestUserInput.run(params, toolCallId),
         request_permissions: (params, { toolCallId }) =>

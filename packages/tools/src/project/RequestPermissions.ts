@@ -82,7 +82,7 @@ export const run: (
     // a grant is remembered by the sandbox
     keys: []
   })
-  const decision = yield* Answers.given(answer)
+  const decision = yield* Answers.requireAnswer(answer)
   if (decision._tag === "Answered") return yield* new ToolFailure({ detail: "The user gave no decision." })
   const scope = decision.scope === "session" ? "session" : "turn"
   const approved = { ...decision, scope } as const

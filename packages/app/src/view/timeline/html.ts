@@ -8,7 +8,7 @@ export const text = (value: string): string =>
     .replaceAll("\u0001", "</span>")
 
 /** Escapes a text for places that have no elements: attributes and the title of the page. */
-export const plain = (value: string): string =>
+export const escapePlain = (value: string): string =>
   showHidden(value, (number) => `[${number}]`).replace(markup, escapeCharacter)
 
 /** Writes an element. The attributes are escaped here, the content is HTML. */
@@ -18,7 +18,7 @@ export const tag = (
   ...content: ReadonlyArray<string>
 ): string =>
   `<${name}${Object.entries(attributes)
-    .map(([key, value]) => ` ${key}="${plain(value)}"`)
+    .map(([key, value]) => ` ${key}="${escapePlain(value)}"`)
     .join("")}>${content.join("")}</${name}>`
 
 const markup = /[&<>"']/g

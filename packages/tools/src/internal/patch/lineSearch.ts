@@ -9,7 +9,7 @@ export interface LineSearch {
    */
   readonly seek: (wanted: ReadonlyArray<string>, from: number, isAtEnd: boolean) => number
   /** Returns where most of the wanted lines are, with the loosest comparison; -1 if none is in the file. */
-  readonly nearest: (wanted: ReadonlyArray<string>) => number
+  readonly findNearest: (wanted: ReadonlyArray<string>) => number
 }
 
 /** How many wanted lines are compared to find the nearest place. */
@@ -86,7 +86,7 @@ export const make = (texts: ReadonlyArray<string>): LineSearch => {
       }
       return -1
     },
-    nearest: (wanted) => {
+    findNearest: (wanted) => {
       const { lines, numberOf } = numberingOf(comparisons.length - 1)
       const pattern = wanted.slice(0, nearestCount).map((text) => (text.trim() === "" ? -1 : numberOf(text)))
       let best = -1

@@ -111,7 +111,7 @@ export const start: (
     if (running === undefined) return
     const { done, images, output } = running
     running = undefined
-    Deferred.doneUnsafe(done, Effect.succeed({ output: BoundedOutput.toText(output.kept()), images, ...result }))
+    Deferred.doneUnsafe(done, Effect.succeed({ output: BoundedOutput.toText(output.toKept()), images, ...result }))
   }
   const print = (text: string) => running?.output.append(Utf8.encode(text))
   const take = (line: string) => {

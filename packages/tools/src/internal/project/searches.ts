@@ -165,7 +165,7 @@ const read = (process: Process) =>
   Effect.suspend(() => {
     const output = BoundedOutput.make(maxOutputBytes * 2)
     const isCut = () => output.totalBytes() > maxOutputBytes
-    const text = () => ({ text: output.kept().head, isCut: isCut() })
+    const text = () => ({ text: output.toKept().head, isCut: isCut() })
     return process.output.pipe(
       Stream.takeUntil((chunk) => {
         output.append(chunk)

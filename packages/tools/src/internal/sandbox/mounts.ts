@@ -3,7 +3,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import { isWithin, protectedIn, type WorkspaceWrite } from "../../SandboxPolicy.ts"
+import { isWithin, protectedPathsIn, type WorkspaceWrite } from "../../SandboxPolicy.ts"
 import type { Mount } from "./bubblewrap.ts"
 import type { Placeholders } from "./placeholders.ts"
 import * as Repositories from "./repositories.ts"
@@ -51,7 +51,7 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
     ],
     { concurrency: "unbounded" }
   )
-  const cover = Effect.forEach(roots.flatMap(protectedIn), (path) => protect(path, holder, made), {
+  const cover = Effect.forEach(roots.flatMap(protectedPathsIn), (path) => protect(path, holder, made), {
     concurrency: "unbounded"
   })
   const [found, covers] = yield* Effect.all([search, cover], { concurrency: "unbounded" })
