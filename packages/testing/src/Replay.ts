@@ -126,7 +126,7 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
       compactions: [],
       openCount: () => openCount,
       open: () => Effect.void,
-      reached: () => Effect.never
+      awaitGate: () => Effect.never
     },
     inputs: records.flatMap((record) => (record._tag === "InputAccepted" ? [inputOf(record)] : [])),
     tools: Object.fromEntries(Array.from(names, (name) => [name, tool])),
