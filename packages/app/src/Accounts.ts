@@ -1,5 +1,5 @@
 /**
- * Where the key of a model provider comes from: an environment variable, a command that prints it, or the place where
+ * The source of the key of a model provider: an environment variable, a command that prints it, or the place where
  * `spindle login` has stored it.
  *
  * `Settings` decides which of them a provider has. No key is in an error, a log or a journal: keys are `Redacted`, and no
@@ -118,7 +118,7 @@ export const isKey = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
 
 /** A place for the keys of people who have signed in, by provider. */
 export interface Store {
-  /** What it is, for people. */
+  /** Its name for people. */
   readonly name: string
   /** Returns the key, or undefined if there is none. */
   readonly get: (provider: string) => Effect.Effect<Redacted.Redacted<string> | undefined, AccountFailed>
@@ -219,7 +219,7 @@ const writeKeys = (file: string, keys: Keys): void => {
   Fs.renameSync(next, file)
 }
 
-/** What this module uses of `@napi-rs/keyring`. */
+/** The part of `@napi-rs/keyring` that this module uses. */
 export interface Keyring {
   readonly AsyncEntry: new (
     service: string,

@@ -71,10 +71,10 @@ import * as TurnSnapshots from "./TurnSnapshots.ts"
 
 export type { McpFailed } from "@spindle/mcp/McpFailed"
 
-/** What a face provides. */
+/** The services that a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
-/** What sessions of this application run with. */
+/** The services that sessions of this application need. */
 export type Services =
   | CodingAgent.Services
   | ProcessGroups.ProcessGroups
@@ -82,7 +82,7 @@ export type Services =
   | McpServers.McpServers
   | Git.Git
 
-/** What the layer is made from. */
+/** The options of the layer. */
 export interface Options<E> extends CodingAgent.Options {
   readonly serveScripted: Models.ServeScripted<E>
   readonly tracing: Tracing.Options
@@ -167,7 +167,7 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     )
   )
 
-/** Where the instructions and the skills of a turn are: they belong to the directory in which its calls start. */
+/** Returns the places of the instructions and the skills of a turn. They belong to the directory in which its calls start. */
 const placesOf =
   (settings: Settings.Settings, cwd: string) =>
   (context: TurnContext): Instructions.Places => ({
@@ -286,7 +286,7 @@ export interface Opening extends CodingAgent.Options {
   readonly approvals: Approvals
   /** Receives every event of the session and of the agents below it. */
   readonly observer?: SessionObserver | undefined
-  /** What the journal of a new session says about the program that made it. */
+  /** The description of the program that makes a new session, for its journal. */
   readonly meta: { readonly [name: string]: string }
 }
 

@@ -35,7 +35,7 @@ import * as TurnContexts from "./settings/TurnContexts.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
-/** What the agent is made from. `output` is the form of its answer. */
+/** The options of the agent. `output` is the form of its answer. */
 export interface Options {
   readonly cwd: string
   readonly settings: Settings.Settings
@@ -63,7 +63,7 @@ export const isSandboxed = ({
 /** The tools of the agent, without those that start agents. */
 export type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
 
-/** What a session of this agent runs with. */
+/** The services that a session of this agent needs. */
 export type Services =
   | Tool.HandlersFor<OwnTools & SubAgentTools.Tools>
   | McpTools.McpTools
@@ -103,12 +103,12 @@ interface Common {
   readonly tasks: ReturnType<typeof tasksIn>
 }
 
-/** What holds in one turn. */
+/** The approvals and limits of one turn. */
 export interface InTurn {
   readonly approval: CommandApproval.Options
-  /** What contains patches. */
+  /** How patches are contained. */
   readonly patches: ApprovalPolicy.Containment
-  /** What commands and patches may touch at most. Where there is no sandbox, each command was approved before it runs. */
+  /** The most that commands and patches may touch. Where there is no sandbox, each command was approved before it runs. */
   readonly sandbox: CodingTools.Limits
 }
 
@@ -185,7 +185,7 @@ const common = Effect.fnUntraced(function* (options: Options) {
   return parts
 })
 
-/** What the sandbox allows, in words for the person who is asked. */
+/** Describes what the sandbox allows, for the person who is asked. */
 const accessText = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
   if (sandboxMode === "danger-full-access") return undefined
   if (!isConfined) return "there is none: the command can do what you can"

@@ -62,7 +62,7 @@ export interface Face {
   readonly show: (event: SessionEvent) => Effect.Effect<void>
 }
 
-/** What to run. */
+/** The prompt to run, its session and its face. */
 export interface Options<R> {
   readonly settings: Settings
   readonly cwd: string

@@ -1,6 +1,6 @@
 /**
- * What the model learns about its surroundings: the instructions of the person and the project (`AGENTS.md`), and the
- * environment. Both are fragments of the history, recorded when the model does not know them and when they have changed.
+ * The surroundings of the model: the instructions of the person and the project (`AGENTS.md`), and the environment. Both
+ * are fragments of the history, recorded when the model does not know them and when they have changed.
  *
  * ```
  * <home>/AGENTS.md            of the person, for every project
@@ -41,7 +41,7 @@ export const describe = (problem: Problem): string => {
   }
 }
 
-/** Where instructions are read from. */
+/** The files and directories that hold instructions. */
 export interface Places {
   /** The directory of the person's own file. */
   readonly home: string
@@ -244,7 +244,7 @@ const escape = (value: string): string =>
     .replaceAll(">", "&gt;")
     .replaceAll(/[\r\n]+/g, " ")
 
-/** What fragments are made from. */
+/** The options of the fragments. */
 export interface Options {
   readonly places: TurnContext.ByTurn<Places>
   /** The environment at a time, in milliseconds, of a turn with a context. */

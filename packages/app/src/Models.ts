@@ -119,7 +119,7 @@ const apiKeyOf = (
   return Accounts.shareKey(Accounts.storedKey(Accounts.storeOf(keyStore, home), id), 0)
 }
 
-/** What is known about models, and a function that attaches it to one. */
+/** The known facts about models, and a function that attaches them to one. */
 interface Known {
   readonly find: (name: string) => ModelInfo | undefined
   readonly attach: (model: Model) => Model
@@ -157,7 +157,7 @@ const knownModels = (
     return { find, attach: attachTo(find, warningOf) }
   })
 
-/** What the configuration says wins, field by field. */
+/** Merges two descriptions, field by field. The configuration comes first and wins. */
 const merge = (first: ModelInfo | undefined, second: ModelInfo | undefined): ModelInfo | undefined =>
   first === undefined || second === undefined
     ? (first ?? second)

@@ -14,7 +14,7 @@ import type { Command } from "@spindle/tools/ShellWords"
 import * as Directories from "./Directories.ts"
 import * as RegularFile from "./RegularFile.ts"
 
-/** Where rules come from. */
+/** The sources of rules. */
 export interface Places {
   readonly home: string
   readonly cwd: string

@@ -20,10 +20,10 @@ import * as CodingAgent from "./CodingAgent.ts"
 import type * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
 
-/** What a face provides. */
+/** The services that a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
 
-/** What to run. `write` gets both output streams as they arrive. */
+/** A command, and how to run it. `write` gets both output streams as they arrive. */
 export interface Options {
   readonly settings: Settings.Settings
   readonly cwd: string
@@ -59,7 +59,7 @@ export const run = ({
 const machineFor = (settings: Settings.Settings) =>
   App.sandboxFor(settings.home).pipe(Layer.provideMerge(App.processesFor(settings, process.env)))
 
-/** What became of an attempt to leave the sandbox. */
+/** The result of an attempt to leave the sandbox. */
 export type Escape = SandboxEscapes.Escape
 
 /** Tries every way out of the sandbox. `home` is that of the program. **Errors**: those of `SandboxEscapes.run`. */

@@ -32,7 +32,7 @@ import * as Directories from "./Directories.ts"
 export const layer = (directory: string): Layer.Layer<never> =>
   Layer.succeed(JournalLease, { acquire: (sessionId) => acquire(sessionId, directory) })
 
-/** Where a lease is. `file`: it is a file, which outlives its process. */
+/** The place of a lease. `file`: it is a file, which outlives its process. */
 export interface Place {
   readonly path: string
   readonly file: boolean

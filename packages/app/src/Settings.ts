@@ -75,11 +75,11 @@ export interface Settings {
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
-  /** What is known about models. */
+  /** The known facts about models. */
   readonly catalog: Catalog.Catalog
   /** The table `[hooks]` and the file that has it; see `HookSettings`. */
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
-  /** What replaces the default instructions: the content of `model_instructions_file`, or else `instructions`. */
+  /** The replacement of the default instructions: the content of `model_instructions_file`, or else `instructions`. */
   readonly instructions: string | undefined
   /** How the model talks to the person. */
   readonly personality: Personality | undefined
@@ -91,13 +91,13 @@ export interface Settings {
   /** The MCP servers that are enabled. */
   readonly mcpServers: ReadonlyArray<ServerConfig>
   readonly features: Features.Features
-  /** What the configuration says and this program does not do. */
+  /** The parts of the configuration that have no effect, in words. */
   readonly warnings: ReadonlyArray<string>
-  /** Where traces and metrics go; undefined if they go nowhere. */
+  /** The destinations of traces and metrics; undefined if nothing is sent. */
   readonly telemetry: TelemetrySettings.TelemetrySettings | undefined
 }
 
-/** Where the settings come from. `flags` win over `config`, and `config` wins over the file. */
+/** The sources of the settings. `flags` win over `config`, and `config` wins over the file. */
 export interface Sources {
   readonly command: "exec" | "demo" | "sandbox"
   readonly env: Accounts.Environment
@@ -136,7 +136,7 @@ export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
 const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
-/** What happens before commands and patches run. */
+/** The checks before commands and patches run. */
 export interface Permissions {
   readonly commands: Permission
   readonly patches: Permission
@@ -333,7 +333,7 @@ const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | u
 }
 
 /**
- * What holds if nothing is configured. The demo shows what a person is asked, on a machine with a sandbox and on one
+ * The default policy and sandbox. The demo shows what a person is asked, on a machine with a sandbox and on one
  * without; its script runs three commands that are known.
  */
 const standardOf = (

@@ -17,7 +17,7 @@ export interface StoredProcess {
   readonly cwd: string
   /** When it was started, in milliseconds since 1970. */
   readonly startedAt: number
-  /** What the calls of the agent have read of its output. */
+  /** The output that the calls of the agent have read. */
   readonly output: string
 }
 

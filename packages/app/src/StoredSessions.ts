@@ -121,7 +121,7 @@ const textOfBeginning = (record: JournalRecord): string | undefined => {
 export const pageOf = (home: string, sessionId: SessionId): string => Path.join(home, "traces", `${sessionId}.html`)
 
 /**
- * What is kept of sessions below a home, outside their journals: snapshots of files, and pages of `spindle trace`. It is
+ * The data of sessions below a home, outside their journals: snapshots of files, and pages of `spindle trace`. It is
  * deleted with the session (contract J9).
  */
 export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {

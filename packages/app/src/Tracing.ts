@@ -9,7 +9,7 @@ import type { Settings } from "./Settings.ts"
 import { networkIn } from "./settings/sandbox.ts"
 import type { TelemetrySettings } from "./settings/telemetry.ts"
 
-/** What a face wants of traces, in addition to the settings. */
+/** The options of a face about traces, in addition to the settings. */
 export interface Options {
   /** Whether the tree of spans is written at the end. */
   readonly isShown: boolean

@@ -1,6 +1,6 @@
 /**
- * What an MCP server that is configured for it learns about a turn: the session, the turn, the sandbox and, once it is
- * known, the state of the repository.
+ * The metadata of a turn for MCP servers that are configured to receive it: the session, the turn, the sandbox and, once
+ * it is known, the state of the repository.
  *
  * The headers have the names that servers of the reference expect.
  */
@@ -11,7 +11,7 @@ import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** Where turns run, for those whose context names no directory or no sandbox. */
+/** The directory and the sandbox of turns whose context names none. */
 export interface Options {
   readonly cwd: string
   readonly sandbox: string

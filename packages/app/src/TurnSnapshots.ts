@@ -35,13 +35,13 @@ const warnAfter = "240 seconds"
 /** How long the end of a session waits for the snapshots of its last turns. */
 const endLimit = "60 seconds"
 
-/** What a session needs so that its turns take snapshots. */
+/** The parts that a session needs so that its turns take snapshots. */
 export interface TurnSnapshots {
   readonly gate: MutationGate
   readonly observer: SessionObserver
 }
 
-/** What the gates of one session share. */
+/** The state that the gates of one session share. */
 interface Shared {
   readonly cwd: string
   readonly snapshots: Snapshots

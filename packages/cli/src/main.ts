@@ -34,7 +34,7 @@ import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
 import { refuseUnattended } from "./output/reasons.ts"
 
-/** What a signal acts on; undefined before a session exists. */
+/** The session that a signal acts on; undefined before it exists. */
 let running: Exec.Running | undefined
 const onRunning = (now: Exec.Running) => void (running = now)
 
@@ -140,7 +140,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   }
 })
 
-/** What happens to questions without a terminal, with a sandbox or without one. */
+/** Returns how questions are answered without a terminal, with a sandbox or without one. */
 const makeUnattended = (settings: Settings.Settings) => (isSandboxed: boolean) => refuseUnattended(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */

@@ -18,7 +18,7 @@ import * as Path from "node:path"
 export interface Signs {
   /** The variable `_`. */
   readonly command: string | undefined
-  /** What standard input is: the target of `/proc/self/fd/0`, and the text of `/proc/self/fdinfo/0`. */
+  /** The kind of standard input: the target of `/proc/self/fd/0`, and the text of `/proc/self/fdinfo/0`. */
   readonly input: { readonly path: string; readonly info: string } | undefined
   /** The text of `/proc/<parent>/status`. */
   readonly parent: string | undefined

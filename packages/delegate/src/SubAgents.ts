@@ -26,7 +26,7 @@ import * as Status from "./Status.ts"
 
 export type { NamedModel, Role, Settings } from "./Roles.ts"
 
-/** What to start. */
+/** The agent to start. */
 export interface SpawnOptions {
   readonly input: Input.Input
   /** The name of its role. Default: `default`. */

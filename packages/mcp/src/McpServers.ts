@@ -31,7 +31,7 @@ export interface McpServers {
 /** The service key of {@link McpServers}. */
 export const McpServers: Context.Service<McpServers, McpServers> = Context.Service("@spindle/mcp/McpServers")
 
-/** What connections are made from. */
+/** The options of all connections. */
 export interface Options {
   /** The environment of the program. */
   readonly variables: Variables

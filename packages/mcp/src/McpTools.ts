@@ -37,7 +37,7 @@ export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>
   }
 }
 
-/** Where a tool comes from. Each tool of a server is annotated with it. */
+/** The origin of a tool. Each tool of a server is annotated with it. */
 export interface Origin {
   readonly server: ServerConfig
   readonly tool: McpSchema.Tool
@@ -61,7 +61,7 @@ export interface McpTools {
 /** The service key of {@link McpTools}. */
 export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@spindle/mcp/McpTools")
 
-/** What the tools are made from. */
+/** The options of the tools. */
 export interface Options {
   readonly servers: ReadonlyArray<ServerConfig>
   /**

@@ -17,7 +17,7 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
 
-/** Which model, and how to reach it. A local server needs no key. */
+/** The model, and how to reach it. A local server needs no key. */
 export interface Options extends Omit<
   OpenAiModel.Options,
   "reasoningSummary" | "encryptedReasoning" | "compactEndpoint"

@@ -1,5 +1,5 @@
 /**
- * What models over HTTP share, for a package that adds the API of another provider.
+ * The parts that models over HTTP share, for a package that adds the API of another provider.
  *
  * A {@link Wire} writes requests and reads responses. Everything else is done here, as for the models of this package: the
  * key and its refreshes, redirects, time limits, compressed bodies, server-sent events, repairs of a request that was refused,

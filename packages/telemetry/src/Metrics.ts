@@ -16,7 +16,7 @@ export interface Definition {
   readonly kind: "counter" | "updown" | "histogram"
   /** The unit in UCUM, as OpenTelemetry writes it: `s`, `ms`, `{token}`. */
   readonly unit: string
-  /** What is measured, and when. Exporters send it with the metric. */
+  /** The measured value, and when it is recorded. Exporters send it with the metric. */
   readonly description: string
   readonly attributes: ReadonlyArray<string>
   readonly set: MetricSet

@@ -147,7 +147,7 @@ export const layerConsole = (
 }
 
 /**
- * Where and how to send. Everything has the default of the OpenTelemetry specification. A number that is zero, negative
+ * The destination and the form of exports. Everything has the default of the OpenTelemetry specification. A number that is zero, negative
  * or not a number is ignored, and one that is too large is replaced by the largest that works.
  */
 export interface OtlpOptions extends Options {

@@ -50,7 +50,7 @@ export interface Run<A, E> {
   readonly seed: number
   /** How the program ended; undefined if it did not. */
   readonly exit: Exit.Exit<A, E> | undefined
-  /** What is wrong; undefined if nothing is. */
+  /** The fault; undefined if there is none. */
   readonly finding: Finding | undefined
   readonly steps: number
   /** Virtual time. */

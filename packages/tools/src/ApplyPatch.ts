@@ -78,7 +78,7 @@ NL: /\\r?\\n/
 } as const
 
 /**
- * Where a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is where relative
+ * The place at which a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is where relative
  * paths start, by default the working directory.
  */
 export interface Options {
@@ -86,7 +86,7 @@ export interface Options {
   readonly directory?: string | undefined
 }
 
-/** What applying a patch needs. */
+/** The services that applying a patch needs. */
 export type Services = FileSystem.FileSystem | Path.Path
 
 /**

@@ -29,18 +29,18 @@ export interface Granular {
 export type ApprovalPolicy = "never" | "on-request" | "on-failure" | "untrusted" | Granular
 
 /**
- * What contains a call: a sandbox, nothing because the user chose full access (`full-access`), or nothing because this
+ * The containment of a call: a sandbox, nothing because the user chose full access (`full-access`), or nothing because this
  * host has no sandbox (`missing`).
  */
 export type Containment = "sandbox" | "full-access" | "missing"
 
-/** What is known about a call. */
+/** The facts about a call. */
 export interface Circumstances {
   readonly policy: ApprovalPolicy
   readonly containment: Containment
-  /** What the tool itself says about each of its calls. */
+  /** The annotation of the tool, which applies to each of its calls. */
   readonly annotation: Permission
-  /** What the strictest rule says that matches; undefined without one. */
+  /** The decision of the strictest rule that matches; undefined if none does. */
   readonly rule?: { readonly decision: RuleDecision; readonly justification?: string | undefined } | undefined
   /** Whether the call only reads. */
   readonly isSafe?: boolean | undefined

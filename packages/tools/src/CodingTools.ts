@@ -51,7 +51,7 @@ export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
 export const policies = (
   options: Places & {
     readonly approval: ByTurn<ApprovalMode>
-    /** What contains patches. By default nothing does, unless commands have full access. */
+    /** How patches are contained. By default nothing does, unless commands have full access. */
     readonly patches?: ByTurn<ApprovalPolicy.Containment> | undefined
   }
 ): Policies<Tools> => ({
@@ -108,7 +108,7 @@ const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
   return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
 }
 
-/** Where the calls of a turn work: the directory of the session, and the one in which they start. */
+/** The directories of the calls of a turn: that of the session, and the one in which they start. */
 interface Place {
   readonly cwd: string
   readonly directory: string
@@ -214,7 +214,7 @@ export interface Options extends Places {
   readonly sandbox?: ByTurn<Limits> | undefined
 }
 
-/** What commands and patches may touch at most. */
+/** The most that commands and patches may touch. */
 export interface Limits {
   readonly commands: SandboxPolicy.SandboxPolicy
   readonly patches: SandboxPolicy.SandboxPolicy
@@ -386,7 +386,7 @@ const withinPatches =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.flatMap(limitsInTurn(sandbox), ({ patches }) => SandboxPolicy.confine(effect, patches))
 
-/** Where the commands of a session report their patches. */
+/** Returns the directory in which the commands of a session report their patches. */
 const journalsOf = ({ sessionId }: Turn, { commandJournals }: Options): string | undefined =>
   commandJournals === undefined ? undefined : `${commandJournals}/${sessionId}`
 

@@ -15,7 +15,7 @@ export interface Options {
   readonly containment: ApprovalPolicy.Containment
   /** Whether nothing lets a command out of its sandbox. A call that asks for it is refused. */
   readonly isBound?: boolean | undefined
-  /** What a sandbox allows, in words for the person who is asked. */
+  /** A description of what the sandbox allows, for the person who is asked. */
   readonly sandbox?: string | undefined
   /** Returns the rules that hold now. Called for each command. */
   readonly rules?: (() => ReadonlyArray<CommandRules.Rule>) | undefined
@@ -35,13 +35,13 @@ export interface CommandLine {
   readonly wasBlocked?: boolean | undefined
 }
 
-/** What a person should know about a command line, as a part of the payload of the question. */
+/** The explanation of a command line for a person, as a part of the payload of the question. */
 export interface Explanation {
   readonly reason?: string
   readonly sandbox?: string
   /** The commands that an answer may allow from now on; see {@link amendmentOf}. */
   readonly amendment?: ReadonlyArray<ShellWords.Command>
-  /** What an answer may grant in place of a run outside the sandbox. */
+  /** The permissions that an answer may grant in place of a run outside the sandbox. */
   readonly less?: ReadonlyArray<Permissions.Less>
 }
 

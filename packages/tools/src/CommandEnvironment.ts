@@ -10,7 +10,7 @@ export interface Variables {
 }
 
 /**
- * What commands inherit. Patterns are names in any case, in which `*` is any text. A variable is inherited if `inherit`
+ * The variables that commands inherit. Patterns are names in any case, in which `*` is any text. A variable is inherited if `inherit`
  * covers it and no pattern of `exclude` matches, or if a pattern of `include` matches. Then `set` is added, and at last only
  * what a pattern of `only` matches is kept.
  */

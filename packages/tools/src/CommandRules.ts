@@ -20,7 +20,7 @@
 import * as Parser from "./internal/ruleParser.ts"
 import { type Command, commandsOf } from "./ShellWords.ts"
 
-/** What a rule says about a command: it runs, a person is asked, or it does not run. */
+/** The decision of a rule: the command runs, a person is asked, or it does not run. */
 export type RuleDecision = "allow" | "prompt" | "forbid"
 
 /** A place in a rule file; line and column count from 1. */
@@ -40,7 +40,7 @@ export interface Rule {
   readonly place: Place
 }
 
-/** What is wrong with a rule file. */
+/** A fault of a rule file. */
 export interface Problem extends Place {
   readonly message: string
 }

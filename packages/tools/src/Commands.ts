@@ -36,7 +36,7 @@ const graceMillis = 500
 /** The numbers of commands: from `min` to `max`. */
 const numbers = { min: 1_000, max: 99_999 }
 
-/** What is known about a command when it starts. */
+/** The facts about a command when it starts. */
 export interface About {
   /** The command line, for people. */
   readonly command: string

@@ -122,9 +122,9 @@ export interface Options {
   readonly bin?: string | undefined
   /** More variables of the command, in addition to {@link environment}. */
   readonly variables?: { readonly [name: string]: string } | undefined
-  /** What the command may touch at most. Default: full access. */
+  /** The most that the command may touch. Default: full access. */
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
-  /** What commands never write, even if a person lets them write around it. */
+  /** The paths that commands never write, even if a person lets them write around them. */
   readonly protectedPaths?: ReadonlyArray<string> | undefined
   /** Runs when a process of the call has started, even if the call is interrupted then. */
   readonly onStarted?: ((process: Process) => Effect.Effect<void, never, Turn>) | undefined
@@ -238,7 +238,7 @@ const widen = (
   grant: Permissions.Grant
 ): SandboxPolicy.SandboxPolicy => Permissions.widen(sandbox, grant, protectedPaths)
 
-/** What running a command needs. */
+/** The services that running a command needs. */
 export type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
 
 /** The text for the model, whether the sandbox seems to have blocked the command, and the hosts that it failed without. */

@@ -39,7 +39,7 @@ const unattendedGraceMillis = 500
 /** How long closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
 
-/** What to kill when there is no time to wait for a look at the processes. */
+/** The targets to kill when there is no time to look at the processes. */
 export interface KillTargets {
   /**
    * The targets of `process.kill(target, "SIGKILL")`: the groups that may still have a living member, as negative numbers,

@@ -59,7 +59,7 @@ export const Sandbox: Context.Service<Sandbox, Sandbox> = Context.Service("@spin
 export interface Options {
   readonly platform: string
   readonly architecture: string
-  /** Where `bwrap` may be, as absolute paths. The default is the directories of the system. */
+  /** The possible places of `bwrap`, as absolute paths. The default is the directories of the system. */
   readonly programs?: ReadonlyArray<string> | undefined
   /** Makes the proxies of commands whose policy lists hosts. Without it, such a command does not start. */
   readonly proxy?: NetworkProxy.NetworkProxy | undefined
@@ -111,7 +111,7 @@ interface Host {
   readonly fibers: FiberSet.FiberSet
   /** For each confined command the fiber that waits for its end, and removes what was made for it. */
   readonly cleaning: Map<ProcessId, Fiber.Fiber<void>>
-  /** What the proxies of commands have denied. A command that has ended is kept while something was not taken. */
+  /** The denials of the proxies of commands. A command that has ended is kept while something was not taken. */
   readonly denials: Map<ProcessId, { readonly all: () => ReadonlyArray<Denial>; taken: number; ended: boolean }>
 }
 
@@ -173,7 +173,7 @@ interface Prepared {
   readonly command: ReadonlyArray<string>
   /** Variables in addition to those of the command. */
   readonly env: { readonly [name: string]: string }
-  /** What its proxy has denied; undefined without one. */
+  /** Returns the denials of its proxy; undefined without one. */
   readonly denials: (() => ReadonlyArray<Denial>) | undefined
   /** Removes what was made for the command; after its end. */
   readonly release: Effect.Effect<void>
@@ -234,7 +234,7 @@ const openProxy = Effect.fnUntraced(function* (
   return opened
 })
 
-/** Where a command finds its proxy, as variables. */
+/** Returns the variables that name the proxy of a command. */
 const variablesOf = ({ network }: Confining, port: number) =>
   typeof network === "boolean" ? {} : NetworkProxy.variablesOf(port, network)
 
@@ -360,7 +360,7 @@ const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
     return { available, prepare }
   })
 
-/** What programs print when the kernel or the file system refuses something that a sandbox restricts. */
+/** Texts that programs print when the kernel or the file system refuses something that a sandbox restricts. */
 const refusals: ReadonlyArray<RegExp> = [
   /read-only file system|\bEROFS\b/i,
   /operation not permitted|\bEPERM\b/i,

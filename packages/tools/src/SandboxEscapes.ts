@@ -16,7 +16,7 @@ import { type Attempt, attempts, type Places, proxied, server } from "./internal
 import { Sandbox, type SandboxUnavailable } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 
-/** What became of an attempt. */
+/** The result of an attempt. */
 export interface Escape {
   readonly name: string
   /** Whether the sandbox held. */
@@ -38,7 +38,7 @@ const attemptLimit = "30 seconds"
 /** The grace of what is ended. */
 const graceMillis = 200
 
-/** What the attempts need. */
+/** The services that the attempts need. */
 export type Services = FileSystem.FileSystem | Path.Path | Processes | Sandbox
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What a command may touch: nothing but its own processes, some directories, or everything. Policies form a lattice, so
+ * The sandbox policy of a command: it may touch nothing but its own processes, some directories, or everything. Policies form a lattice, so
  * that a delegate never has more authority than its parent (contract A4).
  */
 import * as Context from "effect/Context"

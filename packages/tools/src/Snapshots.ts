@@ -59,13 +59,13 @@ export class Change extends Schema.Opaque<Change>()(
   }).annotate({ identifier: "SnapshotChange" })
 ) {}
 
-/** What becomes of a path: its content is replaced, it is removed, or it exists again. */
+/** The change of a path: its content is replaced, it is removed, or it exists again. */
 export interface PathChange {
   readonly path: string
   readonly kind: "replaced" | "removed" | "created"
 }
 
-/** What taking changes back would do. */
+/** The effects of taking changes back. */
 export interface Plan {
   /** The changes that are taken back, the latest first. */
   readonly changes: ReadonlyArray<Change>
@@ -152,13 +152,13 @@ export interface Snapshots {
 /** The service key of {@link Snapshots}. */
 export const Snapshots: Context.Service<Snapshots, Snapshots> = Context.Service("@spindle/tools/Snapshots")
 
-/** Where snapshots are, and their bounds. The directory is of this program alone. */
+/** The directory of snapshots, and their bounds. Only this program may use the directory. */
 export interface Options {
   readonly directory: string
   readonly limits?: Partial<Limits> | undefined
 }
 
-/** What snapshots need. */
+/** The services that snapshots need. */
 export type Services = FileSystem.FileSystem | Path.Path | Git.Git
 
 /** Snapshots below a directory. */

@@ -1,5 +1,5 @@
 /**
- * What the patches of a turn have changed so far, as one unified diff.
+ * The changes of the patches of a turn so far, as one unified diff.
  *
  * A {@link Tracker} keeps the content of each file before the first patch that touched it, and after the last one. So a line
  * that was changed twice is one change, and a change that was taken back is none. What commands change in a file between

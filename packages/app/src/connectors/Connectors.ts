@@ -150,14 +150,14 @@ const searchOf = (apps: Apps): ToolTable => {
   return Tools.make([{ tool: described, run, policy: { approval: "allow", concurrency: "parallel", mutates: false } }])
 }
 
-/** What a search looks at: the names and descriptions of a tool and its app, and the names of its parameters. */
+/** Returns the text that a search looks at: the names and descriptions of a tool and its app, and the names of its parameters. */
 const documentOf = ({ connector, origin: { server, tool }, spec }: AppTool) => {
   const { properties = {} } = spec.parameters as { readonly properties?: object }
   const parts = [spec.name, tool.name, tool.title, tool.description, connector.name, connector.id, server.name]
   return { name: spec.name, text: [...parts, ...Object.keys(properties)].join(" ") }
 }
 
-/** What was recorded about a turn. */
+/** The record about a turn. */
 interface Noted {
   readonly connectors: Set<string>
   readonly unknown: Set<string>

@@ -19,7 +19,7 @@ export const slugOf = (name: string): string =>
     .replaceAll(/[^a-z0-9]+/g, "-")
     .replaceAll(/^-+|-+$/g, "")
 
-/** What a text mentions: the ids of links, and the names of plain mentions in lower case. */
+/** The mentions in a text: the ids of links, and the names of plain mentions in lower case. */
 interface Mentions {
   readonly ids: ReadonlySet<string>
   readonly names: ReadonlySet<string>
@@ -56,14 +56,14 @@ export const mentionedConnectors = (
 /** The name of the tool that searches tools of apps. */
 export const searchTool = "tool_search"
 
-/** What a search has found, as its result has it. */
+/** The apps that a search has found, in the form of its result. */
 export const Found = Schema.Struct({
   tools: Schema.Array(Schema.Struct({ name: Schema.String, description: Schema.String, app: Schema.String }))
 })
 
 const decodeFound = Schema.decodeUnknownExit(Found)
 
-/** What items select: apps that they mention, and tools that a search found. */
+/** The selection of items: apps that they mention, and tools that a search found. */
 export interface Selection {
   readonly connectors: ReadonlySet<string>
   readonly tools: ReadonlySet<string>

@@ -5,7 +5,7 @@
  * { "hooks": { "PreToolUse": [{ "matcher": "exec_command", "hooks": [{ "type": "command", "command": "./check" }] }] } }
  * ```
  *
- * What is wrong with one handler is a problem with a place; the others hold. The hooks of a project run only if their file
+ * A fault of one handler is reported as a problem with its place, and the other handlers run. The hooks of a project run only if their file
  * was trusted, by its hash.
  */
 import { createHash } from "node:crypto"

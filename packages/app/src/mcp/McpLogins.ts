@@ -118,7 +118,7 @@ const attempt = <A>(evaluate: () => A): Effect.Effect<A, GrantsFailed> =>
       error instanceof GrantsFailed ? error : new GrantsFailed({ detail: (error as NodeJS.ErrnoException).message })
   })
 
-/** What a login is made from. */
+/** The options of a login. */
 export interface Options extends Pick<Login.Options, "open" | "scopes" | "server"> {
   readonly home: string
   readonly variables: Variables
@@ -146,7 +146,7 @@ export const login: (
     yield* grants(home).save(server, grant)
   }, Effect.scoped)
 
-/** What is left of a login after `logout`. */
+/** The result of `logout`. */
 export type LoggedOut =
   /** There was no login. */
   | { readonly _tag: "NotLoggedIn" }

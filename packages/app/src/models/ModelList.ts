@@ -29,7 +29,7 @@ export interface ModelList {
   readonly isKnown: () => boolean
 }
 
-/** Where the list comes from. */
+/** The source of the list. */
 export interface Source {
   readonly home: string
   readonly provider: string

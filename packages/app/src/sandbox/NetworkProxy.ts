@@ -125,7 +125,7 @@ interface Target {
   readonly port: number
 }
 
-/** Where a connection goes: to addresses that were checked, nowhere because the list refuses it, or nowhere at all. */
+/** The target of a connection: checked addresses, none because the list refuses it, or none at all. */
 type Decision =
   | { readonly _tag: "Allowed"; readonly addresses: ReadonlyArray<Address> }
   | { readonly _tag: "Refused"; readonly reason: NetworkPolicy.Reason; readonly detail: string }

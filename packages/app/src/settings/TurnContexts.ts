@@ -16,7 +16,7 @@ import * as Instructions from "../Instructions.ts"
 import type { MakeModel } from "../Models.ts"
 import { approvalPolicies, type SandboxMode, sandboxModes, type Settings, type Sources } from "../Settings.ts"
 
-/** Where the turns of a session run, and in which form they answer. */
+/** The directory and the settings of the turns of a session, and the form of their answers. */
 export interface Options {
   readonly cwd: string
   readonly settings: Settings
@@ -40,7 +40,7 @@ const fields = "model, effort, summary, approvalPolicy, sandbox, cwd and output"
 /** Returns why an input may not change the context of turns like this; undefined if it may. */
 export type Rule = (change: TurnContext) => string | undefined
 
-/** What the rule is made from. `mayChange` is the rule of the face. */
+/** The options of the rule. `mayChange` is the rule of the face. */
 export interface RuleOptions extends Pick<Options, "cwd" | "settings"> {
   readonly mayChange?: Rule | undefined
 }
@@ -116,7 +116,7 @@ export const visibleContextOf = ({ cwd, settings: { approvalPolicy, sandboxMode 
   cwd
 })
 
-/** What a person typed on the command line, as far as it is about the model. */
+/** The part of the command line that is about the model. */
 export interface CommandLine extends Pick<Sources, "config"> {
   readonly flags: Pick<Sources["flags"], "model">
 }
@@ -152,7 +152,7 @@ export const modelOf = (settings: Settings, models: MakeModel | undefined) => {
   }
 }
 
-/** What is known about a model before it is made. A provider that compacts does so for each of its models. */
+/** The known facts about a model before it is made. A provider that compacts does so for each of its models. */
 interface About extends Pick<Model, "provider" | "model" | "contextWindow"> {
   readonly compacts: boolean
 }

@@ -1,4 +1,4 @@
-/** What is known about models: in the file that `model_catalog_json` names, and about those of OpenAI and Anthropic. */
+/** The known facts about models: those in the file that `model_catalog_json` names, and those about OpenAI and Anthropic. */
 import * as Schema from "effect/Schema"
 import type { Files } from "./files.ts"
 import type * as Table from "./table.ts"
@@ -94,7 +94,7 @@ const builtIn: { readonly [provider: string]: ReadonlyArray<ModelInfo> | undefin
   )
 }
 
-/** Where the catalog is read from. */
+/** The sources of the catalog. */
 export interface Sources {
   readonly table: Table.Settings
   readonly files: Pick<Files, "json">
@@ -108,7 +108,7 @@ export interface Sources {
 export const find = ({ models }: Pick<Catalog, "models">, name: string): ModelInfo | undefined =>
   models.get(name) ?? models.get(name.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, ""))
 
-/** What is known about models before the provider is asked. */
+/** The known facts about models before the provider is asked. */
 export interface Catalog {
   readonly models: ReadonlyMap<string, ModelInfo>
   /** Whether the models of the provider are listed, so that another name is not known. */

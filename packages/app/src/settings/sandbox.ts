@@ -8,17 +8,17 @@ import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { fullAccess, type SandboxPolicy } from "@spindle/tools/SandboxPolicy"
 import type * as Table from "./table.ts"
 
-/** What a command may touch, the narrowest first. */
+/** The sandbox modes, the narrowest first. */
 export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
 /** @see {@link sandboxModes} */
 export type SandboxMode = (typeof sandboxModes)[number]
 
-/** What `workspace-write` allows in addition to the working directory. All paths are absolute. */
+/** The additions of `workspace-write` to the working directory. All paths are absolute. */
 export interface SandboxSettings {
   readonly writableRoots: ReadonlyArray<string>
   /** The directories of temporary files that commands may write. */
   readonly scratch: ReadonlyArray<string>
-  /** What commands reach of the network. */
+  /** The part of the network that commands reach. */
   readonly network: NetworkPolicy.NetworkPolicy
   /** The same in read-only mode, which `sandbox_workspace_write` is not about. */
   readonly readOnlyNetwork: NetworkPolicy.NetworkPolicy
@@ -28,7 +28,7 @@ export interface SandboxSettings {
   readonly protectedPaths: ReadonlyArray<string>
 }
 
-/** Where the settings come from. `added` are directories of the command line. */
+/** The sources of the settings. `added` are directories of the command line. */
 export interface Sources {
   readonly table: Table.Settings
   readonly env: { readonly [name: string]: string | undefined }

@@ -4,7 +4,7 @@
  */
 import type { Layer, Tree } from "./table.ts"
 
-/** What is read below a key: everything, or some names. `*` is any name. */
+/** The part below a key that is read: everything, or some names. `*` is any name. */
 type Known = true | { readonly [name: string]: Known }
 
 const names = (...known: ReadonlyArray<string>): { readonly [name: string]: true } =>

@@ -76,7 +76,7 @@ const deadline = "30 minutes"
 /** The longest that an abort waits until the exit is recorded. */
 const abortLimit = "5 seconds"
 
-/** Where reviews look. */
+/** The repository that reviews look at. */
 export interface Options {
   readonly cwd: string
 }

@@ -51,7 +51,7 @@ export type Params = typeof Params.Type
 
 const PathProblem = Schema.Struct({ path: Schema.String, detail: Schema.String })
 
-/** What an undo is about to do. */
+/** An undo starts. The note lists what it is about to do. */
 export const UndoStarted = NoteKind.make("undo.started", {
   data: Schema.Struct({
     dryRun: Schema.Boolean,

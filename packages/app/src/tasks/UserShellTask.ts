@@ -35,7 +35,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
-/** Where commands run: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
+/** The surroundings of a command: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
 export interface Options {
   readonly cwd: string
   readonly shell: string

@@ -1,4 +1,4 @@
-/** What a review found: its schema, how it is read from the last message of a model, and how people read it. */
+/** The findings of a review: their schema, how they are read from the last message of a model, and how people read them. */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
@@ -15,7 +15,7 @@ export const Finding = Schema.Struct({
 /** @see {@link Finding} */
 export type Finding = typeof Finding.Type
 
-/** What a review found. */
+/** The findings of a review. */
 export const ReviewOutput = Schema.Struct({
   findings: Schema.Array(Finding),
   overall_correctness: Schema.String,

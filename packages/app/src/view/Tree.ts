@@ -1,5 +1,5 @@
 /**
- * Who works for whom: a pure fold from the events of a session and of the agents below it.
+ * The tree of agents below a session: a pure fold from the events of the session and of its agents.
  */
 import type { CallId, SessionId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"

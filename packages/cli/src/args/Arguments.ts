@@ -56,12 +56,12 @@ export interface TurnOptions {
 /** The session that `exec resume` continues: by the beginning of its id, or the last one of this or `all` directories. */
 export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last"; readonly all: boolean }
 
-/** Where the prompt comes from: the command line, or stdin (`-`, or no prompt at all). */
+/** The source of the prompt: the command line, or stdin (`-`, or no prompt at all). */
 export type Prompt =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Stdin"; readonly dash: boolean }
 
-/** What to do. */
+/** A command with its options. */
 export type Command =
   | {
       readonly _tag: "Exec"

@@ -12,7 +12,7 @@ import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
 import { refuseUnattended } from "../output/reasons.ts"
 
-/** What the demo is made from. `example` is the project to repair. */
+/** The options of the demo. `example` is the project to repair. */
 export interface Options extends Pick<Exec.ExecOptions, "options" | "settings" | "onRunning"> {
   readonly example: string
 }

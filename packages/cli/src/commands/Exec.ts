@@ -42,7 +42,7 @@ import * as Platform from "./Platform.ts"
 import * as NamedFiles from "./namedFiles.ts"
 import * as TurnInput from "./TurnInput.ts"
 
-/** What a signal acts on while a turn runs. */
+/** The running turn, for a signal to act on. */
 export interface Running extends Pick<App.Opened, "session" | "killTargets"> {
   /** Waits until the end of the turn has been shown. If the signal `stopped` it, shows how to continue. */
   readonly finish: (signal: Signal, stopped: boolean) => Effect.Effect<void>
@@ -58,7 +58,7 @@ export interface TaskRun {
   readonly needs?: string | undefined
 }
 
-/** What to run. */
+/** The prompt or the task to run, and its options. */
 export interface ExecOptions {
   readonly options: TurnOptions
   readonly settings: Settings.Settings
@@ -69,7 +69,7 @@ export interface ExecOptions {
   /** A task to run in place of the prompt if a person is at the terminal, who typed it. */
   readonly taskOfPerson?: TaskRun | undefined
   readonly resume: Resume | undefined
-  /** What happens if there is no terminal to ask at. */
+  /** Returns how questions are answered if there is no terminal to ask at. */
   readonly unattended: (isSandboxed: boolean) => Unattended
   /**
    * Called once the session exists. The handle stays valid afterwards, because processes can outlive the turn and the
@@ -127,7 +127,7 @@ export const run = (
     )
   }).pipe(Effect.provide(Platform.layer(what.settings)))
 
-/** What follows from the settings on this machine. */
+/** The consequences of the settings on this machine. */
 interface Consequences {
   /** Answers questions if there is no terminal to ask at. */
   readonly unattended: Approvals
@@ -135,7 +135,7 @@ interface Consequences {
   readonly isUnattended: boolean
   /** Whether commands run in a sandbox. */
   readonly isSandboxed: boolean
-  /** What a person should know before the turn: that there is no sandbox, and what happens to what needs approval. */
+  /** Notices for a person before the turn: that there is no sandbox, and whether calls that need approval are refused. */
   readonly notices: ReadonlyArray<string>
 }
 
@@ -252,7 +252,7 @@ const warn = (messages: ReadonlyArray<string>) => {
   for (const message of messages) Log.say(message)
 }
 
-/** What shows the session, with what a signal needs of it. */
+/** The face of the session, with the part that a signal needs. */
 interface Face extends Exec.Face {
   /** Shows how to continue after a signal has stopped the turn. */
   readonly stopped: (signal: Signal) => Effect.Effect<void>

@@ -14,7 +14,7 @@ import { CliError } from "./CliError.ts"
 import * as EnvHttpClient from "./envHttpClient.ts"
 import * as Directories from "@spindle/app/Directories"
 
-/** Where the configuration is. */
+/** The places of the configuration. */
 export type Places = Parameters<typeof Settings.mcpServers>[0]
 
 /** Lists the servers of the configuration. */

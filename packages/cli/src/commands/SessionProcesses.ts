@@ -17,7 +17,7 @@ import * as Platform from "./Platform.ts"
 /** How long a process may take to end before it is killed. */
 const graceMillis = 500
 
-/** What to do with the processes of a session: list them, print the output of one, or end some. */
+/** An action on the processes of a session: list them, print the output of one, or end some. */
 export interface Options {
   readonly home: string
   readonly id: string

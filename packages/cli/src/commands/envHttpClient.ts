@@ -30,7 +30,7 @@ export const layer = (env: Env): Layer.Layer<HttpClient.HttpClient, CliError> =>
     )
   )
 
-/** What the agents of `node:http` take from an environment. */
+/** Reads the options of the agents of `node:http` from an environment. */
 export const agentOptions = Effect.fnUntraced(function* (env: Env) {
   const proxies = { ...(yield* proxyOf(env, "HTTP_PROXY")), ...(yield* proxyOf(env, "HTTPS_PROXY")) }
   const extra = yield* certificatesOf(env)

@@ -127,7 +127,7 @@ const agentVerbs: { readonly [tool in CollabAgentToolCall["tool"]]: string } = {
   listAgents: "list agents"
 }
 
-/** What a call to agents does, with names instead of ids. */
+/** Describes a call to agents, with names instead of ids. */
 const agentTitle = (item: CollabAgentToolCall, agents: Style["agents"]): string => {
   const { model, prompt, reasoningEffort, receiverThreadIds, role, tool } = item
   const names = receiverThreadIds.map((id) => agents.get(id) ?? id).join(", ")

@@ -1,4 +1,4 @@
-/** What a person fills in if a key cannot answer a question: one line for each field, read as a value. */
+/** The fields that a person fills in if a key cannot answer a question: one line each, read as a value. */
 import type { Question } from "@spindle/core/Approvals"
 
 /** One line that a person fills in. */

@@ -1,7 +1,7 @@
 /** The lines above a transcript: what runs where, and what it may do. */
 import type * as Settings from "@spindle/app/Settings"
 
-/** What a session runs with. */
+/** The subject of a header. */
 export interface Subject {
   readonly cwd: string
   readonly settings: Settings.Settings

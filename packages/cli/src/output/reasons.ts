@@ -6,7 +6,7 @@ import type { AbortReason } from "@spindle/core/Outcome"
 /** The reason that a person gives for refuseUnattended, as the model reads it. It is not shown to that person. */
 export const rejectedByUser = "rejected by user"
 
-/** What happens without a terminal. */
+/** The behaviour without a terminal. */
 export interface Unattended {
   readonly approvals: Approvals
   /** The same in words, for the person who reads the output. */

@@ -1,5 +1,5 @@
 /**
- * Where a person can be asked: standard input and standard error if they are terminals, else the terminal that controls
+ * The terminal at which a person can be asked: standard input and standard error if they are terminals, else the terminal that controls
  * the process.
  */
 import * as Fs from "node:fs"

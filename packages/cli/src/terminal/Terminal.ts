@@ -26,7 +26,7 @@ import * as QuestionText from "../output/question.ts"
 import * as Region from "./Region.ts"
 import * as Transcript from "../output/TranscriptText.ts"
 
-/** Where keys come from: `process.stdin` is one. */
+/** A source of keys: `process.stdin` is one. */
 export interface Keyboard {
   readonly isTTY?: boolean
   readonly setRawMode?: (raw: boolean) => unknown
@@ -37,7 +37,7 @@ export interface Keyboard {
 }
 
 /**
- * What a terminal is made from. `screen` shows the questions if `output` is not a terminal. `verbose`: nothing is cut or
+ * The options of a terminal. `screen` shows the questions if `output` is not a terminal. `verbose`: nothing is cut or
  * folded. `onCtrlC` replaces SIGINT, which a terminal does not send while a key is awaited.
  */
 export interface Options {
@@ -311,7 +311,7 @@ const instead: Pick<Fields.Field, "title" | "choices" | "isSecret"> = {
   isSecret: false
 }
 
-/** Where lines are typed and drawn. */
+/** The part of a terminal in which lines are typed and drawn. */
 interface Lines {
   readonly heard: Heard
   readonly columns: () => number

@@ -37,7 +37,7 @@ export const modelOf = Effect.fnUntraced(function* <R>(
   return yield* fail(`model ${name} has no reasoning effort ${effort}; ${efforts}`)
 })
 
-/** What a model may choose from, by name. `Settings` have this shape. */
+/** The choices of a model, by name. `Settings` have this shape. */
 export interface Choices {
   readonly roles: { readonly [name: string]: Pick<Role, "description"> }
   readonly models?: { readonly [name: string]: Pick<NamedModel, "efforts"> } | undefined

@@ -282,7 +282,7 @@ export class Handle implements Member {
   }
 }
 
-/** What a delegate is made of. */
+/** The parts of a delegate. */
 export interface HandleOptions {
   readonly delegateId: SessionId
   readonly path: ReadonlyArray<SessionId>
@@ -300,7 +300,7 @@ export interface HandleOptions {
   readonly newId: () => string
 }
 
-/** What a delegate has once it is open. */
+/** The parts of a delegate that exist once it is open. */
 export interface Opened {
   readonly session: Session
   /** Closes the session. */

@@ -1,4 +1,4 @@
-/** What a session and its delegates used before the session was resumed (contract D6). */
+/** The spending of a session and its delegates before the session was resumed (contract D6). */
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
 import type { JournalFailed } from "@spindle/core/SessionError"

@@ -96,7 +96,7 @@ export class Node {
 
   private restored = { started: 0, tokens: 0 }
 
-  /** What the delegates below this session have used since it was opened. */
+  /** The spending of the delegates below this session since it was opened. */
   get used(): DelegateSpending {
     return { started: this.started - this.restored.started, tokens: this.spent - this.restored.tokens }
   }

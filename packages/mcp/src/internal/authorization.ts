@@ -18,7 +18,7 @@ import * as Challenge from "./challenge.ts"
 import type { OAuthFailed } from "./oauth.ts"
 import * as Wire from "./wire.ts"
 
-/** What requests to a server are authorized with. */
+/** The authorization of requests to a server. */
 export interface Authorization {
   /**
    * Sends a request with the headers that authorize it. If the server refuses them, they are renewed, and the request is
@@ -34,7 +34,7 @@ export interface Authorization {
 /** For a server whose configuration has the headers that it needs. */
 export const none: Authorization = { use: (send) => send({}), lastHeaders: () => ({}) }
 
-/** What an authorization is made from. `renew` asks the authorization server for another token. */
+/** The options of an authorization. `renew` asks the authorization server for another token. */
 export interface Options {
   readonly server: HttpServer
   readonly grants: Grants

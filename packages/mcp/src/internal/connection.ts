@@ -26,7 +26,7 @@ import { type Running, ServerState } from "./serverState.ts"
 import * as Stdio from "./stdio.ts"
 import type * as Wire from "./wire.ts"
 
-/** What a connection is made from. */
+/** The options of a connection. */
 export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly config: ServerConfig
   readonly program: { readonly name: string; readonly version: string }

@@ -8,7 +8,7 @@ import * as Challenge from "./challenge.ts"
 import * as OAuth from "./oauth.ts"
 import * as Web from "./web.ts"
 
-/** Where to log in for a server. */
+/** The place to log in for a server. */
 export interface Described {
   /** The server, as the authorization server knows it. */
   readonly resource: string

@@ -7,13 +7,13 @@ import * as Url from "effect/http/Url"
 import { McpFailed, type Reason } from "../McpFailed.ts"
 import * as Wire from "./wire.ts"
 
-/** Where an error happened. */
+/** The server and the phase in which an error happened. */
 export interface Place {
   readonly server: string
   readonly isStarting: boolean
   /** How long the start may take. */
   readonly startupSeconds: number
-  /** What the process has printed. */
+  /** The text that the process has printed. */
   readonly stderr: string
 }
 

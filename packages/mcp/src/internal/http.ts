@@ -16,7 +16,7 @@ import { type Address, HttpLink } from "./httpLink.ts"
 import { Pauses } from "./pauses.ts"
 import * as Wire from "./wire.ts"
 
-/** What the transport is made from. */
+/** The options of the transport. */
 export interface Options extends Wire.TransportOptions, Address {
   /** When a stream of the server that has ended is opened again. */
   readonly reconnects: Schedule.Schedule<unknown>
@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   return transport
 })
 
-/** What reads streams of the server. `receive` gets the messages that no request waits for. */
+/** A reader of the streams of the server. `receive` gets the messages that no request waits for. */
 interface Reader extends Pick<Options, "reconnects"> {
   readonly receive: (message: McpSchema.JsonRpcMessage) => Effect.Effect<void, never, Scope.Scope>
 }

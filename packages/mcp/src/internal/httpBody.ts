@@ -8,7 +8,7 @@ import * as Sse from "effect/encoding/Sse"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Wire from "./wire.ts"
 
-/** Where a stream of events can be continued, and when. */
+/** The position from which a stream of events can be continued, and the pause before that. */
 export interface Position {
   lastEventId: string | undefined
   retryMillis: number | undefined

@@ -1,4 +1,4 @@
-/** What a server sends by itself: questions to a person, progress, news about its tools. */
+/** Handles the messages that a server sends by itself: questions to a person, progress, news about its tools. */
 import type { Answer, Turn } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

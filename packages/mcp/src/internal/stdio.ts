@@ -19,7 +19,7 @@ import * as Failures from "./failures.ts"
 import * as InputRequests from "./inputRequests.ts"
 import * as Wire from "./wire.ts"
 
-/** What the transport is made from. `onStart` is called with the process id; its result, when the process has ended. */
+/** The options of the transport. `onStart` is called with the process id; its result, when the process has ended. */
 export interface Options extends Wire.TransportOptions {
   readonly server: StdioServer
   readonly variables: Variables

@@ -34,7 +34,7 @@ export interface ServerTransport extends McpClient.Transport {
   readonly stderr: () => string
 }
 
-/** What all transports are made from. */
+/** The options that all transports have. */
 export interface TransportOptions {
   readonly protocol: Protocol
   readonly incoming: Incoming
@@ -93,7 +93,7 @@ export const refusal = (
   error: { code, message }
 })
 
-/** What this client can do for a server: put its questions to a person. */
+/** The capabilities of this client: it puts the questions of a server to a person. */
 const capabilities = { elicitation: { form: {}, url: {} } }
 
 /** Adds to a request of revision 2026-07-28 what this client can do. */

@@ -14,7 +14,7 @@ export const argumentsText = ({ params }: Pick<ToolCall, "params">): string => s
 export const inputText = (params: unknown): string =>
   jsonText((isObject(params) && "input" in params ? params["input"] : params) ?? "")
 
-/** What a model reads of a result of this call. */
+/** Returns the text that a model reads as the result of this call. */
 export const resultText = (result: ToolResult, call: ToolCall): string =>
   jsonText(result.output) + brokenArgumentsText(call)
 

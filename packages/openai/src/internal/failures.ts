@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import { isObject, jsonText, parse, shorten, textOf } from "./json.ts"
 
-/** What all failures of one model have in common. `secrets` are the texts that must not appear in one. */
+/** The context of all failures of one model. `secrets` are the texts that must not appear in one. */
 export interface FailureContext {
   readonly provider: string
   readonly model: string

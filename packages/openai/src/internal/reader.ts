@@ -1,4 +1,4 @@
-/** What the readers of all APIs share: they turn the events of one response into parts. */
+/** The base of the readers of all APIs: they turn the events of one response into parts. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Failures from "./failures.ts"

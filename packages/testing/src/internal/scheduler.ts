@@ -20,7 +20,7 @@ import { type EffectPrimitive, observingOperations, opensRegion } from "./operat
 import { Probe } from "./probe.ts"
 import { VirtualClock } from "./virtualClock.ts"
 
-/** What to run, and how. */
+/** A run: the program and its decisions. */
 export interface RunOptions<A, E> {
   readonly program: (stage: Stage) => Effect.Effect<A, E>
   readonly decisions: Decisions

@@ -11,14 +11,14 @@ export interface Conflict {
   readonly detail: string
 }
 
-/** What has to be done, and the conflicts that forbid it. `untouched` has the paths that are not restored. */
+/** The steps of a plan, and the conflicts that forbid it. `untouched` has the paths that are not restored. */
 export interface Planned {
   readonly steps: ReadonlyArray<Step>
   readonly conflicts: ReadonlyArray<Conflict>
   readonly untouched: ReadonlyArray<Conflict>
 }
 
-/** What the plan is made from. */
+/** The input of a plan. */
 export interface PlanInput {
   /** The changes to take back, the latest first. */
   readonly changes: ReadonlyArray<ChangeDifferences>

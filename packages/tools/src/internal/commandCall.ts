@@ -20,7 +20,7 @@ export const pieceBytes = 8_192
 
 const bytesPerToken = 4
 
-/** What a call knows. `waitMillis` is how long it waits for the end of the command. */
+/** A call of a command. `waitMillis` is how long it waits for the end of the command. */
 export interface Call {
   readonly callId: string | undefined
   readonly waitMillis: number
@@ -28,7 +28,7 @@ export interface Call {
   readonly isContinued: boolean
 }
 
-/** What a call has read: how the command ended, if it did, and its output since the last call. */
+/** The result of a read: how the command ended, if it did, and its output since the last call. */
 export interface Read {
   readonly ending: Commands.Ending | undefined
   readonly elapsedMillis: number

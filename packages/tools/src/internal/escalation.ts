@@ -1,4 +1,4 @@
-/** What happens after the sandbox has blocked a command: the second decision about it. */
+/** Makes the second decision about a command, after the sandbox has blocked it. */
 import * as Effect from "effect/Effect"
 import { CallId } from "@spindle/core/Ids"
 import { type Answer, Turn } from "@spindle/core/Turn"

@@ -11,7 +11,7 @@ import { hasGone, markerName } from "./processTable.ts"
 /** The environment variable with the mark of the host. */
 export const hostName = "SPINDLE_HOST"
 
-/** What hosts have left. */
+/** The processes that hosts have left. */
 export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined

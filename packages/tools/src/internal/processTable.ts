@@ -9,7 +9,7 @@ import * as TableReads from "./tableReads.ts"
 /** The environment variable that marks a process and everything it starts. */
 export const markerName = "SPINDLE_PROCESS"
 
-/** What to find. */
+/** The processes to find. */
 export interface Wanted {
   /** The group; undefined for none. */
   readonly groupId: number | undefined
@@ -93,7 +93,7 @@ const byGroup =
           hasVanished: false
         }))
 
-/** What is compared with a process that hides its environment. */
+/** The process of this program, which is compared with a process that hides its environment. */
 interface HostProcess {
   /** The ancestors of this process, one of which adopts the orphans of its commands. */
   readonly ancestors: ReadonlySet<number>

@@ -19,7 +19,7 @@ import * as Files from "./anchoredFiles.ts"
 import * as Shadow from "./shadowRepository.ts"
 import type * as Path from "effect/Path"
 
-/** What a restoration does to one path. */
+/** A step of a restoration: its change of one path. */
 export const Step = Schema.Struct({
   path: Schema.String,
   from: Schema.optionalKey(Shadow.TreeEntry),

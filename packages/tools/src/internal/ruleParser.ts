@@ -23,7 +23,7 @@ export interface Call extends Place {
   readonly error: SyntaxProblem | undefined
 }
 
-/** What is wrong, and where. */
+/** A fault and its place. */
 export interface SyntaxProblem extends Place {
   readonly message: string
 }

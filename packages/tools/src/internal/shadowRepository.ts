@@ -36,7 +36,7 @@ export const Captured = Schema.Struct({ tree: Schema.String, leftOut: Schema.Arr
 /** @see {@link Captured} */
 export type Captured = typeof Captured.Type
 
-/** What a tree has at a path. The mode is that of git: 100644, 100755, 120000 for a link, 160000 for a submodule. */
+/** The entry of a tree at a path. The mode is that of git: 100644, 100755, 120000 for a link, 160000 for a submodule. */
 export const TreeEntry = Schema.Struct({ mode: Schema.String, oid: Schema.String })
 /** @see {@link TreeEntry} */
 export type TreeEntry = typeof TreeEntry.Type
@@ -175,7 +175,7 @@ interface RepositorySettings {
   /** Whether git converts line ends in every file of the repository. */
   readonly convertsLineEnds: boolean
   readonly excludesFile: string | undefined
-  /** What the host of the repository can do with files. */
+  /** The abilities of the host with files, as settings of git. */
   readonly files: ReadonlyArray<readonly [name: string, value: string]>
 }
 

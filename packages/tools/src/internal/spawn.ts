@@ -12,7 +12,7 @@ import * as InputPipe from "./inputPipe.ts"
 import type { Spawned } from "./spawned.ts"
 import * as Terminal from "./terminal.ts"
 
-/** What starts programs. */
+/** The services that start programs. */
 export interface Platform {
   readonly spawner: ChildProcessSpawner["Service"]
   readonly fileSystem: FileSystem.FileSystem

@@ -60,7 +60,7 @@ export const tool = Tool.make("grep_files", {
 /** Describes a call for people: the pattern, and where it is looked for. */
 export const display = ({ path = ".", pattern }: Parameters): CallDisplay => ({ _tag: "Search", query: pattern, path })
 
-/** Where the tool looks. `node` is the program that runs JavaScript; it searches where neither `rg` nor git can. */
+/** The place that the tool looks at. `node` is the program that runs JavaScript; it searches where neither `rg` nor git can. */
 export interface Options {
   readonly cwd: string
   readonly node: string

@@ -103,7 +103,7 @@ export const policies = ({
 })
 
 /**
- * Where kernels run. `sandbox` is what they may touch at most; the default is full access. `directory` is where they start;
+ * The surroundings of kernels. `sandbox` is the most that they may touch; the default is full access. `directory` is where they start;
  * the default is `cwd`. Both may depend on the context of the turn: a turn with others has another kernel.
  */
 export interface Options extends Kernel.Options {

@@ -51,7 +51,7 @@ export const policies: Policies<Tools> = {
 }
 
 /**
- * Where the tools look. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
+ * The places that the tools look at. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
  * what the programs that search may touch at most; the default is full access. `directory` is where relative paths start; the
  * default is `cwd`. Both may depend on the context of the turn.
  */
@@ -60,7 +60,7 @@ export interface Options extends GrepFiles.Options {
   readonly sandbox?: ByTurn<SandboxPolicy.SandboxPolicy> | undefined
 }
 
-/** What the tools need. */
+/** The services that the tools need. */
 export type Services = FileSystem.FileSystem | Path.Path | Processes
 
 /** The handlers of the tools. */

@@ -1,5 +1,5 @@
 /**
- * What a command reaches over the network: everything, nothing, or the hosts of a list. As data, with the decisions about a
+ * The network policy of a command: everything, nothing, or the hosts of a list. It is data, with the decisions about a
  * host and about the address that its name resolves to. Policies form a lattice, like those of the sandbox.
  */
 import { dual } from "effect/Function"
@@ -184,7 +184,7 @@ const carriesIPv4 = networks("::ffff:0:0/96", "64:ff9b::/96").map(([prefix]) => 
 
 const loopback = networks("127.0.0.0/8", "::1/128")
 
-/** What the registries of special addresses do not call global, and multicast. */
+/** The addresses that the registries of special addresses do not call global, and multicast. */
 const special = networks(
   "0.0.0.0/8",
   "10.0.0.0/8",

@@ -33,7 +33,7 @@ export const Permissions = Schema.Struct({
 /** @see {@link Permissions} */
 export type Permissions = typeof Permissions.Type
 
-/** What commands may do in addition to their policy. The paths are real. */
+/** Permissions of commands in addition to their policy. The paths are real. */
 export interface Grant {
   /** Whether they reach the network, all of it. */
   readonly network: boolean

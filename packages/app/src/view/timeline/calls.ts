@@ -6,7 +6,7 @@ import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "..
 import { duration } from "./durations.ts"
 import type { Bar, Detail } from "./model.ts"
 
-/** What a description needs to know apart from the call. */
+/** The context of a description, apart from the call. */
 export interface Context {
   /** The working directory of the session. */
   readonly cwd: string

@@ -122,9 +122,9 @@ class MessageWriter {
   private readonly results: ReadonlyMap<Calls.ToolCall, ToolResult>
   private readonly seal: string
   private readonly ids = new Calls.CallIds(Calls.shortId)
-  /** What the model said since the last message of another role. */
+  /** The items of the model since the last message of another role. */
   private run: Array<Said> = []
-  /** What the user said since the last message of another role. */
+  /** The input of the user since the last message of another role. */
   private input: { readonly items: Array<Item>; readonly parts: Array<ContentPart> } = { items: [], parts: [] }
 
   constructor(results: ReadonlyMap<Calls.ToolCall, ToolResult>, seal: string) {

@@ -50,7 +50,7 @@ type Services = FileSystem.FileSystem | Path.Path
 type Failure = Files.FileRefused | PlatformError
 
 interface Transaction {
-  /** What was done, in order, and how to undo it. `name` says what is left if that fails. */
+  /** The steps to undo, in order. `name` says what is left if one fails. */
   readonly undos: Array<{ readonly name: string; readonly run: Effect.Effect<void, Failure, Services> }>
   /** The names of what each path needs in addition, by path. */
   readonly steps: ReadonlyMap<string, PatchJournal.Step>

@@ -105,7 +105,7 @@ interface Place {
   readonly lines: ReadonlyArray<HunkLine>
 }
 
-/** Where a hunk is searched: in these lines, at `from` or below. */
+/** The area in which a hunk is searched: these lines, at `from` or below. */
 interface Area {
   readonly lines: ReadonlyArray<string>
   readonly search: LineSearch.LineSearch

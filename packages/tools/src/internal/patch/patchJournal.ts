@@ -38,7 +38,7 @@ export class Reporting extends Context.Reference<
   { readonly host: string | undefined; readonly process: string | undefined } | undefined
 >("@spindle/tools/PatchJournal/Reporting", { defaultValue: () => undefined }) {}
 
-/** What a patch does to one path. */
+/** A step of a patch: its change of one path. */
 export const Step = Schema.Struct({
   path: Schema.String,
   before: Schema.optionalKey(Schema.Uint8ArrayFromBase64),

@@ -1,4 +1,4 @@
-/** What a tool makes of the answer to its question. */
+/** Turns the answer to the question of a tool into its result. */
 import * as Effect from "effect/Effect"
 import type { Answer } from "@spindle/core/Turn"
 import { ToolFailure } from "../../ToolFailure.ts"

@@ -41,7 +41,7 @@ export interface Asker {
   readonly tool: string
 }
 
-/** What a call asked for, and the answer. */
+/** The request of a call, and the answer. */
 export interface Answered {
   readonly asked: Grant
   readonly approved: Pick<Approved, "permissions" | "scope">

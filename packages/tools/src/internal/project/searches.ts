@@ -13,7 +13,7 @@ import { safeOptions } from "../../Git.ts"
 import * as Utf8 from "../../Utf8.ts"
 import * as Walk from "./walk.ts"
 
-/** What is searched: a directory, or one file in it. */
+/** The place to search: a directory, or one file in it. */
 export interface Place {
   readonly directory: string
   readonly file: string | undefined

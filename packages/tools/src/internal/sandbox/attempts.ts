@@ -20,7 +20,7 @@ export interface Places {
 export interface Attempt {
   readonly name: string
   readonly script: (places: Places) => string
-  /** What the command prints when it is refused; undefined for a command that works, but must leave no process. */
+  /** The text that the command prints when it is refused; undefined for a command that works, but must leave no process. */
   readonly error: RegExp | undefined
   /** Whether it is about an interface that only Linux has. */
   readonly isLinux: boolean

@@ -1,14 +1,14 @@
 /** The command line of `bwrap` for a command, as a pure function. */
 import { bridge } from "./bridge.ts"
 
-/** What is mounted over the read-only file system of the host. */
+/** A mount over the read-only file system of the host. */
 export interface Mount {
   readonly path: string
   /** `placeholder` covers a folder that exists only for the time of the command: it is empty and read-only. */
   readonly kind: (typeof kinds)[number]
 }
 
-/** What this host allows; see `probe`. */
+/** The features that this host allows; see `probe`. */
 export interface Support {
   /** The absolute path of the program. */
   readonly program: string
@@ -30,7 +30,7 @@ export interface Proxied {
   readonly port: number
 }
 
-/** What to confine. */
+/** The command to confine. */
 export interface Confined {
   readonly support: Support
   readonly mounts: ReadonlyArray<Mount>

@@ -17,7 +17,7 @@ export interface Mounts {
   readonly made: ReadonlyArray<string>
 }
 
-/** Where placeholders come from, and the name that they are held by. */
+/** The source of placeholders, and the name that they are held by. */
 export interface Holder {
   readonly placeholders: Placeholders
   readonly name: string

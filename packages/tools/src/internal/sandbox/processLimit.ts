@@ -22,7 +22,7 @@ export interface ProcessLimit {
   readonly acquire: (processId: string, count: number) => Effect.Effect<Limited>
 }
 
-/** Where no group can be made. */
+/** The limit for a host on which no group can be made: none. */
 const none: ProcessLimit = { acquire: () => Effect.succeed({ line: ":", release: Effect.void }) }
 
 /** Finds the hierarchy of groups that counts processes. */
