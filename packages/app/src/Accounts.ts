@@ -128,7 +128,7 @@ export interface Store {
   readonly remove: (provider: string) => Effect.Effect<boolean, AccountFailed>
 }
 
-/** Which store: a file in the home, the keyring of the system, or the keyring where there is one, else the file. */
+/** Which store: a file in the home, the keyring of the system, or the keyring if the system has one, else the file. */
 export const storeKinds = ["file", "keyring", "auto"] as const
 /** @see {@link storeKinds} */
 export type StoreKind = (typeof storeKinds)[number]
@@ -289,7 +289,7 @@ export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Sto
   }
 }
 
-/** The first store where it can be used, else the second. A key in either is found, and removed from both. */
+/** Makes a store that uses the first one if it is usable, else the second. It finds a key in either, and removes it from both. */
 const fallbackStore = (first: Store, second: Store): Store => ({
   name: `${first.name} or ${second.name}`,
   get: (provider) =>
@@ -318,7 +318,7 @@ export const storedKey = (store: Store, provider: string): Effect.Effect<Redacte
   })
 
 /**
- * Makes a key that all models of a provider share. What asks for it, such as a command, ends with the scope.
+ * Makes a key that all models of a provider share. The command that asks for it ends with the scope.
  */
 export const shareKey = (
   ask: Effect.Effect<Redacted.Redacted<string>, AccountFailed>,

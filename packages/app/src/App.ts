@@ -282,7 +282,7 @@ export interface Opening extends CodingAgent.Options {
   readonly sessionId: SessionId
   /** Whether the session has a journal that is opened again. */
   readonly isResumed: boolean
-  /** Answers what the session and its agents ask. Nobody is asked if the approval policy is `never`. */
+  /** Answers the questions of the session and its agents. Nobody is asked if the approval policy is `never`. */
   readonly approvals: Approvals
   /** Receives every event of the session and of the agents below it. */
   readonly observer?: SessionObserver | undefined
@@ -296,7 +296,7 @@ export interface Opened {
   /** The number of the first record that the session has written since it was opened. */
   readonly from: number
   /**
-   * Returns what to kill for a program that must end at once. It stays valid afterwards, because processes can outlive
+   * Returns the targets to kill for a program that must end at once. It stays valid afterwards, because processes can outlive
    * the turn and the session.
    */
   readonly killTargets: () => ProcessGroups.KillTargets
@@ -348,7 +348,7 @@ export const open = (
     return { session, from, killTargets }
   })
 
-/** Nobody is asked what the approval policy of the turn that asks says that nobody is asked. */
+/** Refuses the questions that the approval policy of the turn does not allow, and passes the others on. */
 const approvalsOf = ({ approvals, settings }: Opening): Approvals => ({
   decide: (question) =>
     Effect.flatMap(ofTurn, (context) => {

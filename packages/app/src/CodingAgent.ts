@@ -50,8 +50,8 @@ export interface Options {
 }
 
 /**
- * Looks whether the sandbox that the settings want is available here: succeeds with true if commands run in it, and with
- * false if full access was chosen. **Errors**: `SandboxUnavailable`; then each command needs approval.
+ * Returns true if commands run in the sandbox that the settings ask for, and false if full access was chosen. **Errors**:
+ * `SandboxUnavailable` if the sandbox is not available here. Then each command needs approval.
  */
 export const isSandboxed = ({
   sandboxMode
@@ -112,7 +112,7 @@ export interface InTurn {
   readonly sandbox: CodingTools.Limits
 }
 
-/** Whether there is a sandbox here, once that was looked for. */
+/** Whether there is a sandbox here, once a turn has looked for it. */
 const found = new WeakMap<Sandbox, boolean>()
 
 const lookForSandbox = Effect.flatMap(Sandbox, (sandbox) =>
@@ -128,7 +128,7 @@ export const prepareTurn = (settings: Settings.Settings): Effect.Effect<void, ne
     TurnContexts.settingsIn(settings, context).sandboxMode === "danger-full-access" ? Effect.void : lookForSandbox
   )
 
-/** Returns what holds in a turn with a context: how commands are approved, and what contains them and patches. */
+/** Returns the limits of a turn with a context: how commands are approved, and how they and patches are contained. */
 export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext) => InTurn, never, Sandbox> =
   Effect.fnUntraced(function* ({ cwd, isBound = false, settings: own }) {
     const sandbox = yield* Sandbox
@@ -155,7 +155,9 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
     }
     return (context) => {
       const changed = TurnContexts.settingsIn(own, context)
-      const settings = isBound ? { ...changed, sandboxMode: narrowerMode(changed.sandboxMode, own.sandboxMode) } : changed
+      const settings = isBound
+        ? { ...changed, sandboxMode: narrowerMode(changed.sandboxMode, own.sandboxMode) }
+        : changed
       const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode, found.get(sandbox)])
       let known = made.get(key)
       if (known === undefined) made.set(key, (known = make(settings)))

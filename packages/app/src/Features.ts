@@ -79,7 +79,7 @@ const names = (Object.keys(known) as Array<FeatureName>).toSorted()
 /** Features that a deprecated one switches, unless they are switched themselves. */
 const replacements: { readonly [name in FeatureName]?: FeatureName } = { collab: "multi_agent" }
 
-/** Reads the features. Throws what the table throws for a value that is not true or false. */
+/** Reads the features. Throws the error of the table for a value that is not true or false. */
 export const read = (table: Table.Settings): Features => {
   const switched = new Map(names.map((name) => [name, table.flag(`features.${name}`)] as const))
   const warnings: Array<string> = []

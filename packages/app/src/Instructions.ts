@@ -220,8 +220,8 @@ export const environmentName = "environment_context"
 export type Environment = ReadonlyArray<readonly [name: string, value: string]>
 
 /**
- * Returns the fragment with what has changed in the environment since these fragments, undefined if nothing has. Without
- * an earlier one it has everything.
+ * Returns the fragment with the changes of the environment since these fragments; undefined if there are none. Without an
+ * earlier fragment it has the complete environment.
  */
 export const environmentFragment = (current: Environment, known: ReadonlyArray<Fragment>): Fragment | undefined => {
   const before = new Map<string, string>()

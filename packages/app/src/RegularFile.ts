@@ -1,9 +1,9 @@
 /**
- * Reads files that somebody else may have put there: the configuration, rules, keys, caches.
+ * Reads files that another program may have created: the configuration, rules, keys, caches.
  *
  * A named pipe in the place of a file would block the thread that opens it, and with it the signals that could stop the
- * program. So a file is opened without waiting, and what is open is looked at before it is read. All functions throw what
- * the system reports, or an `Error` that says why it is no file.
+ * program. So a file is opened without waiting, and its type is checked before it is read. All functions throw the errors of the
+ * system, or an `Error` that says why it is not a regular file.
  */
 import * as FileSystem from "node:fs"
 

@@ -57,7 +57,7 @@ export const warningsOf = (home: string, { problems, untrusted }: RuleFiles): Re
 export const linesOf = (amendment: unknown): ReadonlyArray<string> =>
   CommandApproval.amendmentOf(amendment)?.map(CommandRules.allowLine) ?? []
 
-/** Adds the rules that allow these commands to the home, each once. **Errors**: throws what the file system throws. */
+/** Adds the rules that allow these commands to the home, each once. Throws the errors of the file system. */
 export const allowUnsafe = (home: string, commands: ReadonlyArray<Command>): void => {
   const file = amendedFile(home)
   const content = contentOf(file)

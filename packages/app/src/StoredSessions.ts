@@ -1,5 +1,5 @@
 /**
- * The sessions that have a journal, as a person looks for them. Reading a journal here never opens it for writing.
+ * Finds the sessions that have a journal. Reading a journal here never opens it for writing.
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -93,7 +93,7 @@ export interface Summary {
   readonly updated: string
   readonly turns: number
   readonly cwd: string | undefined
-  /** The first input, or what the first task says of itself if that came before. */
+  /** The first input, or the description of the first task if that came before. */
   readonly firstInput: string | undefined
   readonly parent?: string
   readonly name?: string

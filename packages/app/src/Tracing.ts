@@ -25,8 +25,8 @@ export type Measured = Pick<Settings, "features" | "sandbox" | "sandboxMode">
 const shownCapacity = 10_000
 
 /**
- * Traces and measures the sessions that are made below it; empty if the settings ask for nothing. Closing it sends what
- * is left, for at most three seconds, reports how many spans could not be sent, and writes the tree.
+ * Traces and measures the sessions that are made below it; empty if the settings ask for nothing. Closing it sends the
+ * remaining ones, for at most three seconds, reports how many spans could not be sent, and writes the tree.
  */
 export const layer = (
   { features, sandbox, sandboxMode, telemetry: settings }: Measured & Pick<Settings, "telemetry">,
@@ -103,5 +103,8 @@ const layerOf = (
   return Layer.provideMerge(otlp, isShown ? Layer.mergeAll(reported, tree) : reported)
 }
 
-const optionalField = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>
+const optionalField = <const Key extends string>(
+  key: Key,
+  value: number | undefined
+): { readonly [K in Key]?: number } =>
   value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: number })

@@ -31,7 +31,7 @@ const gitLimit = "10 seconds"
 
 /**
  * Makes the function that returns the headers of a turn. With the first call of a turn git is asked in the background:
- * the calls that follow say what it found. It ends with its turn.
+ * the headers of later calls contain its result. The request ends with its turn.
  */
 export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, Git.Git> =>
   Effect.map(Git.Git, (git) => {

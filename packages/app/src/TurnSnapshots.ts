@@ -6,7 +6,7 @@
  * TurnStarted ─► reading calls ─► first mutating call waits ─► SnapshotTaken ─► calls run ─► TurnCompleted ─► after
  * ```
  *
- * A turn without such a call takes none. A snapshot that fails costs the turn its undo, and nothing else. A delegate uses
+ * A turn without such a call takes none. A turn whose snapshot fails cannot be undone, but is otherwise unaffected. A delegate uses
  * the snapshot of the turn that started it, and takes its own once that turn has ended.
  */
 import type { SessionId, TurnId } from "@spindle/core/Ids"
@@ -51,7 +51,7 @@ interface Shared {
   readonly run: (effect: Effect.Effect<unknown>) => void
   /** Removes the snapshots of sessions that no longer exist, once. */
   readonly collect: Effect.Effect<void>
-  /** The last warning about files that are left out, and whether it was said why there are no snapshots. */
+  /** The last warning about files that are left out, or about why there are no snapshots. */
   warned: string | undefined
 }
 
@@ -156,20 +156,20 @@ class TurnGate implements MutationGate {
     return this.turn.warn(message)
   }
 
-  /** The turn has ended: takes the snapshot after it. */
+  /** Takes the snapshot after the turn, once the turn has ended. */
   end(): void {
     this.hasEnded = true
     const { shared, taking, turn } = this
     shared.gates.delete(turn.turnId)
     if (taking === undefined) return
-    // a snapshot that is not complete now would not show what was before the turn
+    // a snapshot that is not complete by now would not show the files as they were before the turn
     // mutant no-snapshot-after-its-turn (S12: a snapshot that its turn does not wait for is not taken): drop
     taking.interruptUnsafe()
     shared.run(
       Effect.flatMap(Fiber.await(taking), (exit) => {
         if (exit._tag === "Failure" || exit.value === undefined) return Effect.void
         return Effect.catch(shared.snapshots.complete(turn.sessionId, exit.value.id), (error) =>
-          Effect.logWarning(`what the turn ${turn.turnId} changed is not known for an undo: ${error.message}`)
+          Effect.logWarning(`cannot record the changes of the turn ${turn.turnId} for an undo: ${error.message}`)
         )
       })
     )
@@ -183,7 +183,7 @@ const collect = (journal: Journal, snapshots: Snapshots): Effect.Effect<void> =>
     yield* snapshots.collect((owner) => known.has(owner))
   }).pipe(Effect.catch((error) => Effect.logWarning(`old snapshots could not be removed: ${error.message}`)))
 
-/** Finishes or takes back an undo that a crash has cut, and returns what to tell the model about it. */
+/** Finishes or takes back an undo that a crash has cut, and returns the text about it for the model. */
 export const recover = (sessionId: SessionId): Effect.Effect<string | undefined, never, Snapshots> =>
   Effect.gen(function* () {
     const snapshots = yield* Snapshots

@@ -33,7 +33,7 @@ export interface Options {
    */
   readonly onInterrupt: (signal: Signal) => Effect.Effect<void>
   /**
-   * Kills what must not outlive the process. Runs synchronously before the process exits at a second SIGINT, and after
+   * Kills the processes that must not outlive this one. Runs synchronously before the process exits at a second SIGINT, and after
    * an exception outside of any effect.
    */
   readonly killNow: () => void

@@ -118,7 +118,9 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
     case "Review": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
-      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, unattended: makeUnattended(settings), onRunning }))
+      return yield* Exec.run(
+        Tasks.review({ ...command, settings, cwd, unattended: makeUnattended(settings), onRunning })
+      )
     }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
@@ -141,7 +143,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
 })
 
 /** Returns how questions are answered without a terminal, with a sandbox or without one. */
-const makeUnattended = (settings: Settings.Settings) => (isSandboxed: boolean) => refuseUnattended(settings, isSandboxed)
+const makeUnattended = (settings: Settings.Settings) => (isSandboxed: boolean) =>
+  refuseUnattended(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))

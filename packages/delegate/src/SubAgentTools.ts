@@ -225,7 +225,9 @@ const settingsAtLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Sett
     ...role,
     agent: Agent.withoutTools(role.agent, Object.keys(toolkit.tools))
   })
-  const roles = Object.fromEntries(Object.entries(settings.roles).map(([name, role]) => [name, withoutAgentTools(role)]))
+  const roles = Object.fromEntries(
+    Object.entries(settings.roles).map(([name, role]) => [name, withoutAgentTools(role)])
+  )
   return { ...settings, roles: { ...roles, default: withoutAgentTools(settings.roles.default) } }
 }
 

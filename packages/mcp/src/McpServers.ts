@@ -1,6 +1,6 @@
 /**
  * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
- * after the last of them has left.
+ * after the last of them has released it.
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -86,7 +86,7 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
     })
   )
 
-/** {@link layer}, its options read from the configuration. What is no text of it is a `Config.succeed`. */
+/** {@link layer}, its options read from the configuration. An option that is not read from there is a `Config.succeed`. */
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<McpServers, Config.ConfigError, ChildProcessSpawner | HttpClient.HttpClient> =>

@@ -2,8 +2,8 @@
  * The tools of MCP servers as a source of tools.
  *
  * The first request of a turn waits for the servers that are still starting. A server that has failed is reported once in
- * each session, and its tools are missing; nothing else is affected. Tools that a server adds or takes away are there, or
- * gone, at the next request.
+ * each session, and its tools are missing; nothing else is affected. Tools that a server adds or removes appear or
+ * disappear with the next request.
  */
 import type { CallId } from "@spindle/core/Ids"
 import type { ToolSpec } from "@spindle/core/Model"
@@ -28,7 +28,7 @@ import type { McpServer } from "./McpServer.ts"
 import { McpServers } from "./McpServers.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
-/** A tool says that it failed. The message is what the model reads. */
+/** A tool reported that it failed. The model reads the message. */
 export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>()("ToolReportedFailure", {
   detail: Schema.String
 }) {
@@ -65,8 +65,8 @@ export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@s
 export interface Options {
   readonly servers: ReadonlyArray<ServerConfig>
   /**
-   * What happens before a call that may change something, which may depend on the context of the turn: a call of a tool
-   * that is marked as read-only is always allowed.
+   * Whether a call that may change something is allowed or asked about. It may depend on the context of the turn. A call
+   * of a tool that is marked as read-only is always allowed.
    */
   readonly approval: ByTurn<"allow" | "ask">
 }

@@ -91,8 +91,8 @@ export type Services = FileSystem.FileSystem | Path.Path
 
 /**
  * Applies a patch to the files below a directory and returns the text for the model. **Interruption**: nothing is
- * changed before the first write; the writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then,
- * unless its text says which one could not be restored.
+ * changed before the first write; the writing is not interruptible. **Errors**: `ToolFailure`. No file is changed then,
+ * except those that its text names as not restored.
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
   Effect.uninterruptibleMask((restore) => Effect.map(commit(input, options, restore), ({ plan }) => summary(plan)))
@@ -103,7 +103,8 @@ export const reportsName = "SPINDLE_PATCHES"
 /**
  * Applies a patch as {@link apply} does, for a program that a command of a session runs. `variables` are its environment.
  * The session that runs the command finds the result and adds it to the diff of its turn. When the command ends in the middle
- * of a patch, the session finishes the patch or takes it back; after a crash, its next start does. Without a session, or where it cannot be written, the patch is only applied.
+ * of a patch, the session finishes the patch or takes it back; after a crash, the next start of the session does that.
+ * Without a session, or if the directory cannot be written, the patch is only applied.
  */
 export const applyInCommand = (
   input: string,
@@ -283,7 +284,7 @@ const writesOf = (
   }))
 }
 
-/** Refuses to write one file under two of its names, of which the second write would find the first one. */
+/** Refuses to write one file under two of its names, because the second write would find the result of the first. */
 const checkNames = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
   writes: ReadonlyArray<FileTransaction.FileWrite>
@@ -328,7 +329,10 @@ const summary = (plan: Patch.Plan): string => {
 
 /** Returns the changes of a patch for the person who must approve it; none if the text is not a patch. */
 export const changesOf = (input: string, options: Options): ReadonlyArray<Patch.Change> =>
-  Result.match(Patch.parse(input), { onSuccess: (patch) => placeChanges(Patch.changes(patch), options), onFailure: () => [] })
+  Result.match(Patch.parse(input), {
+    onSuccess: (patch) => placeChanges(Patch.changes(patch), options),
+    onFailure: () => []
+  })
 
 /** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
 export const display = (input: string, options: Options): CallDisplay => ({

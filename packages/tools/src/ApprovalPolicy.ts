@@ -20,7 +20,7 @@ export interface Granular {
 /**
  * When a person is asked:
  *
- * - `never`: nobody is asked; what would need it is refused
+ * - `never`: nobody is asked; calls that need approval are refused
  * - `on-request`: about what the sandbox cannot contain, and when the model asks to leave the sandbox
  * - `on-failure`: about what the sandbox cannot contain, and after the sandbox has blocked a command
  * - `untrusted`: about everything but commands that only read

@@ -52,7 +52,7 @@ export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
   let value = empty(limitBytes)
   return {
     append: (chunk) => {
-      // nothing else has the earlier value
+      // no other reference to the earlier value exists
       value = addTo(value, chunk, true)
     },
     totalBytes: () => value.totalBytes,

@@ -79,7 +79,7 @@ export const parse = (file: string, text: string): Rules => {
   return { rules, problems }
 }
 
-/** The rules in place of a file that exists and cannot be read: each command is asked about. */
+/** Makes the rules in place of a file that exists and cannot be read: a person is asked about each command. */
 export const makeUnreadable = (file: string, message: string): Rules => {
   const place: Place = { file, line: 1, column: 1 }
   return {
@@ -211,8 +211,8 @@ const strictness: { readonly [decision in RuleDecision]: number } = { allow: 0, 
 const isMentioned = (text: string, program: string): boolean => text.includes(program) || text.includes("\\")
 
 /**
- * Returns the strictest rule that matches a command; undefined if none does. What restricts a program also restricts it by
- * its path: a rule about `rm` forbids `/bin/rm`, but does not allow it.
+ * Returns the strictest rule that matches a command; undefined if none does. A rule that restricts a program also
+ * restricts its path: a rule about `rm` forbids `/bin/rm`, but does not allow it.
  */
 export const ruleFor = (rules: ReadonlyArray<Rule>, command: Command): Rule | undefined => {
   const [program = "", ...args] = command

@@ -2,8 +2,8 @@
  * The commands of sessions, and those that run in the background: a command whose call returned before it ended is kept
  * under a number until a call has read its end, it is removed to make room, or its session closes.
  *
- * The output of each command is read from its start to its end, whether a call waits for it or not, and what no call has
- * returned yet is bounded (contract X4).
+ * The output of each command is read from its start to its end, whether a call waits for it or not, and the part that no
+ * call has returned yet is bounded (contract X4).
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -25,7 +25,7 @@ import * as Utf8 from "./Utf8.ts"
 
 /** How many commands a session has in the background, at most. */
 export const maxCount = 64
-/** From how many on the model is warned. */
+/** The number of commands from which onwards the model is warned. */
 export const warningCount = 60
 /** How many of the commands that were used last are not removed to make room. */
 export const protectedCount = 8

@@ -130,7 +130,7 @@ export interface Options {
   readonly onStarted?: ((process: Process) => Effect.Effect<void, never, Turn>) | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
   readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
-  /** Returns which hosts a command may reach that failed without them. By default none. */
+  /** Returns the hosts that a command may reach after it failed without them. By default none. */
   readonly onDenied?:
     | ((
         params: Parameters,
@@ -210,7 +210,7 @@ export const run: (
   const { denials, isBlocked, text } = yield* attempt(params, callId, options)
   const { onBlocked, onDenied } = options
   if (denials.length > 0) {
-    // a host that this policy allows is denied by one around it, which no answer widens
+    // a host that this policy allows was denied by an outer policy, which no answer widens
     const open = denials.filter(({ host }) => !reaches(options.sandbox, host))
     const hosts = onDenied === undefined || callId === undefined ? [] : yield* onDenied(params, callId, open)
     return hosts.length === 0 ? text : yield* run(params, callId, withHosts(options, hosts))

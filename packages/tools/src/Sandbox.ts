@@ -72,7 +72,7 @@ const closeLimit = "2 seconds"
 
 /**
  * Provides this service, and `Processes` that confine what they start. A command that cannot be confined fails with
- * `ProcessFailed` and does not run. A confined command is gone when what was made for it is removed, too. Closing the layer
+ * `ProcessFailed` and does not run. A confined command counts as gone once everything that was made for it is removed, too. Closing the layer
  * ends the confined commands.
  */
 export const layer = (
@@ -201,7 +201,7 @@ const makeConfine = (options: Options): Effect.Effect<Confine, never, Services> 
 const failureOf = ({ command, cwd }: ProcessSpec, detail: string): ProcessFailed =>
   new ProcessFailed({ command, cwd, detail })
 
-/** The proxy of a command, and what closes it. */
+/** The proxy of a command, with the effect that closes it. */
 interface Proxied {
   readonly endpoint: NetworkProxy.Endpoint
   /** How a command with its own network namespace reaches it. */
@@ -316,7 +316,7 @@ const confineOnLinux = Effect.fnUntraced(function* (
   }
 })
 
-/** Protects what the proxy needs: a command that replaced a socket, or Node, would lead a later one out. */
+/** Protects the sockets and Node, which the proxy needs: a command that replaced one could lead a later command out. */
 const withProtected = (
   policy: typeof SandboxPolicy.WorkspaceWrite.Type,
   proxy: Options["proxy"]
@@ -325,7 +325,7 @@ const withProtected = (
     ? policy
     : { ...policy, protectedPaths: [...policy.protectedPaths, ...proxy.protectedPaths, proxy.node] }
 
-/** Has no pid namespace: a daemon that leaves group, session and environment survives its command. */
+/** Confines commands on macOS. Without a pid namespace, a daemon that leaves group, session and environment survives. */
 const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
@@ -375,7 +375,7 @@ const badSystemCall = 31
 
 /**
  * Whether a command that ran in a sandbox is likely to have failed because of it, so that it may be worth running it
- * without. A guess from its exit and the end of its output: programs have no other way to say it.
+ * without. It is a guess from its exit and the end of its output, because programs cannot report it in another way.
  */
 export const isLikelyDenied = ({ exitCode, signal }: ProcessExit, output: string): boolean => {
   if (signal === "SIGSYS" || exitCode === 128 + badSystemCall) return true

@@ -25,7 +25,7 @@ export interface Escape {
   readonly detail: string
 }
 
-/** The host, and a word that is in no other command line: what an attempt leaves is found by it. */
+/** The host, and a word that is in no other command line, by which the processes that an attempt leaves are found. */
 export interface Options {
   readonly platform: string
   readonly tag: string
@@ -35,7 +35,7 @@ export interface Options {
 
 /** How long an attempt may run. */
 const attemptLimit = "30 seconds"
-/** The grace of what is ended. */
+/** The grace of processes that are ended, in milliseconds. */
 const graceMillis = 200
 
 /** The services that the attempts need. */
@@ -71,7 +71,7 @@ const start = Effect.fnUntraced(function* (tag: string, command: ReadonlyArray<s
 
 const end = (process: Process) => Effect.flatMap(Processes, ({ end }) => end(process.processId, graceMillis))
 
-/** Makes the scratch directory and what is outside, which live as long as the scope. */
+/** Makes the scratch directory, and the files and processes outside of it. They live as long as the scope. */
 const makePlaces = Effect.fnUntraced(function* (tag: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const base = yield* Effect.orDie(
@@ -100,7 +100,7 @@ const makePlaces = Effect.fnUntraced(function* (tag: string) {
   return places
 })
 
-/** Returns names, modes, links and contents of what no command may change. */
+/** Returns the names, modes, links and contents of the files that no command may change. */
 const fingerprint = Effect.fnUntraced(function* ({ outside, plain, workspace }: Places) {
   const fileSystem = yield* FileSystem.FileSystem
   const lines: Array<string> = []
@@ -152,7 +152,7 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
   return escape
 })
 
-/** Returns how a command was not refused as it should be; `exit` is undefined for one that was ended. */
+/** Returns how the end of a command differs from the refusal that is expected; `exit` is undefined for one that was ended. */
 const failureOf = (
   { error, isEndless = false }: Attempt,
   exit: number | null | undefined,

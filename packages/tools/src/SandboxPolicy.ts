@@ -11,7 +11,7 @@ import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 /** How many processes and threads a command may have at the same time. Without it, any number. */
 const processes = Schema.optionalKey(Schema.Finite)
 
-/** Writes nothing. `network` is what it reaches of the network of the host. */
+/** Writes nothing. `network` is the part of the host's network that it reaches. */
 export class ReadOnly extends Schema.Opaque<ReadOnly>()(
   Schema.TaggedStruct("ReadOnly", { network: NetworkPolicy.NetworkPolicy, processes }).annotate({
     identifier: "ReadOnly"
@@ -19,8 +19,7 @@ export class ReadOnly extends Schema.Opaque<ReadOnly>()(
 ) {}
 
 /**
- * Writes below `roots` and `scratch`. What is in `protectedPaths` stays read-only, and so do the repositories of the roots
- * and the folders of {@link protectedNames} in each root. All paths are absolute.
+ * Writes below `roots` and `scratch`. The `protectedPaths` stay read-only, and so do the repositories of the roots and the folders of {@link protectedNames} in each root. All paths are absolute.
  */
 export class WorkspaceWrite extends Schema.Opaque<WorkspaceWrite>()(
   Schema.TaggedStruct("WorkspaceWrite", {
@@ -115,7 +114,7 @@ export const refusalOf = (policy: SandboxPolicy, path: string): string | undefin
 
 /**
  * The most that commands and patches of the running fiber may touch. The default is {@link fullAccess}: narrow it with
- * {@link within}.
+ * {@link confine}.
  */
 export const Current: Context.Reference<SandboxPolicy> = Context.Reference<SandboxPolicy>(
   "@spindle/tools/SandboxPolicy",

@@ -1,8 +1,8 @@
 /**
- * Snapshots of the working tree of a git repository: what was changed between two of them can be taken back.
+ * Snapshots of the working tree of a git repository: the changes between two of them can be taken back.
  *
  * A *change* has a snapshot from before and one from after. Taking it back restores every file that it changed, and keeps
- * what was changed by somebody else. Taking back is a change as well, so it can be taken back itself.
+ * the changes that others made. Taking back is a change as well, so it can be taken back itself.
  *
  * Snapshots belong to an owner, such as a session, and are in a separate directory: the repository of the user gets
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
@@ -50,7 +50,7 @@ export class Change extends Schema.Opaque<Change>()(
     id: Schema.String,
     top: Schema.String,
     before: Shadow.Captured,
-    /** Missing while the change is made, and after a crash of the program in it. */
+    /** Missing while the change is made, and after a crash of the program during it. */
     after: Schema.optionalKey(Shadow.Captured),
     /** The changes that this one took back. */
     takesBack: Schema.Array(Schema.String),
@@ -106,7 +106,7 @@ export class SnapshotFailed extends Schema.TaggedError<SnapshotFailed>()("Snapsh
   }
 }
 
-/** How a restoration ended that a crash had cut. */
+/** The result of recovering a restoration that a crash had cut. */
 export interface Recovered {
   readonly result: "finished" | "rolledBack"
   readonly paths: ReadonlyArray<string>
@@ -219,7 +219,7 @@ const placeOf = (store: Place, owner: string): Place => ({
 const changesOf = ({ directory }: Place): string => `${directory}/changes`
 
 const shadowOf = ({ directory }: Place, repository: Git.Repository): Shadow.Shadow => ({
-  // the end of a path tells more than its beginning, and a file name has a limit
+  // the end of a path is more specific than its beginning, and the length of a file name is limited
   directory: `${directory}/trees/${encodeURIComponent(repository.top).slice(-180)}`,
   repository
 })
@@ -421,7 +421,7 @@ const conclude = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shado
   const took = all.filter((one) => takesBack.includes(one.id))
   for (const one of took) {
     yield* save(place, { ...one, takenBackBy: id })
-    // what an undo took back is there again when the undo is taken back
+    // the changes that an undo took back exist again once the undo is taken back
     for (const again of all.filter(({ takenBackBy }) => takenBackBy === one.id)) {
       const { takenBackBy: _, ...rest } = again
       yield* save(place, rest)

@@ -79,7 +79,10 @@ describe("BoundedOutput", () => {
         assert.deepStrictEqual(BoundedOutput.toKept(value), expected)
         const [one, other] = [addAll(value, others), addAll(value, others.toReversed())]
         assert.deepStrictEqual(BoundedOutput.toKept(value), expected)
-        assert.deepStrictEqual(BoundedOutput.toKept(one), keptOf(Uint8Array.from([...bytes, ...others]), limitBytes, []))
+        assert.deepStrictEqual(
+          BoundedOutput.toKept(one),
+          keptOf(Uint8Array.from([...bytes, ...others]), limitBytes, [])
+        )
         assert.deepStrictEqual(
           BoundedOutput.toKept(other),
           keptOf(Uint8Array.from([...bytes, ...others.toReversed()]), limitBytes, [])

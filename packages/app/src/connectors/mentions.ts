@@ -38,8 +38,8 @@ const mentionsOf = (text: string): Mentions => {
 }
 
 /**
- * Returns the apps that a text mentions. A plain name counts if exactly one app and no skill has it; the names of skills
- * are those that the text has brought in.
+ * Returns the apps that a text mentions. A plain name counts if exactly one app and no skill has it; `skills` are the
+ * names of the skills that the text has added.
  */
 export const mentionedConnectors = (
   connectors: ReadonlyArray<Connector>,
@@ -69,7 +69,7 @@ export interface Selection {
   readonly tools: ReadonlySet<string>
 }
 
-/** Returns what items select. A skill in them selects the apps that it links. */
+/** Returns the selection of items. A skill in them selects the apps that it links. */
 export const selectionOf = (connectors: ReadonlyArray<Connector>, items: ReadonlyArray<Item>): Selection => {
   const skills = new Set(items.flatMap((item) => (item._tag === "DeveloperMessage" ? skillNamesOf(item.text) : [])))
   const selected = new Set<string>()

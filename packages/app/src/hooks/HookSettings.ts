@@ -35,7 +35,7 @@ export const events = [
 /** @see {@link events} */
 export type HookEvent = (typeof events)[number]
 
-// the others have nothing to match
+// the other events have nothing to match
 const matched: ReadonlyArray<HookEvent> = [
   "SessionStart",
   "PreToolUse",
@@ -52,13 +52,13 @@ export interface Handler {
   readonly order: number
   readonly event: HookEvent
   /**
-   * Selects what the event is about: a tool, how the session starts, why it compacts or was aborted, the type of a
+   * Selects the subject of an event: a tool, how the session starts, why it compacts or was aborted, the type of a
    * notification. Undefined if everything is selected.
    */
   readonly matcher: RegExp | undefined
   readonly command: string
   readonly timeoutMillis: number
-  /** Whether a handler that fails blocks what it was asked about. */
+  /** Whether a handler that fails blocks the event. */
   readonly isClosed: boolean
   readonly statusMessage: string | undefined
   /** The file that declares it. */

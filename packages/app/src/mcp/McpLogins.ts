@@ -74,7 +74,7 @@ const digest = (server: HttpServer): string => createHash("sha256").update(keyOf
 const encode = Schema.encodeSync(Grant)
 const decodeText = Schema.decodeUnknownEffect(Schema.fromJsonString(Grant))
 
-/** Decodes a file. What is wrong with it is not shown: it has secrets. */
+/** Decodes a file. The error does not show its content, which has secrets. */
 const decode = (file: string, text: string | undefined): Effect.Effect<Grant | undefined, GrantsFailed> =>
   text === undefined
     ? Effect.undefined

@@ -1,8 +1,8 @@
 /**
  * The list of models that a provider serves, from its address `/models`, with a cache in the home.
  *
- * The list is fetched in the background, so it delays nothing: until it has arrived, what the cache knows holds. Without a
- * network the cache holds, whatever its age.
+ * The list is fetched in the background, so it delays nothing: until it has arrived, the cache is used. Without a network
+ * the cache is used whatever its age.
  */
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
@@ -163,7 +163,7 @@ const jsonOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
 /** Keys for the number of tokens that fit, as servers name them. */
 const windowKeys = ["context_window", "context_length", "max_model_len", "max_context_length", "max_input_tokens"]
 
-/** The models of a reply: entries of a catalog, or what servers of the OpenAI API list. Others are left out. */
+/** The models of a reply: entries of a catalog, or the models that servers of the OpenAI API list. Others are left out. */
 const modelsOf = (body: unknown): ReadonlyArray<typeof Catalog.CatalogModel.Type> => {
   const entries = ["models", "data"].flatMap((key) => {
     const list = (body as { readonly [key: string]: unknown } | null)?.[key]

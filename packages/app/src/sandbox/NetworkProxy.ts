@@ -62,7 +62,7 @@ export const make = ({ directory, lookup = lookupAll, node }: Options): NetworkP
 
 const lookupAll = (host: string): Promise<ReadonlyArray<Address>> => Dns.lookup(host, { all: true })
 
-/** A server, its connections, and what it has denied. */
+/** A server, its connections, and its denials. */
 interface Running {
   readonly server: Http.Server
   readonly clients: Set<Net.Socket>

@@ -1,5 +1,5 @@
 /**
- * The circumstances of the turns of a session: what the journal says about them, and what an input may change.
+ * The context of the turns of a session: the values in the journal, and the changes that an input may make.
  *
  * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
  * its turn, and the directory in which calls start. The day passes by itself.
@@ -23,7 +23,7 @@ export interface Options {
   readonly output?: OutputFormat | undefined
 }
 
-/** Returns the circumstances of a turn that starts at a time, in milliseconds. */
+/** Returns the context of a turn that starts at a time, in milliseconds. */
 export const make = ({ cwd, output, settings }: Options, now: number): TurnContext => ({
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
@@ -107,8 +107,8 @@ export const directoryIn =
     cwd
 
 /**
- * Returns the change that puts in force what a person sees of a session: the policy, the sandbox and the directory, whatever
- * inputs have changed before.
+ * Returns the change that sets the values that a person sees of a session: the policy, the sandbox and the directory,
+ * whatever inputs have changed before.
  */
 export const visibleContextOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
   approvalPolicy: nameOf(approvalPolicy),
@@ -121,7 +121,7 @@ export interface CommandLine extends Pick<Sources, "config"> {
   readonly flags: Pick<Sources["flags"], "model">
 }
 
-/** Returns the change that puts the model, the effort and the summary of settings in force that a command line names. */
+/** Returns the change that sets the model, the effort and the summary if the command line names them. */
 export const commandLineContextOf = (
   { config, flags }: CommandLine,
   { model, reasoningEffort: effort, reasoningSummary: summary }: Settings

@@ -3,12 +3,12 @@ import * as Schema from "effect/Schema"
 import type { Files } from "./files.ts"
 import type * as Table from "./table.ts"
 
-/** A model. What is undefined is not known. */
+/** A model. A field that is undefined is not known. */
 export interface ModelInfo {
   readonly name: string
   /** How many tokens fit. */
   readonly contextWindow: number | undefined
-  /** From how many tokens a conversation is compacted. */
+  /** The number of tokens from which onwards a conversation is compacted. */
   readonly compactFromTokens: number | undefined
   /** The reasoning efforts that it has. */
   readonly efforts: ReadonlyArray<string> | undefined

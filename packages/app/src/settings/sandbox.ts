@@ -20,7 +20,7 @@ export interface SandboxSettings {
   readonly scratch: ReadonlyArray<string>
   /** The part of the network that commands reach. */
   readonly network: NetworkPolicy.NetworkPolicy
-  /** The same in read-only mode, which `sandbox_workspace_write` is not about. */
+  /** The same in read-only mode, to which `sandbox_workspace_write` does not apply. */
   readonly readOnlyNetwork: NetworkPolicy.NetworkPolicy
   /** How many processes and threads a command may have at the same time; undefined for any number. */
   readonly processes: number | undefined
@@ -35,7 +35,7 @@ export interface Sources {
   readonly directory: string
   readonly protectedPaths: ReadonlyArray<string>
   readonly added: ReadonlyArray<string>
-  /** Called for a value that has the right type and no meaning. Must throw. */
+  /** Called for a value of the right type that makes no sense. Must throw. */
   readonly reject: (key: string, expected: string) => never
 }
 
@@ -66,7 +66,7 @@ export const read = ({ added, directory, env, protectedPaths, table, reject }: S
 }
 
 /**
- * Reads the network of the chosen profile; undefined if it says nothing. A profile of the reference itself, whose name begins
+ * Reads the network of the chosen profile; undefined if it has none. A profile of the reference itself, whose name begins
  * with a colon, has no table.
  */
 const networkOf = (table: Table.Settings, reject: Sources["reject"]): NetworkPolicy.NetworkPolicy | undefined => {
@@ -117,7 +117,7 @@ export const policiesOf = (mode: SandboxMode, settings: SandboxSettings, cwd: st
   }
 }
 
-/** Returns what commands reach of the network in a mode. */
+/** Returns the network that commands reach in a mode. */
 export const networkIn = (mode: SandboxMode, settings: SandboxSettings): NetworkPolicy.NetworkPolicy =>
   mode === "danger-full-access" || (mode === "read-only" ? settings.readOnlyNetwork : settings.network)
 

@@ -18,7 +18,7 @@ export type Destination = "none" | "otlp" | "console"
 export interface TelemetrySettings {
   readonly traces: Destination
   readonly metrics: Exclude<Destination, "console">
-  /** Whether spans may contain what users, models and tools found. */
+  /** Whether spans may contain the content of messages and calls. */
   readonly content: boolean
   readonly sampleRatio: number
   readonly resource: { readonly [name: string]: string }

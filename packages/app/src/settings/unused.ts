@@ -1,6 +1,6 @@
 /**
- * The keys of a configuration that have no effect here. Some belong to the reference, others are mistyped; naming them is
- * better than leaving a person to wonder.
+ * The keys of a configuration that have no effect here. Some belong to the reference, others are mistyped; a warning
+ * names them.
  */
 import type { Layer, Tree } from "./table.ts"
 

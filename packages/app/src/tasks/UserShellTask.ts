@@ -45,8 +45,8 @@ export interface Options {
 export const limit = "1 hour"
 
 /**
- * How long the rest of the output is waited for once a command has ended: what it left running may hold its output open. It
- * ends with the turn.
+ * How long the rest of the output is waited for once a command has ended: a process that it
+ * left running may hold its output open. That process ends with the turn.
  */
 const drainLimit = "2 seconds"
 

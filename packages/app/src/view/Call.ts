@@ -1,7 +1,7 @@
 /**
  * Makes the item of a tool call, as people and clients see it, from what its tool has recorded about it.
  *
- * The `display` of the call says what it is, the `detail` of the result what came of it. A call without a `display` is
+ * The `display` of the call describes it, and the `detail` of the result describes its outcome. A call without a `display` is
  * shown by its name and arguments.
  */
 import * as Path from "node:path"

@@ -140,7 +140,7 @@ export const initial = ({ cwd, sessionId }: Call.Where): Thread => ({
   now: 0
 })
 
-/** Tells a thread that begins in the middle of a session what came before: usage, and the calls of the history. */
+/** Adds to a thread that begins in the middle of a session the part before it: usage, and the calls of the history. */
 export const resume = (thread: Thread, { items, seq, usage }: Pick<Snapshot, "items" | "seq" | "usage">): Thread => ({
   ...thread,
   usage,
@@ -356,7 +356,7 @@ const completeText = (
   type: TextType,
   item: Extract<Item, { readonly _tag: "AssistantMessage" | "Reasoning" }>
 ): Step => {
-  // what has not come as deltas
+  // the part that has not come as deltas
   const [grown, changes] = addText(thread, type, { itemId: item.id, offset: 0, text: item.text })
   const texts = new Map(grown.texts)
   const startedAt = texts.get(item.id)?.startedAt ?? thread.now

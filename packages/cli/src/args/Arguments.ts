@@ -104,7 +104,7 @@ export type Command =
 
 type Values = ReadonlyMap<string, ReadonlyArray<string>>
 
-/** Parses what follows the program's name. */
+/** Parses the words after the program's name. */
 export const parse = (argv: ReadonlyArray<string>): Result.Result<Command, UsageError> => {
   try {
     return Result.succeed(command(argv))

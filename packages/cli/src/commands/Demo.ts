@@ -18,7 +18,7 @@ export interface Options extends Pick<Exec.ExecOptions, "options" | "settings" |
 }
 
 /**
- * Copies the project and says what is going to happen. Without a terminal to ask at, the questions of the script are
+ * Copies the project and prints what the demo will do. Without a terminal to ask at, the questions of the script are
  * approved; those of another model are refused, as in `exec`.
  */
 export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOptions => {

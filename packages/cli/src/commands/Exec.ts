@@ -131,7 +131,7 @@ export const run = (
 interface Consequences {
   /** Answers questions if there is no terminal to ask at. */
   readonly unattended: Approvals
-  /** Whether what needs approval is refused, or approved by the demo, without asking a person. */
+  /** Whether calls that need approval are refused, or approved by the demo, without asking a person. */
   readonly isUnattended: boolean
   /** Whether commands run in a sandbox. */
   readonly isSandboxed: boolean

@@ -18,7 +18,7 @@ export const run = (options: Omit<SandboxCommand.Options, "write" | "onDenied">)
     onDenied: (text) => void process.stderr.write(`spindle: network proxy: ${Ansi.toVisible(text)}\n`)
   }).pipe(Effect.provide(Platform.machine))
 
-/** Prints what became of each attempt, and returns 1 if the sandbox did not hold against one. */
+/** Prints the result of each attempt, and returns 1 if the sandbox did not hold against one. */
 export const check = (home: string) =>
   Effect.map(SandboxCommand.tryEscapes(home), (escapes) => {
     process.stdout.write(table(escapes))

@@ -113,7 +113,7 @@ export const move = (options: {
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Platform.journals(options.home)))
 
-/** Deletes a session, with what is kept of it below the home. */
+/** Deletes a session, with its data below the home. */
 export const remove = (options: {
   readonly home: string
   readonly id: string

@@ -74,7 +74,8 @@ export const checkWritable = (file: string | undefined): Effect.Effect<void, Cli
   Effect.suspend(() => {
     if (file === undefined) return Effect.void
     const folder = Fs.statSync(Path.dirname(Path.resolve(file)), { throwIfNoEntry: false })
-    if (folder?.isDirectory() !== true) return Effect.fail(usageError(`cannot write ${file}: its directory does not exist`))
+    if (folder?.isDirectory() !== true)
+      return Effect.fail(usageError(`cannot write ${file}: its directory does not exist`))
     const isDirectory = Fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
     return isDirectory ? Effect.fail(usageError(`cannot write ${file}: it is a directory`)) : Effect.void
   })

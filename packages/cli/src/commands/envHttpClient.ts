@@ -45,7 +45,10 @@ const refuse = (detail: string): Effect.Effect<never, CliError> =>
   Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.configuration }))
 
 /** The value of a variable and its name as it is set. An empty one is not set. */
-const findVariable = (env: Env, ...names: ReadonlyArray<string>): readonly [name: string, value: string] | undefined => {
+const findVariable = (
+  env: Env,
+  ...names: ReadonlyArray<string>
+): readonly [name: string, value: string] | undefined => {
   for (const name of names.flatMap((upper) => [upper.toLowerCase(), upper])) {
     const value = env[name]?.trim()
     if (value !== undefined && value !== "") return [name, value]

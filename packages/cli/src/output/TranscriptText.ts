@@ -1,7 +1,7 @@
 /**
  * A session as text for a person, with colours or without: renders what changes in its thread.
  *
- * The text only grows at its end. The line that changes while something is awaited is {@link status}; the driver draws it
+ * The text only grows at its end. The line that changes during a wait is {@link status}; the driver draws it
  * below the text and erases it again. Everything that comes from a model, a command or a file goes through
  * `Ansi.toVisible`.
  */
@@ -20,7 +20,7 @@ import * as Wrapping from "./wrapping.ts"
 
 /**
  * How to show a session. `columns` is the width of the terminal. `wraps`: text is broken between words; without it, text
- * is written as it came, for a pipe. `showsInput`: what the user said is shown, too. `isComplete`: no line is cut and no
+ * is written as it came, for a pipe. `showsInput`: the messages of the user are shown, too. `isComplete`: no line is cut and no
  * output is folded.
  */
 export interface TranscriptOptions {
@@ -77,13 +77,13 @@ export const initial = (options: TranscriptOptions): TranscriptState => ({
   asked: new Map()
 })
 
-/** Tells a transcript that begins in the middle of a session what came before. */
+/** Adds to a transcript that begins in the middle of a session the part before it. */
 export const resume = (state: TranscriptState, snapshot: Snapshot): TranscriptState => ({
   ...state,
   thread: Thread.resume(state.thread, snapshot)
 })
 
-/** Tells a transcript how many tokens all agents have used so far. The next footer shows those that are new. */
+/** Sets how many tokens all agents have used so far. The next footer shows those that are new. */
 export const countAgents = (state: TranscriptState, used: number): TranscriptState =>
   used === state.agentTokens.used ? state : { ...state, agentTokens: { ...state.agentTokens, used } }
 
@@ -195,8 +195,8 @@ const settleQuestion = (
 }
 
 /**
- * Returns the line that says what is awaited, without a line break; undefined if nothing is, or if a line of text is
- * open. `agents` says what the agents below the session are doing.
+ * Returns the line that describes the current wait, without a line break; undefined if there is none, or if a line of
+ * text is open. `agents` describes the activity of the agents below the session.
  */
 export const status = (state: TranscriptState, nowMillis: number, agents?: string): string | undefined => {
   const { calls, turnStartedAt, turnUsage } = state.thread
@@ -314,7 +314,7 @@ const introduce = (state: TranscriptState, callId: string | undefined): Transcri
   introduced: callId === undefined ? state.introduced : new Set(state.introduced).add(callId)
 })
 
-/** Says what a call is, unless the transcript ends with it. A call that was shown in full before is only named. */
+/** Describes a call, unless the transcript ends with it. A call that was shown in full before is only named. */
 const callHead = (state: TranscriptState, item: CallItem): Step => {
   if (state.lastCall === item.id) return [state, ""]
   const { columns, cwd, isComplete = false } = state.options

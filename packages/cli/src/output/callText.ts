@@ -1,4 +1,4 @@
-/** A call as text: what it is, before it runs, and what came of it. */
+/** A call as text: its description before it runs, and its outcome. */
 import * as Path from "node:path"
 import type { CallEnd } from "@spindle/app/Thread"
 import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "@spindle/app/ThreadItem"
@@ -16,7 +16,7 @@ export interface Style {
   readonly isComplete: boolean
 }
 
-/** Returns the lines that say what a call is. The command line and the diff of a patch are complete. */
+/** Returns the lines that describe a call. The command line and the diff of a patch are complete. */
 export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
   const { columns, isComplete, palette } = style
   const line = (text: string) => [
@@ -68,7 +68,7 @@ export const titleOf = (item: CallItem): string => {
   }
 }
 
-/** Returns the lines that say what came of a call: its output as far as it is shown, and how it ended. */
+/** Returns the lines with the outcome of a call: its output as far as it is shown, and how it ended. */
 export const endOf = (
   item: CallItem,
   end: CallEnd,
@@ -184,7 +184,7 @@ const changeLines = ({ diff, kind, path }: Change, { cwd, palette }: Style): Rea
   return [title, ...diffLines(diff === "" ? [] : diff.split("\n"), palette)]
 }
 
-/** The arguments of a call in one line: the fields of an object with their values. */
+/** Returns the arguments of a call in one line: the fields of an object with their values. */
 export const argumentsLine = (args: unknown): string => {
   if (typeof args !== "object" || args === null || Array.isArray(args)) return textOf(args)
   const isTexts = (value: unknown): value is ReadonlyArray<string> =>

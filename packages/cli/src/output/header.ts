@@ -1,4 +1,4 @@
-/** The lines above a transcript: what runs where, and what it may do. */
+/** The lines above a transcript: the model, the directory and the permissions. */
 import type * as Settings from "@spindle/app/Settings"
 
 /** The subject of a header. */

@@ -139,13 +139,13 @@ const commandOf = (payload: unknown): string | undefined => {
   return Array.isArray(words) ? words.map((word) => JSON.stringify(word)).join(" ") : textIn(payload, "command")
 }
 
-/** Returns the amendment of a question about a command: what an answer may allow always. */
+/** Returns the amendment of a question about a command: the commands that an answer may always allow. */
 export const amendmentIn = (payload: unknown): unknown => {
   const { amendment } = (payload ?? {}) as { readonly amendment?: unknown }
   return RuleFiles.linesOf(amendment).length === 0 ? undefined : amendment
 }
 
-/** A part of what is asked for, which an answer may grant alone. */
+/** A part of a request that an answer may grant alone. */
 export interface Less {
   readonly label: string
   readonly permissions: unknown
@@ -154,7 +154,7 @@ export interface Less {
 /** How many parts can be chosen with one key each. */
 const maxParts = 9
 
-/** Returns the parts of what a question asks for that an answer may grant alone. */
+/** Returns the parts of a question that an answer may grant alone. */
 export const lessIn = (payload: unknown): ReadonlyArray<Less> => {
   const { less } = (payload ?? {}) as { readonly less?: unknown }
   return Array.isArray(less) && less.length <= maxParts && less.every(isLess) ? less : []

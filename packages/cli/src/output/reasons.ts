@@ -13,7 +13,7 @@ export interface Unattended {
   readonly notice: string
 }
 
-/** Refuses everything that needs approval, and names the flag that changes it. */
+/** Refuses everything that needs approval, and names the flag that would allow it. */
 export const refuseUnattended = (settings: Settings.Settings, isSandboxed: boolean): Unattended => {
   const { commands, patches } = Settings.permissionsOf(settings, isSandboxed)
   const flag =

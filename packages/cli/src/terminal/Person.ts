@@ -7,7 +7,7 @@ import * as Tty from "node:tty"
 import type { Output } from "./Region.ts"
 import type { Keyboard } from "./Terminal.ts"
 
-/** A keyboard, and the screen that shows what is asked. */
+/** A keyboard, and the screen that shows the questions. */
 export interface Person {
   readonly keyboard: Keyboard
   readonly screen: Output

@@ -31,7 +31,10 @@ const makeErasable = (screen: Output): Region => {
   /** Erases all rows: after a screen has become narrower, a line may take several. */
   const erasure = (): string => {
     const columns = screen.columns || 80
-    const rows = shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(Ansi.width(Ansi.stripColors(line)) / columns)), 0)
+    const rows = shown.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(Ansi.width(Ansi.stripColors(line)) / columns)),
+      0
+    )
     return rows < 2 ? eraseLine : `\r\x1b[${rows - 1}A\x1b[J`
   }
   const draw = (lines: ReadonlyArray<string>) => {

@@ -2,7 +2,7 @@
  * The driver of a transcript: writes it to a stream, draws the status line and the last lines of a running command, and
  * asks for approvals with a key press.
  *
- * It owns the timer of what is redrawn and, while it asks, the keyboard. A stream that is not a terminal gets plain text
+ * It owns the timer of the redrawn lines and, while it asks, the keyboard. A stream that is not a terminal gets plain text
  * and nothing that is redrawn. Questions are then asked at another screen, if there is one.
  */
 import * as Clock from "effect/Clock"
@@ -70,11 +70,11 @@ export interface Terminal {
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
    * Asks the person, one question at a time: y once, t for the turn, a for the session, p always, by a rule, n or Escape
-   * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
-   * not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
+   * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and
+   * Escape declines it. Keys that were typed before the question was shown do not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
    */
   readonly approvals: Approvals | undefined
-  /** Erases what is redrawn and releases the keyboard at once, for a program that cannot wait for the scope. */
+  /** Erases the redrawn lines and releases the keyboard at once, for a program that cannot wait for the scope. */
   readonly restore: () => void
 }
 
@@ -82,7 +82,7 @@ export interface Terminal {
 const typedAheadMillis = 100
 const frameMillis = 100
 
-/** A key that decides, and what it says. */
+/** A key that decides, with its label. */
 interface Choice {
   readonly key: string
   readonly label: string
@@ -127,7 +127,7 @@ const choicePrompt = (choices: ReadonlyArray<Choice>, columns: number): Readonly
   return [...choices.map(({ key, short }) => Ansi.fit(`  ${key} ${short}`, Math.max(1, columns - 1))), shortest]
 }
 
-/** Makes a terminal. When the scope closes, what is redrawn is erased. */
+/** Makes a terminal. When the scope closes, it erases the redrawn lines. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { color, cwd, env, keyboard, output, sessionId } = options
@@ -160,7 +160,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       region.erase()
       output.write(text)
     }
-    /** Writes what belongs to a question, also to the screen where it is asked. */
+    /** Writes the text of a question, and writes it to the screen on which the question is asked, too. */
     const writeStep = (step: (from: Transcript.TranscriptState) => ReturnType<typeof Transcript.question>) => {
       const screenColor = Ansi.usesColor(color, true, env)
       const shown = step({ ...state, options: { ...state.options, color: screenColor } })[1]
@@ -219,7 +219,9 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             Effect.andThen(
               Effect.suspend(() => {
                 const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, keepPrompt }
-                return fields.length === 0 ? decideByKey(lines, choicesOf(request)) : decideByFields(lines, request.kind, fields)
+                return fields.length === 0
+                  ? decideByKey(lines, choicesOf(request))
+                  : decideByFields(lines, request.kind, fields)
               })
             )
           ),
@@ -290,7 +292,7 @@ const isSilent = (event: SessionEvent): boolean =>
 const decisionOnLeave = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
-/** Waits for a key that decides. A person who leaves the line for what to do instead, or enters nothing, chooses again. */
+/** Waits for a key that decides. A person who leaves the line for another instruction, or enters nothing, chooses again. */
 const decideByKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
   const { columns, keepPrompt, heard, prompt } = lines
   const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))

@@ -37,7 +37,7 @@ export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
 
 /** A server that ran for this long has not failed in a row. */
 const stableMillis = 60_000
-/** How long the end of a connection is waited for. */
+/** How long to wait for the end of a connection. */
 const closeMillis = 3_000
 
 const startupSecondsOf = (config: ServerConfig) => config.startupSeconds ?? 10

@@ -1,4 +1,4 @@
-/** Which authorization server a server over HTTP names, and what is known of it. */
+/** Finds the authorization server that a server over HTTP names, and reads its description. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -18,8 +18,8 @@ export interface Described {
 }
 
 /**
- * Asks the server without a token, and reads what it and its authorization server say about themselves. Returns undefined
- * if it names none. **Errors**: `OAuthFailed`.
+ * Asks the server without a token, and reads the descriptions of the server and of its authorization server. Returns
+ * undefined if it names none. **Errors**: `OAuthFailed`.
  */
 export const discover = Effect.fnUntraced(function* (address: string, headers: Headers) {
   const url = yield* OAuth.parseSecure(address)
@@ -84,7 +84,7 @@ const covers = (resource: string, url: Web.URL): boolean => {
   return origin === url.origin && `${url.pathname}/`.startsWith(above)
 }
 
-/** Reads what an authorization server says about itself, at the addresses that two standards name. */
+/** Reads the description of an authorization server, at the addresses that two standards name. */
 const serverAt = Effect.fnUntraced(function* (issuer: string) {
   const found = yield* tryServerAt(issuer)
   return found ?? (yield* new OAuth.OAuthFailed({ detail: `${issuer} does not describe itself` }))

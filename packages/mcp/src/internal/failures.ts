@@ -23,7 +23,11 @@ export const toMcpFailed = (place: Place, { reason }: McpClientError): McpFailed
 
 const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {
   const stderr = place.stderr === "" ? {} : { stderr: place.stderr }
-  const lostReason = (detail: string): Reason => ({ _tag: place.isStarting ? "NotStarted" : "Ended", detail, ...stderr })
+  const lostReason = (detail: string): Reason => ({
+    _tag: place.isStarting ? "NotStarted" : "Ended",
+    detail,
+    ...stderr
+  })
   switch (reason._tag) {
     case "TransportError":
       if (reason.cause instanceof McpFailed) return reason.cause.reason

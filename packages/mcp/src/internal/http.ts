@@ -153,7 +153,8 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
   let found: McpSchema.JsonRpcResponse | undefined
   for (let response = first; ;) {
-    if (!HttpBody.isEvents(response)) return yield* unreadableError("the response to a request has another content type")
+    if (!HttpBody.isEvents(response))
+      return yield* unreadableError("the response to a request has another content type")
     yield* HttpBody.readEvents(response, position, (message) => {
       if (Wire.isResponse(message) && (message.id === id || message.id == null)) found = message
       return Effect.as(receive(message), found === undefined)

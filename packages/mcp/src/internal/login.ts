@@ -90,7 +90,8 @@ const clientOf = Effect.fnUntraced(function* (
   if (Option.isNone(registered)) return yield* OAuth.refusalOf(received, `${address} registered no client`)
   const { client_id, client_secret, token_endpoint_auth_method: method } = registered.value
   const secret = client_secret === undefined ? undefined : Redacted.make(client_secret)
-  const authentication = secret === undefined ? "none" : (knownMethod(method) ?? confidentialMethod(authorizationServer))
+  const authentication =
+    secret === undefined ? "none" : (knownMethod(method) ?? confidentialMethod(authorizationServer))
   return { id: client_id, secret, authentication } satisfies Client as Client
 })
 

@@ -28,7 +28,7 @@ const charsetOf = ({ headers, status }: HttpClientResponse.HttpClientResponse): 
   try {
     return new Platform.TextDecoder(named).encoding
   } catch {
-    // a name that nobody knows
+    // an unknown name
     return "utf-8"
   }
 }

@@ -6,7 +6,7 @@ import { isObject, type Json, parse, shorten, textOf } from "./json.ts"
 
 /** The request of a response, as far as its reader needs it. */
 export interface ReadingContext extends Failures.FailureContext {
-  /** Is recorded with sealed reasoning; see {@link sealOf}. */
+  /** The seal that is recorded with sealed reasoning; see {@link sealOf}. */
   readonly seal: string
   /** The name of a tool by its name on the wire, where the two differ. */
   readonly toolNames: ReadonlyMap<string, string>

@@ -117,7 +117,8 @@ export const P4: Law = (history) => {
     const records = recordsOf(history).filter((record) => "turnId" in record && record.turnId === turnId)
     const isTaken = records.some(
       (record) =>
-        carriedSubmission(record) === submissionId || (record._tag === "InputBlocked" && record.submissionId === submissionId)
+        carriedSubmission(record) === submissionId ||
+        (record._tag === "InputBlocked" && record.submissionId === submissionId)
     )
     const end = records.find((record) => SessionEvent.isTerminal(record))
     if (!isTaken && !withdrawn.has(submissionId) && end?._tag === "TurnCompleted")

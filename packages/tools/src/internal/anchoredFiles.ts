@@ -115,7 +115,9 @@ export const look = Effect.fnUntraced(function* (
 })
 
 /** Turns the absence of a file into undefined. */
-const ignoreMissing = <A, R>(effect: Effect.Effect<A, PlatformError, R>): Effect.Effect<A | undefined, PlatformError, R> =>
+const ignoreMissing = <A, R>(
+  effect: Effect.Effect<A, PlatformError, R>
+): Effect.Effect<A | undefined, PlatformError, R> =>
   Effect.catchReason(effect, "PlatformError", "NotFound", () => Effect.undefined)
 
 const readAll = Effect.fnUntraced(function* (file: {
@@ -151,7 +153,7 @@ export const overwrite = Effect.fnUntraced(function* (
   yield* write(target, content, check)
 })
 
-/** Writes the content that was seen again, whatever of a new one has been written. */
+/** Writes back the content that was seen, regardless of how much of a new one has been written. */
 export const restore = Effect.fnUntraced(function* (target: string, seen: Seen) {
   yield* write(target, seen.content, (info) => checkSame(info, seen))
 })
@@ -205,7 +207,9 @@ export const create = Effect.fnUntraced(function* (target: string, content: Uint
 /** Creates a symbolic link where there is no file. */
 export const createLink = Effect.fnUntraced(function* (target: string, content: string) {
   const path = yield* Path.Path
-  return yield* useDirectory(path.dirname(target), (fileSystem, at) => fileSystem.symlink(content, at(path.basename(target))))
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
+    fileSystem.symlink(content, at(path.basename(target)))
+  )
 })
 
 /** Renames a file or symbolic link, and replaces the file or symbolic link that has the new name. */
@@ -245,7 +249,9 @@ export const remove = Effect.fnUntraced(function* (target: string) {
 /** Creates a directory in an existing one. */
 export const makeDirectory = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* useDirectory(path.dirname(target), (fileSystem, at) => fileSystem.makeDirectory(at(path.basename(target))))
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
+    fileSystem.makeDirectory(at(path.basename(target)))
+  )
 })
 
 /** Removes an empty directory. */

@@ -34,8 +34,9 @@ const isSame = (one: TreeEntry | undefined, two: TreeEntry | undefined): boolean
   one?.mode === two?.mode && one?.oid === two?.oid
 
 /**
- * Plans for each path the way from what it is now to what it was before the earliest change. A path that differs from
- * what a change left was changed by somebody else, which is a conflict, unless it is what it was before already.
+ * Plans for each path the step from its present content to its content before the earliest change. A path whose content
+ * differs from the one that a change left was changed by somebody else. That is a conflict, unless the path already has
+ * its earlier content.
  */
 export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
   const present = new Map(since.map((one) => [one.path, one]))

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 /** How much may wait for the process. */
 const capacityBytes = 1_048_576
 
-/** `source` is what the process reads. Run `ended` when the process has exited. */
+/** `source` is the input that the process reads. Call `end` when the process has exited. */
 export interface InputPipe {
   readonly input: ProcessInput
   readonly source: Stream.Stream<Uint8Array>

@@ -154,7 +154,7 @@ const entryOf = (pid: number, stat: string): Entry => {
   }
 }
 
-/** Finds in the table, and with `blindly` what the table does not show. */
+/** Makes a finder that reads the table, and uses `blindly` for processes that the table does not show. */
 const makeFindByTable = (
   withReads: TableReads.WithReads,
   { blindly, host }: { readonly blindly: Find; readonly host: HostProcess }

@@ -70,7 +70,7 @@ const makePass = (fileSystem: FileSystem.FileSystem): Pass => {
   }
 }
 
-/** Runs an effect when the result is wanted first. It is not interruptible, because others wait for the result. */
+/** Runs an effect once, when its result is first needed. It is not interruptible, because others wait for the result. */
 const memoize = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
   let result: Deferred.Deferred<A, E> | undefined
   return Effect.suspend(() => {

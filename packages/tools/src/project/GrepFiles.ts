@@ -57,7 +57,7 @@ export const tool = Tool.make("grep_files", {
   dependencies: [Turn]
 })
 
-/** Describes a call for people: the pattern, and where it is looked for. */
+/** Describes a call for people: the pattern and the place. */
 export const display = ({ path = ".", pattern }: Parameters): CallDisplay => ({ _tag: "Search", query: pattern, path })
 
 /** The place that the tool looks at. `node` is the program that runs JavaScript; it searches where neither `rg` nor git can. */
@@ -69,7 +69,7 @@ export interface Options {
 type Services = FileSystem.FileSystem | Path.Path | Processes | Turn
 
 /**
- * Searches. **Interruption**: ends the process that searches. **Errors**: `ToolFailure` for a pattern that is none, a path
+ * Searches. **Interruption**: ends the process that searches. **Errors**: `ToolFailure` for an invalid pattern, a path
  * that does not exist, and a search that takes longer than 30 seconds.
  */
 export const run: (

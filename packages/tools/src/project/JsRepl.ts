@@ -139,7 +139,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       if (kernels.get(sessionId) === kernel) kernels.delete(sessionId)
       return processes.end(kernel.process.processId, graceMillis)
     })
-  /** Returns the kernel for a turn, and what to say about it ahead of the output. */
+  /** Returns the kernel for a turn, and a note about it to put before the output. */
   const kernelFor = Effect.fnUntraced(function* (turn: Turn) {
     const { sessionId } = turn
     const known = kernels.get(sessionId)
@@ -185,7 +185,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       const clock = CellClock.make(Math.min(params.timeout_ms ?? timeoutMillis.otherwise, timeoutMillis.max))
       const cellEnds = kernel.run(cell, (name, args) => clock.pauseDuring(callTool(nested, name, args)))
       const outcome = yield* Effect.raceFirst(cellEnds, Effect.as(clock.used, tooLong)).pipe(
-        // it does not read what it is sent
+        // the kernel does not read its input
         Effect.catchTag("InputClosed", () => Effect.succeed(Kernel.hasEnded)),
         Effect.tap((outcome) => (outcome === tooLong || outcome === Kernel.hasEnded ? reset : Effect.void)),
         Effect.onInterrupt(() => afterInterrupt)
@@ -206,7 +206,7 @@ const tooLong: Kernel.Outcome = {
   error: "The cell took too long. The kernel was reset; its variables are gone."
 }
 
-/** Calls a tool for a cell. What a kernel may not call would end or block it. */
+/** Calls a tool for a cell. A kernel may not call tools that would end or block it. */
 const callTool = (nested: NestedCalls | undefined, name: string, params: unknown): Effect.Effect<Kernel.Reply> => {
   if (nested === undefined) return Effect.succeed({ error: "no tool can be called here" })
   if (names.some((one) => one === name)) return Effect.succeed({ error: `a cell cannot call ${name}` })

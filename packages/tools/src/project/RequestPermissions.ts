@@ -39,7 +39,7 @@ export const tool = Tool.make("request_permissions", {
 })
 
 /**
- * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, a refusal, and
+ * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, for a refusal, and
  * if nobody can be asked.
  */
 export const run: (

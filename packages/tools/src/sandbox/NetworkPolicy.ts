@@ -18,7 +18,7 @@ export class Hosts extends Schema.Opaque<Hosts>()(
 ) {}
 
 const policies = Schema.Union([Schema.Boolean, Hosts]).annotate({ identifier: "NetworkPolicy" })
-/** Whether the network of the host is reached, or which hosts. */
+/** Whether a command reaches the network of the host, or the hosts that it reaches. */
 export type NetworkPolicy = boolean | Hosts
 /** The schema of {@link NetworkPolicy}. */
 export interface NetworkPolicySchema extends Schema.Union<typeof policies.members> {
@@ -35,7 +35,7 @@ export const Reason = Schema.Literals(["Denied", "NotListed", "NotPublic"])
 /** @see {@link Reason} */
 export type Reason = typeof Reason.Type
 
-/** A host that a command did not reach because the list does not let it. */
+/** A host that a command did not reach because the list does not allow it. */
 export class Denial extends Schema.Opaque<Denial>()(
   Schema.TaggedStruct("Denial", { host: Schema.String, port: Schema.Finite, reason: Reason }).annotate({
     identifier: "Denial"
@@ -116,7 +116,7 @@ export const meet: {
   return { _tag: "Hosts", allowed: toSet(both), denied: toSet([...self.denied, ...that.denied]) }
 })
 
-/** Allows further hosts. What a list denies stays denied, and addresses that are not public stay denied by `*`. */
+/** Allows further hosts. Hosts that a list denies stay denied, and addresses that are not public stay denied by `*`. */
 export const allow: {
   (hosts: ReadonlyArray<string>): (self: NetworkPolicy) => NetworkPolicy
   (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy

@@ -22,7 +22,7 @@ export type Place =
 /** The proxy of one command. */
 export interface Endpoint {
   readonly place: Place
-  /** Returns what was denied so far, each host and port once. */
+  /** Returns the denials so far, each host and port once. */
   readonly denials: () => ReadonlyArray<NetworkPolicy.Denial>
 }
 

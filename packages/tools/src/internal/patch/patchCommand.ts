@@ -9,7 +9,7 @@
  * EOF
  * ```
  *
- * The text is what the shell would pass on. A line that the shell could read in another way is not recognised: expansions,
+ * The text is the one that the shell would pass to `apply_patch`. A line that the shell could read in another way is not recognised: expansions,
  * other commands, other operators and other redirections leave it a command.
  */
 import * as Result from "effect/Result"
@@ -91,7 +91,7 @@ const readShell = (line: string, at: number): Call | undefined => {
   return script === undefined || !isBlank(line, script.end) ? undefined : read(script.text, true)
 }
 
-/** Reads what follows the name: a here-document or one word. */
+/** Reads the argument after the name: a here-document or one word. */
 const readCall = (line: string, at: number): Call | undefined => {
   const start = skipBlanks(line, at)
   const input = line.startsWith("<<", start) ? readDocument(line.slice(start + 2)) : readArgument(line, start)

@@ -1,7 +1,7 @@
-/** The block of lines around a line, as their indentation says. */
+/** Finds the block of lines around a line by their indentation. */
 import type { Line } from "./lineReader.ts"
 
-/** Which block. `levels` is how many outer levels it includes, 0 for all. */
+/** The wanted block. `levels` is how many outer levels it includes, 0 for all. */
 export interface Wanted {
   readonly anchor: number
   readonly levels: number

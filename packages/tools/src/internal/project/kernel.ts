@@ -44,7 +44,7 @@ export interface Kernel {
   readonly hasEnded: () => boolean
   /**
    * Runs a cell, and waits for its end and that of its tool calls. **Errors**: `InputClosed` if the kernel does not read
-   * what it is sent. **Interruption** interrupts the calls; the cell keeps running.
+   * its input. **Interruption** interrupts the calls; the cell keeps running.
    */
   readonly run: (cell: Cell, callTool: CallTool) => Effect.Effect<Outcome, InputClosed>
 }

@@ -1,6 +1,6 @@
 /** Ways out of a sandbox, as shell commands. Each is harmless where it works: it changes a scratch directory. */
 
-/** The scratch directory, and what is in it. Paths have no character that a shell would read. */
+/** The scratch directory and its content. Paths have no character that a shell would read. */
 export interface Places {
   /** The working directory: a writable root with a repository, and with another one in `sub`. */
   readonly workspace: string

@@ -34,7 +34,7 @@ export interface Proxied {
 export interface Confined {
   readonly support: Support
   readonly mounts: ReadonlyArray<Mount>
-  /** Whether it reaches the network of the host, or what the proxy at a socket allows. */
+  /** Whether it reaches the network of the host, or only the hosts that the proxy at a socket allows. */
   readonly network: boolean | Proxied
   /** How many processes there may be; undefined for any number. */
   readonly processes?: number | undefined
@@ -156,10 +156,10 @@ const limitWords = (processes: number): ReadonlyArray<string> => [
   String(processes)
 ]
 
-/** The narrowest last. */
+/** The kinds of mounts, the narrowest last. */
 const kinds = ["writable", "readOnly", "placeholder"] as const
 
-/** Sorts directories before what is in them, and of several mounts of one path keeps the narrowest. */
+/** Sorts directories before their content, and of several mounts of one path keeps the narrowest. */
 const sortMounts = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
   const narrowest = new Map<string, Mount>()
   for (const mount of mounts) {

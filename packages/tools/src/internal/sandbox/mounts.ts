@@ -1,4 +1,4 @@
-/** Decides what is mounted for a command: what its policy lets it write, and what stays read-only inside. */
+/** Decides the mounts of a command: the directories that its policy lets it write, and the paths inside that stay read-only. */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"

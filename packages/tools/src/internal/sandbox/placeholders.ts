@@ -38,7 +38,7 @@ export const make = Effect.gen(function* () {
   const found = yield* Effect.findFirst(removers, exists)
   const remover = found._tag === "Some" ? found.value : removers[0]!
 
-  /** A recursive removal would take a new repository along. */
+  /** Removes empty directories. A recursive removal would also remove a new repository. */
   const removeEmpty = (paths: ReadonlyArray<string>) =>
     spawner
       .exitCode(ChildProcess.make(remover, ["--", ...paths], { stdin: "ignore", stdout: "ignore", stderr: "ignore" }))

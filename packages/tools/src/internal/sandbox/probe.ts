@@ -56,7 +56,7 @@ export const refusalOfProxy = (support: Bubblewrap.Support, filter: Uint8Array, 
 const limit = "10 seconds"
 const isLate = `bwrap did not end within ${limit}`
 
-/** Runs `true` in a sandbox. Returns what was printed if it fails. */
+/** Runs `true` in a sandbox. Returns its output if it fails. */
 const attempt = Effect.fnUntraced(function* (
   support: Bubblewrap.Support,
   filter: Uint8Array,

@@ -1,6 +1,6 @@
 /**
  * Limits the number of processes of a confined command with a control group, where this program may create one for `pids`.
- * The kernel exempts root from the resource limit that does the same for everybody else.
+ * The resource limit of the kernel does the same, but root is exempt from it.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"

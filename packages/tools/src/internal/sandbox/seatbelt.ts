@@ -19,7 +19,10 @@ export const wrap = (policy: Confining, command: ReadonlyArray<string>, port?: n
 export const profile = (policy: Confining, port?: number): string => {
   const writable = policy._tag === "ReadOnly" ? [] : [...policy.roots, ...policy.scratch]
   const roots = policy._tag === "ReadOnly" ? [] : policy.roots
-  const protectedPaths = [...roots.flatMap(protectedPathsIn), ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)]
+  const protectedPaths = [
+    ...roots.flatMap(protectedPathsIn),
+    ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)
+  ]
   return [
     "(version 1)",
     "(deny default)",
