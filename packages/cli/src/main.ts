@@ -113,13 +113,15 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       // an undo asks no model, so none has to be configured
       const settings = yield* settingsOf("demo", command.options)
-      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, unattended: makeUnattended(settings), onRunning }))
+      return yield* Exec.run(
+        Tasks.undo({ ...command, settings, cwd, makeUnattended: makeUnattendedIn(settings), onRunning })
+      )
     }
     case "Review": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       return yield* Exec.run(
-        Tasks.review({ ...command, settings, cwd, unattended: makeUnattended(settings), onRunning })
+        Tasks.review({ ...command, settings, cwd, makeUnattended: makeUnattendedIn(settings), onRunning })
       )
     }
     case "Exec": {
@@ -127,8 +129,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
       const taskOfPerson = Tasks.shellTask(command, prompt)
-      const unattended = makeUnattended(settings)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, taskOfPerson, unattended, onRunning })
+      const makeUnattended = makeUnattendedIn(settings)
+      return yield* Exec.run({ ...command, settings, cwd, prompt, taskOfPerson, makeUnattended, onRunning })
     }
     case "Sandbox": {
       const cwd = yield* directory(command.cwd)
@@ -143,7 +145,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
 })
 
 /** Returns how questions are answered without a terminal, with a sandbox or without one. */
-const makeUnattended = (settings: Settings.Settings) => (isSandboxed: boolean) =>
+const makeUnattendedIn = (settings: Settings.Settings) => (isSandboxed: boolean) =>
   refuseUnattended(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */

@@ -30,7 +30,7 @@ export const inputOf = ({ callId, kind, path, payload, tool }: Question): Input.
  * Makes a review by an agent, which runs as a one-shot delegate of the current turn for each question. **Interruption** of
  * a review ends its delegate.
  */
-export const byAgent = <R>(options: {
+export const fromAgent = <R>(options: {
   readonly agent: Agent<R>
   readonly deadline: Duration.Input
 }): Effect.Effect<Delegate.Review, never, Turn | Model | Journal | R> =>

@@ -113,8 +113,7 @@ export const definitions = {
     by: ["delivery"]
   }),
   inputFate: counter("spindle.input.fate", "{input}", {
-    description:
-      "What became of inputs: carried, blocked, withdrawn, returned or dropped, or kept at the end of a turn.",
+    description: "The fates of inputs: carried, blocked, withdrawn, returned or dropped, or kept at the end of a turn.",
     by: ["fate"]
   }),
   inboxWaiting: updown("spindle.inbox.waiting", "{input}", { description: "Inputs that wait in the inbox." }),

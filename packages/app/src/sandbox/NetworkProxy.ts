@@ -72,9 +72,9 @@ interface Running {
 const listen = ({ server }: Running, at: string | 0): Effect.Effect<void, ProxyFailed> =>
   Effect.callback((resume) => {
     server.once("error", (error) => resume(Effect.fail(new ProxyFailed({ detail: error.message }))))
-    const listening = () => resume(Effect.void)
-    if (at === 0) server.listen(0, "127.0.0.1", listening)
-    else server.listen(at, listening)
+    const onListening = () => resume(Effect.void)
+    if (at === 0) server.listen(0, "127.0.0.1", onListening)
+    else server.listen(at, onListening)
     server.unref()
   })
 

@@ -25,28 +25,28 @@ export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOption
   const { settings } = rest
   const cwd = Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-demo-"))
   Fs.cpSync(example, cwd, { recursive: true })
-  const { unattended, who } = settings.provider._tag === "Scripted" ? script : configuredWorker(settings)
+  const { makeUnattended, who } = settings.provider._tag === "Scripted" ? script : configuredWorker(settings)
   if (!options.json) {
     say(`A scratch copy of the example project: ${cwd}\n`)
     say(`At work: ${who}; HTTP, processes, files and the journal are real.\n`)
     say(`\n> ${DemoScript.prompt}\n\n`)
   }
-  return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, unattended }
+  return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, makeUnattended }
 }
 
 /** The model of the demo, and how its questions are answered without a terminal. */
-interface Worker extends Pick<Exec.ExecOptions, "unattended"> {
+interface Worker extends Pick<Exec.ExecOptions, "makeUnattended"> {
   readonly who: string
 }
 
 const script: Worker = {
   who: "a scripted model (no key, no network)",
-  unattended: () => ({ approvals: approveAll, notice: "no terminal: the demo approves its own commands" })
+  makeUnattended: () => ({ approvals: approveAll, notice: "no terminal: the demo approves its own commands" })
 }
 
 const configuredWorker = (settings: Settings): Worker => ({
   who: `the model ${settings.model}`,
-  unattended: (isSandboxed) => refuseUnattended(settings, isSandboxed)
+  makeUnattended: (isSandboxed) => refuseUnattended(settings, isSandboxed)
 })
 
 const say = (text: string) => {

@@ -70,7 +70,7 @@ export interface ExecOptions {
   readonly taskOfPerson?: TaskRun | undefined
   readonly resume: Resume | undefined
   /** Returns how questions are answered if there is no terminal to ask at. */
-  readonly unattended: (isSandboxed: boolean) => Unattended
+  readonly makeUnattended: (isSandboxed: boolean) => Unattended
   /**
    * Called once the session exists. The handle stays valid afterwards, because processes can outlive the turn and the
    * session.
@@ -144,7 +144,7 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
   const sandbox = yield* Effect.result(CodingAgent.isSandboxed(settings))
   const isSandboxed = Result.getOrElse(sandbox, () => false)
   const permissions = Object.values(Settings.permissionsOf(settings, isSandboxed))
-  const { approvals, notice } = what.unattended(isSandboxed)
+  const { approvals, notice } = what.makeUnattended(isSandboxed)
   const isAttended = person !== undefined && !permissions.includes("deny")
   const isUnattended = !isAttended && permissions.some((permission) => permission !== "allow")
   const result: Consequences = {
@@ -166,7 +166,7 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
 })
 
 interface Execution
-  extends Omit<ExecOptions, "unattended">, Consequences, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
+  extends Omit<ExecOptions, "makeUnattended">, Consequences, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
   readonly person: Person.Person | undefined
 }
 

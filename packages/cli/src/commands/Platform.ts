@@ -41,7 +41,7 @@ export const journals = (home: string): Layer.Layer<Journal | FileSystem.FileSys
   App.journals(home).pipe(Layer.provideMerge(files))
 
 /** The journals below a home, and the other data of sessions there. */
-export const stored = (home: string): Layer.Layer<Journal> =>
+export const journalsWithStores = (home: string): Layer.Layer<Journal> =>
   StoredSessions.stores(home).pipe(
     Layer.provide(App.snapshots(home)),
     Layer.provideMerge(App.journals(home)),

@@ -123,7 +123,7 @@ export const remove = (options: {
     yield* Sessions.deleteClosed(sessionId)
     process.stdout.write(`deleted ${Ansi.toVisible(sessionId)}\n`)
     return Help.exitCodes.ok
-  }).pipe(Effect.provide(Platform.stored(options.home)))
+  }).pipe(Effect.provide(Platform.journalsWithStores(options.home)))
 
 const transcriptOf = (
   sessionId: SessionId,

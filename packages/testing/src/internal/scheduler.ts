@@ -16,7 +16,7 @@ import { Actions } from "./actions.ts"
 import { type Choices, draw, fromList, plain, randomOf } from "./choices.ts"
 import type { AnyFiber, Decisions, Lifetime, RunResult, Stage } from "./decisions.ts"
 import { drainMicrotasks, quietDrains } from "./microtasks.ts"
-import { type EffectPrimitive, observingOperations, opensRegion } from "./operations.ts"
+import { type EffectPrimitive, makeObservingContext, opensRegion } from "./operations.ts"
 import { Probe } from "./probe.ts"
 import { VirtualClock } from "./virtualClock.ts"
 
@@ -111,7 +111,7 @@ class ExploringScheduler implements Scheduler.Scheduler {
     )
     const isObserved = this.probe !== undefined || (decisions.mode === "during" && decisions.at.length > 0)
     const observing = isObserved
-      ? observingOperations((primitive, fiber) => this.evaluate(primitive, fiber))
+      ? makeObservingContext((primitive, fiber) => this.evaluate(primitive, fiber))
       : Context.empty()
     this.context = Context.merge(services, observing) as Context.Context<never>
   }
