@@ -113,23 +113,19 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       // an undo asks no model, so none has to be configured
       const settings = yield* settingsOf("demo", command.options)
-      return yield* Exec.run(
-        Tasks.undo({ ...command, settings, cwd, makeUnattended: makeUnattendedIn(settings), onRunning })
-      )
+      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, makeUnattended: refuseIn(settings), onRunning }))
     }
     case "Review": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
-      return yield* Exec.run(
-        Tasks.review({ ...command, settings, cwd, makeUnattended: makeUnattendedIn(settings), onRunning })
-      )
+      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, makeUnattended: refuseIn(settings), onRunning }))
     }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
       const taskOfPerson = Tasks.shellTask(command, prompt)
-      const makeUnattended = makeUnattendedIn(settings)
+      const makeUnattended = refuseIn(settings)
       return yield* Exec.run({ ...command, settings, cwd, prompt, taskOfPerson, makeUnattended, onRunning })
     }
     case "Sandbox": {
@@ -145,8 +141,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
 })
 
 /** Returns how questions are answered without a terminal, with a sandbox or without one. */
-const makeUnattendedIn = (settings: Settings.Settings) => (isSandboxed: boolean) =>
-  refuseUnattended(settings, isSandboxed)
+const refuseIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refuseUnattended(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))

@@ -71,7 +71,8 @@ export interface Terminal {
   /**
    * Asks the person, one question at a time: y once, t for the turn, a for the session, p always, by a rule, n or Escape
    * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and
-   * Escape declines it. Keys that were typed before the question was shown do not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
+   * Escape declines it. Keys that were typed before the question was shown do not answer it. Undefined if there is no
+   * keyboard or no screen. **Interruption** releases the keyboard.
    */
   readonly approvals: Approvals | undefined
   /** Erases the redrawn lines and releases the keyboard at once, for a program that cannot wait for the scope. */
@@ -219,9 +220,7 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             Effect.andThen(
               Effect.suspend(() => {
                 const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, keepPrompt }
-                return fields.length === 0
-                  ? decideByKey(lines, choicesOf(request))
-                  : decideByFields(lines, request.kind, fields)
+                return fields.length === 0 ? askKey(lines, choicesOf(request)) : askFields(lines, request.kind, fields)
               })
             )
           ),
@@ -293,7 +292,7 @@ const decisionOnLeave = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
 /** Waits for a key that decides. A person who leaves the line for another instruction, or enters nothing, chooses again. */
-const decideByKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
+const askKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
   const { columns, keepPrompt, heard, prompt } = lines
   const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
   for (;;) {
@@ -322,7 +321,7 @@ interface Lines {
 }
 
 /** Reads a line for each field. A line that makes no sense is asked for again. */
-const decideByFields = Effect.fnUntraced(function* (
+const askFields = Effect.fnUntraced(function* (
   { columns, keepPrompt, heard, prompt }: Lines,
   kind: Question["kind"],
   fields: ReadonlyArray<Fields.Field>
