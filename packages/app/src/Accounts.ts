@@ -3,7 +3,7 @@
  * `spindle login` has stored it.
  *
  * `Settings` decides which of them a provider has. No key is in an error, a log or a journal: keys are `Redacted`, and no
- * message repeats what a command has printed or a file contains.
+ * message repeats the output of a command or the content of a file.
  */
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -36,7 +36,7 @@ export const keyOf = (env: Environment, variables: ReadonlyArray<string>): Redac
   return name === undefined ? undefined : Redacted.make(env[name]!.trim())
 }
 
-/** A key cannot be had, stored or removed. The message names what was attempted, and never the key. */
+/** A key cannot be had, stored or removed. The message describes the attempt, and never contains the key. */
 export class AccountFailed extends Schema.TaggedError<AccountFailed>()("AccountFailed", { detail: Schema.String }) {
   override get message() {
     return this.detail

@@ -227,7 +227,7 @@ const inputOf = Effect.fnUntraced(function* (options: Options, { event, fields }
   }
 })
 
-/** Runs one handler within its limit. It ends, with what it has started, before this returns. */
+/** Runs one handler within its limit. The handler ends, with all processes that it started, before this returns. */
 const runOne = Effect.fnUntraced(function* (options: Options, handler: Handler, input: string) {
   const startedAt = yield* Clock.currentTimeMillis
   const run = Effect.scoped(
@@ -267,7 +267,7 @@ const runCommand = Effect.fnUntraced(function* (options: Options, handler: Handl
     (error) => new CommandFailed({ detail: error.message })
   )
   const exit = yield* Effect.timeoutOption(process.exit, handler.timeoutMillis)
-  // the command at its limit, or what it has left running
+  // ends the command at its limit, or the processes that it has left running
   yield* turn.endProcess(process.processId)
   if (Option.isNone(exit)) {
     return yield* new CommandFailed({ detail: `it did not end within ${handler.timeoutMillis} ms` })

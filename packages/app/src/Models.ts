@@ -1,5 +1,5 @@
 /**
- * The model of a session, the other models of its provider that an agent may ask for, and what is known about them.
+ * The model of a session, the other models of its provider that an agent may ask for, and the known facts about them.
  */
 import type { Model, ModelPart, ModelRequest, ToolSpec } from "@spindle/core/Model"
 import type * as ApiKeys from "@spindle/openai/ApiKeys"
@@ -35,7 +35,7 @@ export class NamedModels extends Context.Reference<MakeModel | undefined>("@spin
   defaultValue: () => undefined
 }) {}
 
-/** Returns what is known about a model: from the configuration, from the list of the provider, or by this program. */
+/** Returns the known facts about a model: from the configuration, from the list of the provider, or by this program. */
 export class KnownModels extends Context.Reference<(name: string) => ModelInfo | undefined>(
   "@spindle/app/KnownModels",
   {

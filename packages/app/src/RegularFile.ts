@@ -10,7 +10,7 @@ import * as FileSystem from "node:fs"
 /** Windows has neither named pipes in directories nor the flag. */
 const flags = FileSystem.constants.O_RDONLY | (FileSystem.constants.O_NONBLOCK ?? 0)
 
-/** Opens a regular file for reading, and calls `use` with its descriptor and what is known about it. */
+/** Opens a regular file for reading, and calls `use` with its descriptor and its file status. */
 export const useUnsafe = <A>(path: string, use: (descriptor: number, stat: FileSystem.Stats) => A): A => {
   const descriptor = FileSystem.openSync(path, flags)
   try {

@@ -45,7 +45,7 @@ export const read = ({ cwd, home }: Places): RuleFiles => {
   return { ...CommandRules.concat(all), untrusted }
 }
 
-/** Returns what a person should know about the rules, one line each. */
+/** Returns the warnings for a person about the rules, one line each. */
 export const warningsOf = (home: string, { problems, untrusted }: RuleFiles): ReadonlyArray<string> => [
   ...problems.map((problem) => `${CommandRules.textOf(problem)}: ${problem.message}`),
   ...untrusted.map(

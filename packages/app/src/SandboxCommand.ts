@@ -29,7 +29,7 @@ export interface Options {
   readonly cwd: string
   readonly command: ReadonlyArray<string>
   readonly write: (bytes: Uint8Array) => void
-  /** Called at the end for each host that the list of the policy has denied, with what was denied and why. */
+  /** Called at the end for each host that the list of the policy has denied, with a text that names the host and the reason. */
   readonly onDenied: (text: string) => void
 }
 

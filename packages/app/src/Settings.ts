@@ -319,7 +319,7 @@ const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
 /** The API has another word for the tier that the reference's configuration calls fast. */
 const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority" : tier)
 
-/** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
+/** A policy by its name, or `{ granular = { ... } }`, in which a kind of question that is left out may be asked. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
   const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
   if (!isGranular) return table.choice("approval_policy", approvalPolicies)
@@ -333,7 +333,7 @@ const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | u
 }
 
 /**
- * The default policy and sandbox. The demo shows what a person is asked, on a machine with a sandbox and on one
+ * The default policy and sandbox. The demo shows the questions to a person, on a machine with a sandbox and on one
  * without; its script runs three commands that are known.
  */
 const standardOf = (

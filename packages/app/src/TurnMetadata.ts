@@ -92,7 +92,7 @@ const workspacesOf = ({ commit, hasChanges, remotes, root }: Repository): object
 const ascii = (value: object): string =>
   JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** Asks git about the repository of a directory; undefined if there is none, or no git, or no result in time. */
+/** Asks git about the repository of a directory; undefined without a repository, without git, or without a result in time. */
 export const repositoryOf = Effect.fnUntraced(
   function* (cwd: string) {
     const { top: root } = yield* Git.repositoryOf(cwd)

@@ -1,6 +1,6 @@
 /**
  * Snapshots of the files around the turns of a session: one before the first tool call of a turn that may change
- * something, and one after the turn. With both, the undo task takes back what the turn has changed.
+ * something, and one after the turn. With both, the undo task takes back the changes of the turn.
  *
  * ```
  * TurnStarted ─► reading calls ─► first mutating call waits ─► SnapshotTaken ─► calls run ─► TurnCompleted ─► after

@@ -53,7 +53,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
   )
 })
 
-/** The directory of the program may be removed at any time, and then whatever needs it throws. */
+/** Turns the defect of a working directory that was removed into an error. Everything that needs the directory then throws. */
 const withoutDirectory = (defect: unknown): Effect.Effect<never, CliError> => {
   const isMissing = (defect as { readonly syscall?: unknown } | undefined)?.syscall === "uv_cwd"
   if (!isMissing) return Effect.die(defect)

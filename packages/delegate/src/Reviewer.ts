@@ -1,6 +1,6 @@
 /**
  * An agent that decides the questions of a delegate before a person is asked: a `review` for `Delegate.start`. The person
- * is asked whatever the agent leaves open, and everything if it fails. The agent approves once at most.
+ * is asked the questions that the agent leaves open, and all questions if it fails. The agent approves once at most.
  */
 import type { Agent } from "@spindle/core/Agent"
 import type { Question } from "@spindle/core/Approvals"

@@ -145,7 +145,7 @@ export type Tools = (typeof toolkit)["tools"]
 
 const allowed = { approval: "allow", concurrency: "parallel", mutates: false } as const
 
-/** The policies: nobody is asked whether an agent may be started; what it does is asked about as its own policies say. */
+/** The policies: nobody is asked whether an agent may be started. Its own policies decide about its calls. */
 export const policies: Agent.Policies<Tools> = {
   spawn_agent: {
     ...allowed,

@@ -7,7 +7,7 @@ import type { HttpServer } from "./ServerConfig.ts"
 
 const Secret = Schema.RedactedFromValue(Schema.String)
 
-/** How a client proves to a token endpoint who it is. */
+/** How a client authenticates itself to a token endpoint. */
 export const ClientAuthentication = Schema.Literals(["none", "client_secret_basic", "client_secret_post"])
 /** @see {@link ClientAuthentication} */
 export type ClientAuthentication = typeof ClientAuthentication.Type

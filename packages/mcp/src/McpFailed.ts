@@ -30,7 +30,7 @@ export const Reason = Schema.Union([
 /** @see {@link Reason} */
 export type Reason = typeof Reason.Type
 
-/** An MCP server did not start, ended, or did not do what it was asked to do. */
+/** An MCP server did not start, ended, or failed to do its work. */
 export class McpFailed extends Schema.TaggedError<McpFailed>()("McpFailed", {
   server: Schema.String,
   reason: Reason

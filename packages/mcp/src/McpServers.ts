@@ -46,8 +46,8 @@ export interface Options {
   readonly restarts?: Schedule.Schedule<unknown, McpFailed> | undefined
   /**
    * When a stream of a server over HTTP that has ended is opened again: the one on which the server sends by itself, or a
-   * response that was cut. It starts over with each stream that opens. When it ends, the server is no longer listened to,
-   * or the request has failed. A pause that the server sets goes before those of the schedule, and is at most 30 seconds.
+   * response that was cut. It starts over with each stream that opens. When it ends, the client stops listening to the
+   * server, or the request has failed. A pause that the server sets goes before those of the schedule, and is at most 30 seconds.
    * Default: {@link reconnectSchedule}.
    */
   readonly reconnects?: Schedule.Schedule<unknown> | undefined

@@ -128,7 +128,7 @@ const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Ef
   })
 }
 
-/** A table with what it was made from: another turn never sees one without the other. */
+/** A table with the data that it was made from. A turn never sees one without the other. */
 interface Made {
   readonly lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>>
   readonly table: ToolTable

@@ -100,7 +100,7 @@ const partsOf = (
     }),
     Stream.tap((part) => (part._tag === "Warning" ? Effect.logWarning(part.message) : Effect.void)),
     Stream.filter((part) => part._tag !== "Warning" && part._tag !== "SealedSummary"),
-    // what the provider runs by itself has no tool in the toolkit
+    // a call that the provider runs by itself has no tool in the toolkit
     Stream.filter((part) => part._tag !== "ToolCall" || part.executed === undefined),
     Stream.mapError(fail)
   )

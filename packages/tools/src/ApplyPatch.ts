@@ -148,7 +148,7 @@ export const run: (
     callId === undefined
       ? Effect.void
       : turn.detail(CallId.make(callId), { _tag: "Patch", changes: placeChanges(changes, options).map(fileChange) })
-  // reported in the region that writes: an abort in between would lose what was done
+  // reported in the region that writes: an abort in between would lose the report of changes that were made
   const { plan } = yield* Effect.uninterruptibleMask((restore) =>
     commit(input, options, restore).pipe(
       Effect.onExit((exit) => report(exit._tag === "Success" ? exit.value.plan.changes : [])),
@@ -196,7 +196,7 @@ const commit = Effect.fnUntraced(function* (
 })
 
 /**
- * Computes what a patch writes, and makes sure that it can be written. Changes nothing. `files` has the results by their
+ * Computes the writes of a patch, and makes sure that they are possible. Changes nothing. `files` has the results by their
  * paths in the working directory, so that one file has one name in all patches.
  */
 const prepare = Effect.fnUntraced(function* (input: string, { cwd, directory }: Options) {
@@ -334,7 +334,7 @@ export const changesOf = (input: string, options: Options): ReadonlyArray<Patch.
     onFailure: () => []
   })
 
-/** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
+/** Describes a call for people: the changes that the patch asks for; none if the text is not a patch. */
 export const display = (input: string, options: Options): CallDisplay => ({
   _tag: "Patch",
   changes: changesOf(input, options).map(fileChange)

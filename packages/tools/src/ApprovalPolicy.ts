@@ -1,8 +1,8 @@
 /**
  * Decides what happens before a call runs: it runs, a person is asked, or it is refused.
  *
- * The decision is a pure function of the approval policy, the rules, the sandbox and what the call asks for. It is made
- * before the call, and again when the sandbox has blocked what the call did.
+ * The decision is a pure function of the approval policy, the rules, the sandbox and the request of the call. It is made
+ * before the call, and again after the sandbox has blocked the call.
  */
 import type { Permission, Ruling } from "@spindle/core/Authority"
 import type { RuleDecision } from "./CommandRules.ts"
@@ -21,8 +21,8 @@ export interface Granular {
  * When a person is asked:
  *
  * - `never`: nobody is asked; calls that need approval are refused
- * - `on-request`: about what the sandbox cannot contain, and when the model asks to leave the sandbox
- * - `on-failure`: about what the sandbox cannot contain, and after the sandbox has blocked a command
+ * - `on-request`: about calls that the sandbox cannot contain, and when the model asks to leave the sandbox
+ * - `on-failure`: about calls that the sandbox cannot contain, and after the sandbox has blocked a command
  * - `untrusted`: about everything but commands that only read
  * - {@link Granular}: as `on-request` and `on-failure`, but only for some reasons
  */
@@ -115,7 +115,7 @@ export const mayAskForHosts = (policy: ApprovalPolicy): boolean =>
 
 const mayAsk = (policy: ApprovalPolicy, cause: Cause | "rule"): boolean => {
   if (typeof policy !== "string") return cause === "rule" ? policy.rules : policy.sandboxApproval
-  // the model has asked for what it needs before
+  // the model has asked for its needs before
   if (policy === "on-request") return cause !== "blocked"
   return policy !== "never"
 }

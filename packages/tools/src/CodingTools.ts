@@ -241,7 +241,7 @@ const recoverIn = (directory: string, gone?: ReadonlySet<string>) =>
 
 const recoverOwn = ({ journals }: Options) => (journals === undefined ? Effect.void : recoverIn(journals))
 
-/** The patches of commands are recovered within what a command may do. Each session has its directory. */
+/** Recovers the patches of commands under the policy of commands. Each session has its directory. */
 const recoverCommands = Effect.fnUntraced(function* (options: Options) {
   const { commandJournals } = options
   if (commandJournals === undefined) return
@@ -252,7 +252,7 @@ const recoverCommands = Effect.fnUntraced(function* (options: Options) {
   }
 })
 
-/** Runs an effect within what a command of a session may change. */
+/** Runs an effect under the limits of the commands of a session. */
 const confineToCommands = Effect.fnUntraced(function* <A, E, R>(
   { cwd, sandbox }: Options,
   effect: Effect.Effect<A, E, R>
@@ -303,7 +303,7 @@ const onDenied = ({ approval, ...place }: Asking): ExecCommand.Options["onDenied
 const protectedPathsOf = ({ patches }: Limits): ReadonlyArray<string> =>
   patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
 
-/** The policy of a command: with what was granted before, or, if less was granted than it asks for, with exactly that. */
+/** Returns the policy of a command: widened by the earlier grants, or, if less was granted than it asks for, by exactly that. */
 const policyOf = Effect.fnUntraced(function* (params: ExecCommand.Parameters, sandbox: Limits) {
   const turn = yield* Turn
   const less = yield* Granted
@@ -380,7 +380,7 @@ const handlers = (options: Options) =>
     })
   )
 
-/** Runs an effect within what a patch may touch. */
+/** Runs an effect under the limits of patches. */
 const withinPatches =
   ({ sandbox }: Options) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

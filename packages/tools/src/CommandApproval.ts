@@ -108,7 +108,7 @@ const decide = (options: Options, command: CommandLine): Ruling =>
   })
 
 /**
- * Returns what a grant of a line is remembered by: each of its commands with its directory, so that a later line is granted
+ * Returns the keys by which a grant of a line is remembered: each of its commands with its directory, so that a later line is granted
  * if all of its commands were. A line that is not plain, or whose commands depend on each other, is remembered as a whole.
  */
 export const keys = (command: CommandLine): ReadonlyArray<string> => {
@@ -118,7 +118,7 @@ export const keys = (command: CommandLine): ReadonlyArray<string> => {
   return [...new Set(parts.map((part) => `command:${JSON.stringify([part, cwd, shell ?? "", isEscalated])}`))]
 }
 
-/** Returns what the person should know who is asked about a command. */
+/** Returns the explanation of a command for the person who is asked about it. */
 export const explain = (options: Options, command: CommandLine): Explanation => {
   const { reason, source } = ruling(options, command)
   const commands = source === "policy" ? commandsOf(command) : undefined
@@ -147,7 +147,7 @@ const withoutRule = (
   return needed.some(([name = ""]) => interpreters.test(name)) ? [] : needed
 }
 
-/** Reads the amendment of an answer: the commands to allow. Returns undefined if it is none. */
+/** Reads the amendment of an answer: the commands to allow. Returns undefined if it is not an amendment. */
 export const amendmentOf = (value: unknown): ReadonlyArray<ShellWords.Command> | undefined =>
   Array.isArray(value) && value.length > 0 && value.every(isCommand) ? value : undefined
 

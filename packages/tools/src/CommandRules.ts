@@ -45,7 +45,7 @@ export interface Problem extends Place {
   readonly message: string
 }
 
-/** The rules of a file, and what is wrong with it. */
+/** The rules of a file, and its faults. */
 export interface Rules {
   readonly rules: ReadonlyArray<Rule>
   readonly problems: ReadonlyArray<Problem>

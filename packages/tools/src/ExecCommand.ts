@@ -196,7 +196,7 @@ export const workingDirectory = (cwd: string, workdir: string | undefined): stri
 
 /**
  * Starts a command in the turn of the call and returns the text for the model: its end and its output, or its session ID
- * and its output so far if it still runs when the call returns. It reports to the turn what is known about the command when
+ * and its output so far if it still runs when the call returns. It reports the state of the command to the turn when
  * it starts, when the call returns, and when the handler is interrupted. **Interruption** stops the wait; the turn ends the
  * process. A command that the sandbox has blocked may run once more, without it, and one that was denied hosts may run again
  * with them. **Errors**: `ToolFailure` when the
@@ -319,6 +319,6 @@ const directory = Effect.fnUntraced(function* (workdir: string | undefined, cwd:
   return yield* new ToolFailure({ detail: `The command was not run: there is no directory ${resolved}` })
 })
 
-/** Zero, and everything that is longer than a timer can wait, is no limit. */
+/** Returns the limit of a call. Zero, and a time that is longer than a timer can wait, mean no limit. */
 const timeoutOf = ({ timeout_ms: millis = 0 }: Parameters): number | undefined =>
   millis <= 0 || millis > maxTimeoutMillis ? undefined : millis

@@ -16,12 +16,12 @@ import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as Spawn from "./internal/spawn.ts"
 import * as Utf8 from "./Utf8.ts"
 
-/** Why git could not do what it was asked to. */
+/** The reasons for which a command of git failed. */
 export const GitProblem = Schema.Literals(["NoGit", "NotARepository", "Bare", "UnknownRevision", "Failed"])
 /** @see {@link GitProblem} */
 export type GitProblem = typeof GitProblem.Type
 
-/** Git could not do what it was asked to. */
+/** A command of git failed. */
 export class GitFailed extends Schema.TaggedError<GitFailed>()("GitFailed", {
   problem: GitProblem,
   /** The directory, or for `UnknownRevision` the revision. */

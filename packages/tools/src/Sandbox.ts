@@ -71,7 +71,7 @@ const closeGraceMillis = 500
 const closeLimit = "2 seconds"
 
 /**
- * Provides this service, and `Processes` that confine what they start. A command that cannot be confined fails with
+ * Provides this service, and `Processes` that confine the processes that they start. A command that cannot be confined fails with
  * `ProcessFailed` and does not run. A confined command counts as gone once everything that was made for it is removed, too. Closing the layer
  * ends the confined commands.
  */
@@ -175,7 +175,7 @@ interface Prepared {
   readonly env: { readonly [name: string]: string }
   /** Returns the denials of its proxy; undefined without one. */
   readonly denials: (() => ReadonlyArray<Denial>) | undefined
-  /** Removes what was made for the command; after its end. */
+  /** Removes everything that was made for the command. Run it after the end of the command. */
   readonly release: Effect.Effect<void>
 }
 

@@ -400,7 +400,7 @@ const move = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, j
   yield* Restoration.move(shadow, journal.steps)
 })
 
-/** Removes what a restoration has staged, unless only the next start can finish it. */
+/** Removes the staged files of a restoration, unless only the next start can finish it. */
 const abandon = (
   place: Place,
   shadow: Shadow.Shadow,
@@ -474,7 +474,7 @@ const reasons: { readonly [reason in Shadow.LeftOut["reason"]]: string } = {
   name: "a name that is not UTF-8"
 }
 
-/** Describes what a snapshot left out, for a person; undefined if it left out nothing. */
+/** Describes the paths that a snapshot left out, for a person; undefined if it left out none. */
 export const describeLeftOut = ({ leftOut }: Pick<Shadow.Captured, "leftOut">): string | undefined => {
   if (leftOut.length === 0) return undefined
   const named = leftOut.slice(0, 3).map(({ path, reason }) => `${path} (${reasons[reason]})`)

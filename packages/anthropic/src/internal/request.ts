@@ -52,7 +52,7 @@ export const bodyOf = (
   })
 }
 
-/** Marks the end of what the provider keeps for the next request. */
+/** Marks the end of the part that the provider keeps for the next request. */
 const cached = { cache_control: { type: "ephemeral" } }
 
 const withCache = ({ content, role }: MessageEntry["message"]) => ({

@@ -95,7 +95,7 @@ export const fileOf = ({ baseUrl, home, provider }: Pick<Source, "baseUrl" | "ho
 const mapOf = (cached: Cached | undefined): ReadonlyMap<string, Catalog.ModelInfo> =>
   new Map(cached?.models.map((entry) => [entry.slug, Catalog.infoOf(entry)]))
 
-/** Reads the cache. One that is missing or damaged is no cache, nor is one that cannot be read, which is logged. */
+/** Reads the cache. Returns undefined if it is missing or damaged, or if it cannot be read, which is logged. */
 const read = Effect.fnUntraced(function* (file: string) {
   if (!Fs.existsSync(file)) return undefined
   const text = yield* Effect.try({

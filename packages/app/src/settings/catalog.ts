@@ -42,7 +42,7 @@ export const infoOf = (entry: typeof CatalogModel.Type): ModelInfo => ({
   toolFlavour: entry.apply_patch_tool_type ?? undefined
 })
 
-/** Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is no catalog. */
+/** Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is not a catalog. */
 export const read = (table: Table.Settings, files: Pick<Files, "json">): ReadonlyArray<ModelInfo> | undefined =>
   files.json(table, "model_catalog_json", CatalogFile)?.models.map(infoOf)
 

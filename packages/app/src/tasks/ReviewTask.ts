@@ -122,7 +122,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
     limits: { depth: 0 },
     onEvent: heldBack.onEvent
   }).pipe(
-    // the instructions of the project are for those who change it
+    // the instructions of the project are for agents that change it
     Effect.provideService(Fragments, undefined),
     Effect.provideService(CurrentTurnContext, context && (() => context)),
     Effect.tapError(() => exit(turn, open, undefined))

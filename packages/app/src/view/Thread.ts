@@ -36,7 +36,7 @@ export interface OpenCall {
   readonly exitCode: number | null
 }
 
-/** Returns what a running call has written so far, without its middle if that is too long. */
+/** Returns the output of a running call so far, without its middle if that is too long. */
 export const outputOf = ({ output }: OpenCall): string => Output.textOf(output)
 
 /** A message or thought that is still being written. `length` is how much of it has come, in UTF-16 code units. */

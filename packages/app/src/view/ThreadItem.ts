@@ -77,7 +77,7 @@ export class Change extends Schema.Opaque<Change>()(
   }).annotate({ identifier: "FileUpdateChange" })
 ) {}
 
-/** A patch: what it asks for while it is in progress, what it did when it is completed. */
+/** A patch: the requested changes while it is in progress, and the changes that were made once it is completed. */
 export class FileChange extends Schema.Opaque<FileChange>()(
   item("fileChange", { changes: Schema.Array(Change), status: CallStatus })
 ) {}

@@ -56,7 +56,7 @@ export const initial = (rootId: SessionId): Tree => ({
   agentTokens: 0
 })
 
-/** The tree after an event of one of its sessions, and what is worth showing of it. Other sessions change nothing. */
+/** The tree after an event of one of its sessions, and the change to show, if any. Other sessions change nothing. */
 export const step = (
   tree: Tree,
   sessionId: SessionId,

@@ -138,7 +138,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions processes ID --end PROCESS | all"
     ],
     about:
-      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.\n" +
+      "Lists the processes of a session that run, even while another spindle runs the session. PROCESS is the id of one, or the beginning of it.\n" +
       "If no spindle runs the session, the output of a process is what the agent has read.",
     examples: [
       ["spindle sessions processes 0199a213", ""],

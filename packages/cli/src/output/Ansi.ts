@@ -67,7 +67,7 @@ const replaceCharacters = (pattern: RegExp, text: string): string =>
 export const toVisible = (text: string): string => replaceCharacters(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
 
 /**
- * As {@link toVisible}, for what a person decides about: no two different texts look the same because of a character that
+ * As {@link toVisible}, for a text that a person decides about: no two different texts look the same because of a character that
  * shows nothing or looks like a space.
  */
 export const toExact = (text: string): string => replaceCharacters(unequal, text.replaceAll("\r\n", "\n"))

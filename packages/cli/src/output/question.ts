@@ -236,7 +236,7 @@ const answerOf = (
 }
 
 /**
- * Returns the lines in which a field is filled in: its title, and the end of what was typed so far. A title that needs more
+ * Returns the lines in which a field is filled in: its title, and the end of the text that was typed so far. A title that needs more
  * than half of the columns has lines for itself, about three at most.
  */
 export const prompt = (

@@ -97,7 +97,7 @@ interface Choice {
 const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> => {
   const amendment = QuestionText.amendmentIn(payload)
   const turn: Decision = { _tag: "Approved", scope: "turn" }
-  // a command runs at once with what it gets; permissions are for the commands that follow
+  // a command runs at once with its grant; permissions are for the commands that follow
   const scope = kind === "command" || turnId === undefined ? "once" : "turn"
   const less = QuestionText.lessIn(payload).map(({ label, permissions }, index): Choice => {
     const text = Ansi.toVisible(label)

@@ -1,4 +1,4 @@
-/** Tracks what a delegate does: status, slot in the tree, tokens. Called synchronously with each event of its session. */
+/** Tracks the work of a delegate: status, slot in the tree, tokens. Called synchronously with each event of its session. */
 import type { SubmissionId } from "@spindle/core/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"

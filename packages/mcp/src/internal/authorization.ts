@@ -191,7 +191,7 @@ const isSame = (one: Redacted.Redacted, other: Redacted.Redacted): boolean =>
 const isExpiring = ({ expiresAt }: Grant): Effect.Effect<boolean> =>
   Effect.map(Clock.currentTimeMillis, (now) => expiresAt !== undefined && expiresAt - marginMillis <= now)
 
-/** Returns what is wrong with the token of a request that was refused; undefined if it failed for another reason. */
+/** Returns the fault of the token of a request that was refused; undefined if it failed for another reason. */
 const refusalOf = (
   { reason }: McpClientError.McpClientError,
   hadToken: boolean

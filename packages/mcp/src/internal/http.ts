@@ -22,7 +22,7 @@ export interface Options extends Wire.TransportOptions, Address {
   readonly reconnects: Schedule.Schedule<unknown>
 }
 
-/** How long the end of a connection waits for what it still has to send. */
+/** How long the end of a connection waits for the messages that it still has to send. */
 const closeMillis = 1_000
 /** The longest pause that a server may set. */
 const longestRetryMillis = 30_000
@@ -138,7 +138,7 @@ interface Received {
   readonly isWhole: boolean
 }
 
-/** Closes what a response lives in, which aborts its request. One whose body was read to its end has nothing to abort. */
+/** Closes the scope of a response, which aborts its request. One whose body was read to its end has nothing to abort. */
 const closeUnread = (lifetime: Scope.Closeable, exit: Exit.Exit<Received, unknown>) =>
   Exit.isSuccess(exit) && exit.value.isWhole ? Effect.void : Scope.close(lifetime, exit)
 
@@ -147,7 +147,7 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
   const { id, receive, reconnects } = waiting
   if (HttpBody.isJson(first)) {
     const message = yield* HttpBody.readMessage(first)
-    if (!Wire.isResponse(message)) return yield* unreadableError("the response to a request is none of JSON-RPC")
+    if (!Wire.isResponse(message)) return yield* unreadableError("the response to a request is not a JSON-RPC response")
     return { message, isWhole: true } satisfies Received as Received
   }
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
@@ -168,7 +168,7 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
 
 const unreadableError = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
 
-/** Listens to what the server sends outside requests, for as long as the server allows it. */
+/** Listens to the messages that the server sends outside requests, for as long as the server allows it. */
 const listen = Effect.fnUntraced(function* (link: HttpLink, { receive, reconnects }: Reader) {
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
   const pauses = new Pauses<void>(reconnects)

@@ -6,7 +6,7 @@ import * as McpSchema from "effect/ai/McpSchema"
 import type { CurrentCall } from "./currentCall.ts"
 import * as Wire from "./wire.ts"
 
-/** Handles what the server of this name sends. `onToolsChanged` runs when it says that its tools have changed. */
+/** Handles the messages of the server of this name. `onToolsChanged` runs when it says that its tools have changed. */
 export const make = (server: string, onToolsChanged: Effect.Effect<void>): Wire.Incoming => ({
   onRequest: (request, call) => {
     switch (request.method) {

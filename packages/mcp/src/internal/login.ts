@@ -108,13 +108,13 @@ const knownMethod = (method: string | undefined): ClientAuthentication | undefin
 
 type Methods = Pick<Protocol.AuthorizationServer, "token_endpoint_auth_methods_supported">
 
-/** How a client with a secret proves who it is. Basic is what servers support that do not say. */
+/** Returns how a client with a secret authenticates itself. Servers that do not say what they support take basic authentication. */
 const confidentialMethod = ({ token_endpoint_auth_methods_supported: methods }: Methods): ClientAuthentication =>
   methods?.includes("client_secret_basic") === false && methods.includes("client_secret_post")
     ? "client_secret_post"
     : "client_secret_basic"
 
-/** How a new client proves who it is: not at all if the server allows it, because a program cannot keep a secret. */
+/** Returns how a new client authenticates itself: not at all if the server allows it, because a program cannot keep a secret. */
 const preferredAuthentication = (server: Methods): ClientAuthentication =>
   server.token_endpoint_auth_methods_supported?.includes("none") === false ? confidentialMethod(server) : "none"
 

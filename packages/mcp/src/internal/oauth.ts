@@ -135,7 +135,7 @@ const decodeError = Schema.decodeUnknownOption(
   Schema.fromJsonString(Schema.Struct({ error: Schema.String, error_description: Schema.optionalKey(Schema.String) }))
 )
 
-/** The error of a response that is none of success: `what`, and what the server says about it. */
+/** Makes the error of a response that reports no success: `what`, and the words of the server. */
 export const refusalOf = ({ status, text }: Received, what: string): OAuthFailed => {
   const said = Option.match(decodeError(text), {
     onNone: () => `HTTP ${status}`,

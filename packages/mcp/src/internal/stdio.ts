@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     Effect.catch(() => endClosed("it closed its standard input")),
     Effect.forkScoped
   )
-  // what it wrote before it exited is read first
+  // the output that it wrote before it exited is read first
   yield* readLines(child.stdout, receive).pipe(
     Effect.matchEffect({ onFailure: end, onSuccess: () => endClosed("it closed its standard output") }),
     Effect.forkScoped

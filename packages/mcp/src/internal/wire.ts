@@ -13,7 +13,7 @@ export type Protocol = McpProtocol.ProtocolAdapter<McpClient.ProtocolVersion>
 /** The largest message that is read. */
 export const limitBytes = 8 * 1024 * 1024
 
-/** Receives what a server sends by itself. `call` is the one that it belongs to, if that is known. */
+/** Receives the messages that a server sends by itself. `call` is the one that it belongs to, if that is known. */
 export interface Incoming {
   readonly onRequest: (
     request: McpSchema.JsonRpcRequest,
@@ -30,7 +30,7 @@ export interface ServerTransport extends McpClient.Transport {
   /** Waits until the server can no longer be reached, and returns why. */
   readonly ended: Effect.Effect<McpClientError.McpClientError>
   readonly isEnded: () => boolean
-  /** The end of what the process has printed to its standard error. */
+  /** The end of the text that the process has printed to its standard error. */
   readonly stderr: () => string
 }
 

@@ -115,7 +115,7 @@ export interface FailedResponse {
   readonly nowMillis: number
 }
 
-/** Makes the failure of a response that is no stream: an error by its status, or a success of another kind. */
+/** Makes the failure of a response that is not a stream: an error by its status, or a success of another kind. */
 export const fromResponse = (context: FailureContext, response: FailedResponse): ModelFailed => {
   const { body, headers, nowMillis, status } = response
   const error = errorOf(body)

@@ -79,7 +79,7 @@ export abstract class ResponseReader {
     }
   }
 
-  /** Reads a body that is no stream: a complete response in JSON. Any other body leaves the reader as it is. */
+  /** Reads a body that is not a stream: a complete response in JSON. Any other body leaves the reader as it is. */
   abstract readResponse(body: string): void
 
   /**

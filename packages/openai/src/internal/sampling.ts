@@ -39,7 +39,7 @@ export type Send<R extends WireRequest> = (request: R) => Stream.Stream<ModelPar
 /** Sends requests to one model. */
 export interface Sampling {
   readonly provider: string
-  /** Returns the function that sends over an API. All share the key, and what the provider has refused. */
+  /** Returns the function that sends over an API. All share the key, and the items that the provider has refused. */
   readonly senderOf: <R extends WireRequest>(wire: Wire<R>) => Send<R>
 }
 
@@ -60,7 +60,7 @@ interface Connection<R extends WireRequest> {
   isPlain: boolean
 }
 
-/** The repairs of a request so far: what is left out, and what a person should know about it. */
+/** The repairs of a request so far: the items that are left out, and the warnings about them. */
 interface Repairs {
   readonly leftOut: ReadonlySet<Item>
   readonly warnings: ReadonlyArray<string>

@@ -34,7 +34,7 @@ export interface Wire<R extends WireRequest> {
   readonly path: string
   /** The type of content that a response should have. Default: `text/event-stream`. */
   readonly accept?: string
-  /** Names who can read the sealed reasoning of a model. */
+  /** Returns a name for the models that can read the sealed reasoning of a model. */
   readonly sealOf: (provider: string, model: string) => string
   /** Fields of the body that a server may refuse, and that a request can do without. */
   readonly optionalFields: ReadonlyArray<string>

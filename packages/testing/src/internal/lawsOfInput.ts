@@ -56,7 +56,7 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
 
 /**
  * The input that waits at the end. The live state of a failed session has input that could not be written, so its
- * records count: they are what a resume sees.
+ * records count: a resume sees them.
  */
 const waitingAtEnd = (history: History): ReadonlyArray<SubmissionId> =>
   isFailed(history)
@@ -74,7 +74,7 @@ const wrongFate = (history: History): string | undefined => {
 }
 
 /**
- * Input that waits while nothing runs must be named by the turn before, unless it waits for the next turn whatever comes.
+ * Input that waits while nothing runs must be named by the turn before, unless its delivery is `wait`.
  * A closed session keeps its input for a resume.
  */
 const unnamedInput = (history: History): string | undefined => {

@@ -147,7 +147,7 @@ export const I5: Law = (history) => {
   return undefined
 }
 
-/** Returns what is wrong with the items that a model would get, without superseded text. */
+/** Returns the fault of the items that a model would get, without superseded text. */
 const pairingDefect = (items: Parameters<typeof HistoryRules.defect>[0]): string | undefined =>
   HistoryRules.defect(items.filter((item) => !("partial" in item) || item.partial !== "superseded"))
 

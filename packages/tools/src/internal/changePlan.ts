@@ -24,7 +24,7 @@ export interface PlanInput {
   readonly changes: ReadonlyArray<ChangeDifferences>
   /** How the tree differs now from the tree after the latest change. */
   readonly since: ReadonlyArray<Difference>
-  /** The paths that a snapshot left out: what they were is not known. */
+  /** The paths that a snapshot left out, whose earlier content is not known. */
   readonly leftOut: ReadonlySet<string>
 }
 

@@ -44,8 +44,8 @@ export const clampMillis = (
 ): number => Math.min(Math.max(Number.isFinite(millis) ? millis! : otherwise, min), max)
 
 /**
- * Waits for the end of a command, and publishes its output meanwhile. It reports to the turn what is known about the
- * command at first, at the end, and when the handler is interrupted, which stops only the wait.
+ * Waits for the end of a command, and publishes its output meanwhile. It reports the state of the command to the turn
+ * at first, at the end, and when the handler is interrupted, which stops only the wait.
  */
 export const read = Effect.fnUntraced(function* (command: Commands.Command, { callId, isContinued, waitMillis }: Call) {
   const turn = yield* Turn
@@ -88,7 +88,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   return result
 })
 
-/** Returns the text for the model. `state` says what the command does if it has not ended. */
+/** Returns the text for the model. `state` describes the command if it has not ended. */
 export const textOf = (
   { denials, elapsedMillis, ending, output }: Read,
   {

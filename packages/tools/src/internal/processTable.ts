@@ -113,7 +113,7 @@ const hostOf = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem) {
   return host
 })
 
-/** Returns what the processes of one user and one login have in common: user, control group and audit session. */
+/** Returns the identity that the processes of one user and one login share: user, control group and audit session. */
 const loginOf = Effect.fnUntraced(function* (
   read: (path: string) => Effect.Effect<string | undefined>,
   pid: number | "self"

@@ -122,7 +122,7 @@ const modeOf = Effect.fnUntraced(function* (path: string, isExecutable: boolean)
   return isExecutable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
 })
 
-/** Removes what was staged. */
+/** Removes the staged files. */
 export const discard = (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>): Effect.Effect<void, Failure, Services> =>
   Effect.forEach(steps, ({ staged }) => (staged === undefined ? Effect.void : remove(at(shadow, staged))), {
     discard: true

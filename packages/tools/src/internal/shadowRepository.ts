@@ -153,7 +153,7 @@ const select = Effect.fnUntraced(function* (top: string, candidates: Candidates)
   return { paths, directories, leftOut, bytes }
 })
 
-/** Returns the size of a file in bytes, or why it cannot be captured: a file that is a directory now is none. */
+/** Returns the size of a file in bytes, or why it cannot be captured; `directory` for a directory in its place. */
 const sizeOf = Effect.fnUntraced(function* (
   top: string,
   path: string

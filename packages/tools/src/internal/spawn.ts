@@ -33,7 +33,7 @@ export interface SpawnOptions {
   readonly hasProgram: boolean
 }
 
-/** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
+/** Whether the program of a command exists: without it, the spawner has to report the failure, and not a shell. */
 export const hasProgram = Effect.fnUntraced(function* (
   { fileSystem }: Platform,
   { command: [program = ""], cwd }: ProcessSpec,

@@ -103,7 +103,7 @@ export const run: (
   ].join("\n")
 })
 
-/** The directory in which to search and the name of what is searched in it. */
+/** Returns the directory in which to search and the name of the file to search in it, if there is one. */
 const placeOf: (target: string) => Effect.Effect<Searches.Place, string, FileSystem.FileSystem | Path.Path> =
   Effect.fnUntraced(function* (target) {
     const fileSystem = yield* FileSystem.FileSystem

@@ -27,7 +27,7 @@ export const Parameters = Schema.Struct({
 /** @see {@link Parameters} */
 export type Parameters = typeof Parameters.Type
 
-/** The tool. It returns `{"permissions":{...},"scope":"turn"}` with what was granted. */
+/** The tool. It returns `{"permissions":{...},"scope":"turn"}` with the granted permissions. */
 export const tool = Tool.make("request_permissions", {
   description:
     "Asks the user to let your commands reach the network, or some hosts, or write in other directories, for the rest of the turn or the session. The result says what was granted, which may be less.",

@@ -48,7 +48,7 @@ const reasons: { readonly [R in Reason]: string } = {
   NotPublic: "its address is not public and not in the list of allowed hosts"
 }
 
-/** Says what was denied and why. */
+/** Describes a denial: the host, the port and the reason. */
 export const describe = ({ host, port, reason }: Denial): string =>
   `${host.includes(":") ? `[${host}]` : host}:${port} was denied: ${reasons[reason]}`
 

@@ -1,5 +1,5 @@
 /**
- * Permissions of commands as data: what a model asks for, what a person grants, and how the two meet. A person may grant less
+ * Permissions of commands as data: the request of a model, the grant of a person, and the meet of the two. A person may grant less
  * than was asked, and never more (contract A4).
  */
 import { dual } from "effect/Function"

@@ -90,7 +90,7 @@ type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" 
 /** A result of a tool. */
 export type ToolResult = Extract<Item, { _tag: "ToolResult" }>
 
-/** Leaves out what a provider ran itself, such as web searches: a server of this API has no such calls. */
+/** Leaves out the calls that a provider ran itself, such as web searches: a server of this API has no such calls. */
 export const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   const theirs = new Set<string>()
   return items.filter((item) => {

@@ -130,7 +130,7 @@ const joinPaths = (directory: string | undefined, path: string | undefined): str
 
 const pathMarker = /^(\s*\*\*\* (?:Add File|Delete File|Update File|Move to):[ \t]*)([^]*)$/
 
-/** Makes the paths of a patch relative to the parent of a directory. A text that is no patch stays as it is. */
+/** Makes the paths of a patch relative to the parent of a directory. A text that is not a patch stays as it is. */
 const prefixPaths = (input: string, directory: string): string | undefined => {
   const files = Parser.parse(input)
   if (Result.isFailure(files)) return input

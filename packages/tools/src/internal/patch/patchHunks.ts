@@ -151,7 +151,7 @@ const quote = (lines: ReadonlyArray<string>): string => {
   return shown.join("\n")
 }
 
-/** Says what was expected, and quotes the nearest place in the file. */
+/** Describes the expected lines, and quotes the nearest place in the file. */
 const explain = (
   { from, lines, search }: Area,
   wanted: ReadonlyArray<string>,

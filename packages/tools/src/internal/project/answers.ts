@@ -5,7 +5,7 @@ import { ToolFailure } from "../../ToolFailure.ts"
 
 type Given = Extract<Answer, { readonly _tag: "Approved" | "Answered" }>
 
-/** Returns the answer if somebody gave one. Otherwise the call fails, or ends with its turn (A2, A5). */
+/** Returns the answer if a person or a decider gave one. Otherwise the call fails, or ends with its turn (A2, A5). */
 export const requireAnswer = (answer: Answer): Effect.Effect<Given, ToolFailure> => {
   switch (answer._tag) {
     case "Approved":

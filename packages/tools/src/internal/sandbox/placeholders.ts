@@ -16,7 +16,7 @@ const stickyBit = 0o1000
 /** The program that removes empty directories. One that is found in the path could be a command's. */
 const removers = ["/bin/rmdir", "/usr/bin/rmdir", "/run/current-system/sw/bin/rmdir"]
 
-/** Makes folders, and counts who holds them. */
+/** Makes folders, and counts their holders. */
 export interface Placeholders {
   /**
    * Makes a folder unless one exists that is not a placeholder. Returns the directories to remove after the command, in
