@@ -149,7 +149,8 @@ export interface ReadFile extends Found {
 }
 
 /**
- * Reads the beginning of a regular file. A directory, a pipe or a device counts as a missing file. **Interruption** closes the file.
+ * Reads the beginning of a regular file. A directory, a pipe or a device counts as a missing file. **Interruption**
+ * closes the file.
  */
 export const readFile = Effect.fnUntraced(
   function* (

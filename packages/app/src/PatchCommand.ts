@@ -1,8 +1,8 @@
 /**
  * `apply_patch` as a program: scripts that an agent runs can call it, with a patch as its argument or on standard input.
  *
- * It is a shell script below the home that starts `spindle apply-patch`. Commands find it on their path, and its writes are confined
- * like all writes of the command.
+ * It is a shell script below the home that starts `spindle apply-patch`. Commands find it on their path, and its writes
+ * are confined like all writes of the command.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"

@@ -3,8 +3,9 @@
  * and many others speak.
  *
  * Each stream is one `POST {baseUrl}/chat/completions` with the complete history. A request is sent again only when the
- * provider refuses a message by its place, a field that is not needed, or a key that has expired. All other retries belong to the session's model
- * loop. A history that was recorded with the Responses API continues here, and the other way round.
+ * provider refuses a message by its place, a field that is not needed, or a key that has expired. All other retries
+ * belong to the session's model loop. A history that was recorded with the Responses API continues here, and the other
+ * way round.
  */
 import { Model } from "@spindle/core/Model"
 import * as Config from "effect/Config"

@@ -11,8 +11,8 @@ import { both, SessionObserver } from "@spindle/core/SessionObserver"
 
 /**
  * Writes the lines of an event with the loggers of the caller; nothing for most events. An abort is of level `Info`,
- * stragglers, failed turns and warnings are of level `Warn`, a failed session is of level `Error`. `running` is the turn that runs; the end of a turn has its own id,
- * which is the only one after a crash.
+ * stragglers, failed turns and warnings are of level `Warn`, a failed session is of level `Error`. `running` is the
+ * turn that runs; the end of a turn has its own id, which is the only one after a crash.
  */
 const log = (event: SessionEvent, sessionId: SessionId, running: TurnId | undefined): Effect.Effect<void> => {
   const turnId = event._tag === "TurnAborted" || event._tag === "TurnFailed" ? event.turnId : running

@@ -78,8 +78,8 @@ NL: /\\r?\\n/
 } as const
 
 /**
- * The place at which a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is where relative
- * paths start, by default the working directory.
+ * The place at which a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is
+ * where relative paths start, by default the working directory.
  */
 export interface Options {
   readonly cwd: string

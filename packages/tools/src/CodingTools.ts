@@ -40,13 +40,13 @@ export type Tools = (typeof toolkit)["tools"]
 export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
 
 /**
- * The policies of the tools. Commands run concurrently, a patch runs alone. Waiting for a command and
- * interrupting it need no approval. Writing to it does, because to a shell the text is a command. The question about a command has `{ command,
- * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default) and, if a
- * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
- * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question. A command that only
- * calls `apply_patch` is such a patch.
- * `cwd` and `directory` are those of {@link layer}. The approval may depend on the context of the turn.
+ * The policies of the tools. Commands run concurrently, a patch runs alone. Waiting for a command and interrupting it
+ * need no approval. Writing to it does, because to a shell the text is a command. The question about a command has `{
+ * command, cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the
+ * default) and, if a policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and
+ * the question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a
+ * question. A command that only calls `apply_patch` is such a patch. `cwd` and `directory` are those of {@link layer}.
+ * The approval may depend on the context of the turn.
  */
 export const policies = (
   options: Places & {
@@ -198,7 +198,10 @@ export interface Options extends Places {
   readonly maxPoll?: Duration.Input | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
-  /** Decides about a command that the sandbox has blocked: the approval that {@link policies} received. By default nobody is asked. */
+  /**
+   * Decides about a command that the sandbox has blocked: the approval that {@link policies} received. By default
+   * nobody is asked.
+   */
   readonly approval?: ByTurn<CommandApproval.Options> | undefined
   /**
    * Where the journals of patches are kept, so that a patch that a crash cuts is rolled back when {@link layer} is built

@@ -108,8 +108,9 @@ const decide = (options: Options, command: CommandLine): Ruling =>
   })
 
 /**
- * Returns the keys by which a grant of a line is remembered: each of its commands with its directory, so that a later line is granted
- * if all of its commands were. A line that is not plain, or whose commands depend on each other, is remembered as a whole.
+ * Returns the keys by which a grant of a line is remembered: each of its commands with its directory, so that a later
+ * line is granted if all of its commands were. A line that is not plain, or whose commands depend on each other, is
+ * remembered as a whole.
  */
 export const keys = (command: CommandLine): ReadonlyArray<string> => {
   const { cwd, isEscalated = false, line, shell } = command

@@ -71,9 +71,9 @@ const closeGraceMillis = 500
 const closeLimit = "2 seconds"
 
 /**
- * Provides this service, and `Processes` that confine the processes that they start. A command that cannot be confined fails with
- * `ProcessFailed` and does not run. A confined command counts as gone once everything that was made for it is removed, too. Closing the layer
- * ends the confined commands.
+ * Provides this service, and `Processes` that confine the processes that they start. A command that cannot be confined
+ * fails with `ProcessFailed` and does not run. A confined command counts as gone once everything that was made for it
+ * is removed, too. Closing the layer ends the confined commands.
  */
 export const layer = (
   options: Options

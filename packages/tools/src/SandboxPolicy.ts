@@ -1,6 +1,6 @@
 /**
- * The sandbox policy of a command: it may touch nothing but its own processes, some directories, or everything. Policies form a lattice, so
- * that a delegate never has more authority than its parent (contract A4).
+ * The sandbox policy of a command: it may touch nothing but its own processes, some directories, or everything.
+ * Policies form a lattice, so that a delegate never has more authority than its parent (contract A4).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,8 @@ export class ReadOnly extends Schema.Opaque<ReadOnly>()(
 ) {}
 
 /**
- * Writes below `roots` and `scratch`. The `protectedPaths` stay read-only, and so do the repositories of the roots and the folders of {@link protectedNames} in each root. All paths are absolute.
+ * Writes below `roots` and `scratch`. The `protectedPaths` stay read-only, and so do the repositories of the roots and
+ * the folders of {@link protectedNames} in each root. All paths are absolute.
  */
 export class WorkspaceWrite extends Schema.Opaque<WorkspaceWrite>()(
   Schema.TaggedStruct("WorkspaceWrite", {

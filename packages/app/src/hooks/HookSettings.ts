@@ -5,8 +5,8 @@
  * { "hooks": { "PreToolUse": [{ "matcher": "exec_command", "hooks": [{ "type": "command", "command": "./check" }] }] } }
  * ```
  *
- * A fault of one handler is reported as a problem with its place, and the other handlers run. The hooks of a project run only if their file
- * was trusted, by its hash.
+ * A fault of one handler is reported as a problem with its place, and the other handlers run. The hooks of a project
+ * run only if their file was trusted, by its hash.
  */
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs/promises"

@@ -10,8 +10,8 @@ import { refuse } from "./reason.ts"
 import type * as Table from "./table.ts"
 
 /**
- * A server that speaks the Responses API, the chat completions API or the Messages API. `requestRetries` and `streamRetries` count how
- * often a request is repeated.
+ * A server that speaks the Responses API, the chat completions API or the Messages API. `requestRetries` and
+ * `streamRetries` count how often a request is repeated.
  */
 export interface ServerProvider {
   readonly _tag: "Responses" | "ChatCompletions" | "Messages"

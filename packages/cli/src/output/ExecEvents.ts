@@ -2,9 +2,10 @@
  * The lines of `exec --json`: a pure projection of what changes in a thread.
  *
  * The names and shapes are the reference's. Where its lines say less than the thread they stay as they are, with these
- * exceptions: a note of a task is a line `task.note`, a call that was running when its turn was stopped is completed as `failed`, a command or patch that was
- * refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason than an interrupt ends with
- * a `turn.failed` that gives the reason. An interrupted turn just ends, as in the reference.
+ * exceptions: a note of a task is a line `task.note`, a call that was running when its turn was stopped is completed as
+ * `failed`, a command or patch that was refused is shown (as `declined`, `failed`), and a turn that was stopped for
+ * another reason than an interrupt ends with a `turn.failed` that gives the reason. An interrupted turn just ends, as
+ * in the reference.
  */
 import * as Thread from "@spindle/app/Thread"
 import type { CallStatus, CollabAgentToolCall, CollabTool, ThreadItem } from "@spindle/app/ThreadItem"

@@ -236,8 +236,8 @@ const answerOf = (
 }
 
 /**
- * Returns the lines in which a field is filled in: its title, and the end of the text that was typed so far. A title that needs more
- * than half of the columns has lines for itself, about three at most.
+ * Returns the lines in which a field is filled in: its title, and the end of the text that was typed so far. A title
+ * that needs more than half of the columns has lines for itself, about three at most.
  */
 export const prompt = (
   { choices, isSecret, title }: Pick<Fields.Field, "title" | "choices" | "isSecret">,

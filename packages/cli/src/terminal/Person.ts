@@ -1,6 +1,6 @@
 /**
- * The terminal at which a person can be asked: standard input and standard error if they are terminals, else the terminal that controls
- * the process.
+ * The terminal at which a person can be asked: standard input and standard error if they are terminals, else the
+ * terminal that controls the process.
  */
 import * as Fs from "node:fs"
 import * as Tty from "node:tty"

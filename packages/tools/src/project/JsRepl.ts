@@ -103,8 +103,9 @@ export const policies = ({
 })
 
 /**
- * The surroundings of kernels. `sandbox` is the most that they may touch; the default is full access. `directory` is where they start;
- * the default is `cwd`. Both may depend on the context of the turn: a turn with others has another kernel.
+ * The surroundings of kernels. `sandbox` is the most that they may touch; the default is full access. `directory` is
+ * where they start; the default is `cwd`. Both may depend on the context of the turn: a turn with others has another
+ * kernel.
  */
 export interface Options extends Kernel.Options {
   readonly directory?: ByTurn<string> | undefined

@@ -51,9 +51,9 @@ export const policies: Policies<Tools> = {
 }
 
 /**
- * The places that the tools look at. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
- * what the programs that search may touch at most; the default is full access. `directory` is where relative paths start; the
- * default is `cwd`. Both may depend on the context of the turn.
+ * The places that the tools look at. `cwd` is the absolute working directory, and `node` the program that runs
+ * JavaScript. `sandbox` is what the programs that search may touch at most; the default is full access. `directory` is
+ * where relative paths start; the default is `cwd`. Both may depend on the context of the turn.
  */
 export interface Options extends GrepFiles.Options {
   readonly directory?: ByTurn<string> | undefined

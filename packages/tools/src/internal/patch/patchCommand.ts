@@ -9,8 +9,8 @@
  * EOF
  * ```
  *
- * The text is the one that the shell would pass to `apply_patch`. A line that the shell could read in another way is not recognised: expansions,
- * other commands, other operators and other redirections leave it a command.
+ * The text is the one that the shell would pass to `apply_patch`. A line that the shell could read in another way is
+ * not recognised: expansions, other commands, other operators and other redirections leave it a command.
  */
 import * as Result from "effect/Result"
 import * as ShellWords from "../../ShellWords.ts"
