@@ -20,7 +20,7 @@ const program = Effect.gen(function* () {
   console.log(first._tag, second._tag)
   yield* session.awaitIdle
 
-  // events can be read from any record onwards: what was published, then what comes
+  // events can be read from any record onwards: first those that were published, then new ones
   yield* session.events().pipe(
     Stream.filter((event) => event._tag === "TurnCompleted"),
     Stream.take(2),

@@ -3,7 +3,7 @@
 import { Agent, Journal, Model, Op, Session } from "@spindle/core"
 import { Effect, Layer, Stream } from "effect"
 
-// answers with the last message, word by word; the session owns retries, history and tools
+// responds with the last message, word by word; the session owns retries, history and tools
 const echo = Layer.succeed(Model.Model, {
   provider: "example",
   model: "echo",

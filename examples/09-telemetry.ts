@@ -12,7 +12,7 @@ const model = ScriptedModel.make([[ScriptedModel.call("clock", {}, "1")], [Scrip
 
 const program = Effect.gen(function* () {
   const session = yield* Session.make(agent)
-  // what came in with a request of a client: the id that it repeats when it tries again, and its `traceparent`
+  // parts of a client's request: the id, which the client repeats when it tries again, and the `traceparent`
   const id = Ids.SubmissionId.make("request-1")
   const trace = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" }
   yield* session.submit({ id, op: Op.userInput("What time is it?"), trace })

@@ -11,7 +11,7 @@ export interface Survey {
   readonly tests: ReadonlyMap<string, ReadonlyArray<string>>
 }
 export declare const clausesOf: (page: string) => ReadonlyArray<Clause>
-export declare const shownIn: (source: string) => ReadonlySet<string>
-export declare const markedIn: (source: string) => ReadonlySet<string>
+export declare const clausesShownIn: (source: string) => ReadonlySet<string>
+export declare const clausesMarkedIn: (source: string) => ReadonlySet<string>
 export declare const survey: () => Survey
 export declare const problemsOf: (survey: Survey) => ReadonlyArray<string>

@@ -17,13 +17,13 @@ export const clausesOf = (page) =>
   }))
 
 /** Returns the clause numbers with which the names of tests begin: `it.effect("I2 I3 ...")`, `describe("S1 ...")`. */
-export const shownIn = (source) => {
+export const clausesShownIn = (source) => {
   const names = source.matchAll(/\b(?:it|test|describe)[.\w]*(?:\([^()]*\))?\(\s*["'`]((?:[A-Z]\d+,? )+)/g)
   return new Set(Array.from(names).flatMap((name) => name[1].match(/[A-Z]\d+/g)))
 }
 
 /** Returns the clause numbers in the comments of a source. Each is a mark: `(contract S2)`, `(I1, I3)`, `// mutant abort-once (I1)`. */
-export const markedIn = (source) => {
+export const clausesMarkedIn = (source) => {
   const comments = source.match(/\/\*[^]*?\*\/|\/\/.*$/gm) ?? []
   const marks = comments.flatMap((comment) => comment.match(/\((?:contract )?[A-Z]\d+[^)]*\)/g) ?? [])
   return new Set(marks.flatMap((mark) => mark.match(/\b[A-Z]\d+\b/g)))
@@ -45,7 +45,7 @@ const scan = (folder, numbersIn) => {
 /** Returns the sources that uphold each clause and the tests that show it. */
 export const survey = () => {
   const clauses = clausesOf(read("docs/contract.md"))
-  return { clauses, marks: scan("src", markedIn), tests: scan("test", shownIn) }
+  return { clauses, marks: scan("src", clausesMarkedIn), tests: scan("test", clausesShownIn) }
 }
 
 /** Returns the problems of the contract, as sentences. */

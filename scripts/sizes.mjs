@@ -16,7 +16,7 @@ const limits = {
   generators: 2
 }
 const problems = []
-const excepted = (text) => /^\W*sizes: \S/m.test(text.split("\n").slice(0, 12).join("\n"))
+const isExcepted = (text) => /^\W*sizes: \S/m.test(text.split("\n").slice(0, 12).join("\n"))
 
 /** Returns for each line of a source whether it is a code line. */
 const codeLines = (text, comments) => {
@@ -77,7 +77,7 @@ const checked = [
 ]
 for (const path of checked) {
   const text = read(path)
-  if (excepted(text)) continue
+  if (isExcepted(text)) continue
   const { program, comments, errors } = parseSync(path, text)
   if (errors.length > 0) {
     problems.push(`${path}: cannot be parsed: ${errors[0].message}`)
@@ -95,7 +95,7 @@ const documents = ["README.md", "CONTRIBUTING.md", ...files("docs", (path) => pa
 for (const path of documents.filter((path) => files(dirname(path)).includes(path))) {
   const text = read(path)
   const count = text.split("\n").length - 1
-  if (count > limits.document && !excepted(text)) {
+  if (count > limits.document && !isExcepted(text)) {
     problems.push(`${path}: ${count} lines, the limit is ${limits.document}`)
   }
 }

@@ -55,8 +55,8 @@ const workspace = { _tag: "WorkspaceWrite", roots: [cwd], scratch: [], protected
 const ways = {
   child_process: (command) => Effect.promise(() => bare(command)),
   Processes: supervised,
-  "Processes, read-only sandbox": (command) => SandboxPolicy.within(supervised(command), SandboxPolicy.readOnly),
-  "Processes, sandbox that writes in the workspace": (command) => SandboxPolicy.within(supervised(command), workspace)
+  "Processes, read-only sandbox": (command) => SandboxPolicy.confine(supervised(command), SandboxPolicy.readOnly),
+  "Processes, sandbox that writes in the workspace": (command) => SandboxPolicy.confine(supervised(command), workspace)
 }
 
 const compareSpawns = Effect.gen(function* () {
@@ -127,7 +127,7 @@ const abort = Effect.fnUntraced(function* (name) {
     const turn = yield* Turn.Turn
     const child = yield* turn
       .process({ command: ["bash", "-c", kinds[name].replaceAll("TAG", tag)], cwd })
-      .pipe(name === sandboxed ? SandboxPolicy.within(SandboxPolicy.readOnly) : (start) => start)
+      .pipe(name === sandboxed ? SandboxPolicy.confine(SandboxPolicy.readOnly) : (start) => start)
     yield* Deferred.succeed(started, child.processId)
     return yield* Effect.never
   })
@@ -179,7 +179,7 @@ const printing = Effect.gen(function* () {
     peak = Math.max(peak, inUse() - before)
     yield* Effect.sleep(1_000)
   }
-  const bytes = running.unread().totalBytes()
+  const bytes = running.peek().totalBytes()
   const seconds = (performance.now() - from) / 1_000
   console.log(
     `a child that prints ${bytes} bytes: at most ${peak.toFixed(1)} MB more in use, ${(inUse() - before).toFixed(1)} MB at the end, ${seconds.toFixed(1)} s`

@@ -37,8 +37,8 @@ const plain = Effect.callback((resume) => {
 const ways = {
   plain,
   "process group": group,
-  "sandbox, read-only": SandboxPolicy.within(group, SandboxPolicy.readOnly),
-  "sandbox, workspace-write": SandboxPolicy.within(group, workspace)
+  "sandbox, read-only": SandboxPolicy.confine(group, SandboxPolicy.readOnly),
+  "sandbox, workspace-write": SandboxPolicy.confine(group, workspace)
 }
 
 const times = Object.fromEntries(Object.keys(ways).map((name) => [name, []]))

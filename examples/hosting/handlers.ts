@@ -25,8 +25,8 @@ export const handlers = HttpApiBuilder.group(
   "sessions",
   Effect.fnUntraced(function* (group) {
     const sessions = yield* Sessions.Sessions
-    const opened = (name: string) => Effect.flatMap(idOf(name), (id) => sessions.open(id))
-    const open = (name: string) => Effect.catchTag(opened(name), ["AgentMismatch", "AgentNotFound"], conflict)
+    const tryOpen = (name: string) => Effect.flatMap(idOf(name), (id) => sessions.open(id))
+    const open = (name: string) => Effect.catchTag(tryOpen(name), ["AgentMismatch", "AgentNotFound"], conflict)
     return group
       .handle("list", ({ query }) =>
         Effect.flatMap(CurrentUser, (user) => sessions.list({ ...query, prefix: `${user}.` }))

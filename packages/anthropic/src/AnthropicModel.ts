@@ -16,13 +16,13 @@ import * as Messages from "./internal/wire.ts"
 
 export type { ApiKey } from "@spindle/openai/HttpModel"
 
-/** Which model, and how to reach it. */
+/** The model, and how to reach it. */
 export interface Options {
   /** The model's name, as the provider knows it. */
   readonly model: string
   /** The provider's name, for records and traces. Default `anthropic`. */
   readonly provider?: string | undefined
-  /** Where the API is, up to the version. Default `https://api.anthropic.com/v1`. */
+  /** The address of the API, up to the version. Default `https://api.anthropic.com/v1`. */
   readonly baseUrl?: string | undefined
   /** Sent as `x-api-key`; see `OpenAiModel.Options`. */
   readonly apiKey?: HttpModel.ApiKey | undefined

@@ -1,9 +1,9 @@
 /**
- * Where the key of a model provider comes from: an environment variable, a command that prints it, or the place where
+ * The source of the key of a model provider: an environment variable, a command that prints it, or the place where
  * `spindle login` has stored it.
  *
  * `Settings` decides which of them a provider has. No key is in an error, a log or a journal: keys are `Redacted`, and no
- * message repeats what a command has printed or a file contains.
+ * message repeats the output of a command or the content of a file.
  */
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -36,7 +36,7 @@ export const keyOf = (env: Environment, variables: ReadonlyArray<string>): Redac
   return name === undefined ? undefined : Redacted.make(env[name]!.trim())
 }
 
-/** A key cannot be had, stored or removed. The message names what was attempted, and never the key. */
+/** A key cannot be had, stored or removed. The message describes the attempt, and never contains the key. */
 export class AccountFailed extends Schema.TaggedError<AccountFailed>()("AccountFailed", { detail: Schema.String }) {
   override get message() {
     return this.detail
@@ -118,7 +118,7 @@ export const isKey = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
 
 /** A place for the keys of people who have signed in, by provider. */
 export interface Store {
-  /** What it is, for people. */
+  /** Its name for people. */
   readonly name: string
   /** Returns the key, or undefined if there is none. */
   readonly get: (provider: string) => Effect.Effect<Redacted.Redacted<string> | undefined, AccountFailed>
@@ -128,7 +128,7 @@ export interface Store {
   readonly remove: (provider: string) => Effect.Effect<boolean, AccountFailed>
 }
 
-/** Which store: a file in the home, the keyring of the system, or the keyring where there is one, else the file. */
+/** Which store: a file in the home, the keyring of the system, or the keyring if the system has one, else the file. */
 export const storeKinds = ["file", "keyring", "auto"] as const
 /** @see {@link storeKinds} */
 export type StoreKind = (typeof storeKinds)[number]
@@ -138,7 +138,7 @@ export const storeOf = (kind: StoreKind, home: string, load: LoadKeyring = loadK
   const file = fileStore(home)
   if (kind === "file") return file
   const keyring = keyringStore(home, load)
-  return kind === "keyring" ? keyring : fallingBack(keyring, file)
+  return kind === "keyring" ? keyring : fallbackStore(keyring, file)
 }
 
 /** The file of {@link fileStore}. */
@@ -219,7 +219,7 @@ const writeKeys = (file: string, keys: Keys): void => {
   Fs.renameSync(next, file)
 }
 
-/** What this module uses of `@napi-rs/keyring`. */
+/** The part of `@napi-rs/keyring` that this module uses. */
 export interface Keyring {
   readonly AsyncEntry: new (
     service: string,
@@ -289,8 +289,8 @@ export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Sto
   }
 }
 
-/** The first store where it can be used, else the second. A key in either is found, and removed from both. */
-const fallingBack = (first: Store, second: Store): Store => ({
+/** Makes a store that uses the first one if it is usable, else the second. It finds a key in either, and removes it from both. */
+const fallbackStore = (first: Store, second: Store): Store => ({
   name: `${first.name} or ${second.name}`,
   get: (provider) =>
     Effect.flatMap(
@@ -318,7 +318,7 @@ export const storedKey = (store: Store, provider: string): Effect.Effect<Redacte
   })
 
 /**
- * Makes a key that all models of a provider share. What asks for it, such as a command, ends with the scope.
+ * Makes a key that all models of a provider share. The command that asks for it ends with the scope.
  */
 export const shareKey = (
   ask: Effect.Effect<Redacted.Redacted<string>, AccountFailed>,

@@ -71,10 +71,10 @@ import * as TurnSnapshots from "./TurnSnapshots.ts"
 
 export type { McpFailed } from "@spindle/mcp/McpFailed"
 
-/** What a face provides. */
+/** The services that a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner | HttpClient.HttpClient
 
-/** What sessions of this application run with. */
+/** The services that sessions of this application need. */
 export type Services =
   | CodingAgent.Services
   | ProcessGroups.ProcessGroups
@@ -82,7 +82,7 @@ export type Services =
   | McpServers.McpServers
   | Git.Git
 
-/** What the layer is made from. */
+/** The options of the layer. */
 export interface Options<E> extends CodingAgent.Options {
   readonly serveScripted: Models.ServeScripted<E>
   readonly tracing: Tracing.Options
@@ -167,7 +167,7 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
     )
   )
 
-/** Where the instructions and the skills of a turn are: they belong to the directory in which its calls start. */
+/** Returns the places of the instructions and the skills of a turn. They belong to the directory in which its calls start. */
 const placesOf =
   (settings: Settings.Settings, cwd: string) =>
   (context: TurnContext): Instructions.Places => ({
@@ -282,11 +282,11 @@ export interface Opening extends CodingAgent.Options {
   readonly sessionId: SessionId
   /** Whether the session has a journal that is opened again. */
   readonly isResumed: boolean
-  /** Answers what the session and its agents ask. Nobody is asked if the approval policy is `never`. */
+  /** Answers the questions of the session and its agents. Nobody is asked if the approval policy is `never`. */
   readonly approvals: Approvals
   /** Receives every event of the session and of the agents below it. */
   readonly observer?: SessionObserver | undefined
-  /** What the journal of a new session says about the program that made it. */
+  /** The description of the program that makes a new session, for its journal. */
   readonly meta: { readonly [name: string]: string }
 }
 
@@ -296,7 +296,7 @@ export interface Opened {
   /** The number of the first record that the session has written since it was opened. */
   readonly from: number
   /**
-   * Returns what to kill for a program that must end at once. It stays valid afterwards, because processes can outlive
+   * Returns the targets to kill for a program that must end at once. It stays valid afterwards, because processes can outlive
    * the turn and the session.
    */
   readonly killTargets: () => ProcessGroups.KillTargets
@@ -348,7 +348,7 @@ export const open = (
     return { session, from, killTargets }
   })
 
-/** Nobody is asked what the approval policy of the turn that asks says that nobody is asked. */
+/** Refuses the questions that the approval policy of the turn does not allow, and passes the others on. */
 const approvalsOf = ({ approvals, settings }: Opening): Approvals => ({
   decide: (question) =>
     Effect.flatMap(ofTurn, (context) => {

@@ -30,12 +30,12 @@ import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
 import type { AgentRole, AgentSettings } from "./settings/agents.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import { narrowest, networkIn, policiesOf } from "./settings/sandbox.ts"
+import { narrowerMode, networkIn, policiesOf } from "./settings/sandbox.ts"
 import * as TurnContexts from "./settings/TurnContexts.ts"
 import type * as Settings from "./Settings.ts"
 import * as UserShellTask from "./tasks/UserShellTask.ts"
 
-/** What the agent is made from. `output` is the form of its answer. */
+/** The options of the agent. `output` is the form of its answer. */
 export interface Options {
   readonly cwd: string
   readonly settings: Settings.Settings
@@ -50,8 +50,8 @@ export interface Options {
 }
 
 /**
- * Looks whether the sandbox that the settings want is available here: succeeds with true if commands run in it, and with
- * false if full access was chosen. **Errors**: `SandboxUnavailable`; then each command needs approval.
+ * Returns true if commands run in the sandbox that the settings ask for, and false if full access was chosen. **Errors**:
+ * `SandboxUnavailable` if the sandbox is not available here. Then each command needs approval.
  */
 export const isSandboxed = ({
   sandboxMode
@@ -63,7 +63,7 @@ export const isSandboxed = ({
 /** The tools of the agent, without those that start agents. */
 export type OwnTools = CodingTools.Tools & ProjectTools.Tools & JsRepl.Tools
 
-/** What a session of this agent runs with. */
+/** The services that a session of this agent needs. */
 export type Services =
   | Tool.HandlersFor<OwnTools & SubAgentTools.Tools>
   | McpTools.McpTools
@@ -103,16 +103,16 @@ interface Common {
   readonly tasks: ReturnType<typeof tasksIn>
 }
 
-/** What holds in one turn. */
+/** The approvals and limits of one turn. */
 export interface InTurn {
   readonly approval: CommandApproval.Options
-  /** What contains patches. */
+  /** How patches are contained. */
   readonly patches: ApprovalPolicy.Containment
-  /** What commands and patches may touch at most. Where there is no sandbox, each command was approved before it runs. */
+  /** The most that commands and patches may touch. Where there is no sandbox, each command was approved before it runs. */
   readonly sandbox: CodingTools.Limits
 }
 
-/** Whether there is a sandbox here, once that was looked for. */
+/** Whether there is a sandbox here, once a turn has looked for it. */
 const found = new WeakMap<Sandbox, boolean>()
 
 const lookForSandbox = Effect.flatMap(Sandbox, (sandbox) =>
@@ -128,7 +128,7 @@ export const prepareTurn = (settings: Settings.Settings): Effect.Effect<void, ne
     TurnContexts.settingsIn(settings, context).sandboxMode === "danger-full-access" ? Effect.void : lookForSandbox
   )
 
-/** Returns what holds in a turn with a context: how commands are approved, and what contains them and patches. */
+/** Returns the limits of a turn with a context: how commands are approved, and how they and patches are contained. */
 export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext) => InTurn, never, Sandbox> =
   Effect.fnUntraced(function* ({ cwd, isBound = false, settings: own }) {
     const sandbox = yield* Sandbox
@@ -138,24 +138,26 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
     const make = (settings: Settings.Settings): InTurn => {
       const { sandboxMode } = settings
       const isConfined = found.get(sandbox) === true && sandboxMode !== "danger-full-access"
-      const contained = (isConfinedHere: boolean) =>
+      const containmentOf = (isConfinedHere: boolean) =>
         sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
       const { commands, patches } = policiesOf(sandboxMode, settings.sandbox, cwd)
       return {
         approval: {
           policy: settings.approvalPolicy,
-          containment: contained(isConfined),
+          containment: containmentOf(isConfined),
           isBound,
-          sandbox: allowedBy(settings, isConfined),
+          sandbox: accessText(settings, isConfined),
           rules
         },
-        patches: contained(isConfined && sandboxMode === "workspace-write"),
+        patches: containmentOf(isConfined && sandboxMode === "workspace-write"),
         sandbox: { commands: isConfined ? commands : SandboxPolicy.fullAccess, patches }
       }
     }
     return (context) => {
       const changed = TurnContexts.settingsIn(own, context)
-      const settings = isBound ? { ...changed, sandboxMode: narrowest(changed.sandboxMode, own.sandboxMode) } : changed
+      const settings = isBound
+        ? { ...changed, sandboxMode: narrowerMode(changed.sandboxMode, own.sandboxMode) }
+        : changed
       const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode, found.get(sandbox)])
       let known = made.get(key)
       if (known === undefined) made.set(key, (known = make(settings)))
@@ -185,8 +187,8 @@ const common = Effect.fnUntraced(function* (options: Options) {
   return parts
 })
 
-/** What the sandbox allows, in words for the person who is asked. */
-const allowedBy = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
+/** Describes what the sandbox allows, for the person who is asked. */
+const accessText = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
   if (sandboxMode === "danger-full-access") return undefined
   if (!isConfined) return "there is none: the command can do what you can"
   const network = networkIn(sandboxMode, sandbox)
@@ -206,7 +208,7 @@ const tasksIn = (cwd: string) => [
 
 const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)
 
-const alone = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
+const soloAgent = ({ instructions, policies, sources, tasks }: Common): Agent.Agent<Services> =>
   Agent.make({ toolkit: ownToolkit, approvals: policies, instructions, sources, tasks })
 
 const leadingAgent = ({ agents, instructions, policies, sources, tasks }: Common): Agent.Agent<Services> => {
@@ -227,7 +229,7 @@ const choicesOf = ({ models, roles }: AgentSettings) => ({
 const agentOf = (options: Options): Effect.Effect<Agent.Agent<Services>, never, Sandbox> =>
   Effect.map(common(options), (parts) => {
     const { agents, features } = options.settings
-    const agent = agents === undefined ? alone(parts) : leadingAgent(parts)
+    const agent = agents === undefined ? soloAgent(parts) : leadingAgent(parts)
     return features.isEnabled("js_repl") ? agent : Agent.withoutTools(agent, JsRepl.names)
   })
 
@@ -281,11 +283,11 @@ const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agen
 
 /** How a role with its own sandbox mode is bounded. A mode that is wider than that of the session changes nothing. */
 const boundsOf = ({ cwd, settings }: Options, wanted: Settings.SandboxMode) => {
-  const sandboxMode = narrowest(settings.sandboxMode, wanted)
+  const sandboxMode = narrowerMode(settings.sandboxMode, wanted)
   if (sandboxMode === "danger-full-access") return undefined
   return {
     options: { cwd, settings: { ...settings, sandboxMode }, isBound: true },
-    narrow: SandboxPolicy.within(policiesOf(sandboxMode, settings.sandbox, cwd).commands),
+    narrow: SandboxPolicy.confine(policiesOf(sandboxMode, settings.sandbox, cwd).commands),
     notice: `Your sandbox mode is ${sandboxMode}, whatever the environment says, and nothing lets you out of it.`
   }
 }

@@ -24,7 +24,7 @@ export class PromptUnusable extends Schema.TaggedError<PromptUnusable>()("Prompt
 
 const limitBytes = 1 << 20
 
-/** Returns the text that a prompt means: that of its file, or else itself. **Errors**: `PromptUnusable`. */
+/** Returns the text of a prompt: that of its file, or else the prompt itself. **Errors**: `PromptUnusable`. */
 export const expand = (home: string, text: string): Effect.Effect<string, PromptUnusable, FileSystem.FileSystem> => {
   const match = /^\/prompts:([\w.-]+)(?:\s+([^]*))?$/.exec(text.trim())
   if (match === null) return Effect.succeed(text)

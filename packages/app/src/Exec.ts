@@ -62,14 +62,14 @@ export interface Face {
   readonly show: (event: SessionEvent) => Effect.Effect<void>
 }
 
-/** What to run. */
+/** The prompt to run, its session and its face. */
 export interface Options<R> {
   readonly settings: Settings
   readonly cwd: string
   readonly input: Input
   /** The operation to submit in place of the input, such as the start of a task. */
   readonly op?: Op.Op | undefined
-  /** The command line of the settings: what it names holds even if an input has changed it before. */
+  /** The command line of the settings. The values that it names hold even if an input has changed them before. */
   readonly commandLine?: TurnContexts.CommandLine | undefined
   /** The form that the answer must have. */
   readonly output?: OutputFormat | undefined
@@ -120,13 +120,15 @@ export const run = Effect.fnUntraced(function* <R>(
 })
 
 /**
- * Returns what changes in a session that a person continues: what they are shown, and what the command line names. A provider
- * with only one model takes no change of it.
+ * Returns the change of the context for a session that a person continues: the values that they see, and those that the
+ * command line names. A provider with only one model takes no change of it.
  */
 const changesOf = ({ commandLine, cwd, settings }: Pick<Options<never>, "commandLine" | "cwd" | "settings">) =>
   Effect.map(NamedModels, (models) => ({
-    ...TurnContexts.shownOf({ cwd, settings }),
-    ...(models === undefined || commandLine === undefined ? {} : TurnContexts.namedOn(commandLine, settings))
+    ...TurnContexts.visibleContextOf({ cwd, settings }),
+    ...(models === undefined || commandLine === undefined
+      ? {}
+      : TurnContexts.commandLineContextOf(commandLine, settings))
   }))
 
 /** Returns the input with the text of a prompt that its first text names. */

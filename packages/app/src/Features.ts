@@ -11,16 +11,16 @@ import type * as Table from "./settings/table.ts"
  */
 export type Stage = "experimental" | "beta" | "stable" | "deprecated" | "removed"
 
-/** What is known about a feature. */
+/** The description of a feature. */
 export interface Described {
   readonly stage: Stage
   /** Whether it is on unless something switches it. */
   readonly isDefault: boolean
-  /** What it does; for a deprecated or removed one, what to do in its place. */
+  /** A sentence about its effect; for a deprecated or removed one, what to do in its place. */
   readonly summary: string
 }
 
-/** What is known about each feature, by its name. */
+/** The description of each feature, by its name. */
 export const known = {
   js_repl: {
     stage: "experimental",
@@ -70,7 +70,7 @@ export interface Features {
   readonly all: ReadonlyArray<Feature>
   /** The names in the table that are no features, each once. */
   readonly unknown: ReadonlyArray<string>
-  /** What a person should know about the features that were switched. */
+  /** Warnings for a person about the features that were switched. */
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -79,7 +79,7 @@ const names = (Object.keys(known) as Array<FeatureName>).toSorted()
 /** Features that a deprecated one switches, unless they are switched themselves. */
 const replacements: { readonly [name in FeatureName]?: FeatureName } = { collab: "multi_agent" }
 
-/** Reads the features. Throws what the table throws for a value that is not true or false. */
+/** Reads the features. Throws the error of the table for a value that is not true or false. */
 export const read = (table: Table.Settings): Features => {
   const switched = new Map(names.map((name) => [name, table.flag(`features.${name}`)] as const))
   const warnings: Array<string> = []

@@ -51,7 +51,7 @@ export const HookCompleted = NoteKind.make("hook.completed", {
   }
 })
 
-/** What hooks are made from. */
+/** The options of the hooks. */
 export interface Options {
   readonly settings: HookSettings
   readonly cwd: string
@@ -59,15 +59,15 @@ export interface Options {
   readonly home: string
   /** The program that runs the commands; it takes `-c`. */
   readonly shell: string
-  /** What hooks learn of the session, unless its context says otherwise. */
+  /** The model to name to hooks, unless the context of the turn names another. */
   readonly model: string
   readonly approvalPolicy: string
 }
 
-/** What the hooks run with. */
+/** The services that the hooks need. */
 export type Needs = Turn | Processes
 
-/** What happened: the fields of an event, and what its matchers are compared with. */
+/** An event: its fields, and the text that its matchers are compared with. */
 interface Happening {
   readonly event: HookEvent
   readonly subject?: string
@@ -209,7 +209,7 @@ const runAll = Effect.fnUntraced(function* (options: Options, handlers: Readonly
 
 const aboutOf = ({ command, event, order, source }: Handler) => ({ event, order, command, source })
 
-/** What a command reads from standard input. */
+/** Makes the JSON that a command reads from standard input. */
 const inputOf = Effect.fnUntraced(function* (options: Options, { event, fields }: Happening) {
   const turn = yield* Turn
   const current = yield* CurrentTurnContext
@@ -227,7 +227,7 @@ const inputOf = Effect.fnUntraced(function* (options: Options, { event, fields }
   }
 })
 
-/** Runs one handler within its limit. It ends, with what it has started, before this returns. */
+/** Runs one handler within its limit. The handler ends, with all processes that it started, before this returns. */
 const runOne = Effect.fnUntraced(function* (options: Options, handler: Handler, input: string) {
   const startedAt = yield* Clock.currentTimeMillis
   const run = Effect.scoped(
@@ -267,7 +267,7 @@ const runCommand = Effect.fnUntraced(function* (options: Options, handler: Handl
     (error) => new CommandFailed({ detail: error.message })
   )
   const exit = yield* Effect.timeoutOption(process.exit, handler.timeoutMillis)
-  // the command at its limit, or what it has left running
+  // ends the command at its limit, or the processes that it has left running
   yield* turn.endProcess(process.processId)
   if (Option.isNone(exit)) {
     return yield* new CommandFailed({ detail: `it did not end within ${handler.timeoutMillis} ms` })

@@ -1,6 +1,6 @@
 /**
- * What the model learns about its surroundings: the instructions of the person and the project (`AGENTS.md`), and the
- * environment. Both are fragments of the history, recorded when the model does not know them and when they have changed.
+ * The surroundings of the model: the instructions of the person and the project (`AGENTS.md`), and the environment. Both
+ * are fragments of the history, recorded when the model does not know them and when they have changed.
  *
  * ```
  * <home>/AGENTS.md            of the person, for every project
@@ -41,7 +41,7 @@ export const describe = (problem: Problem): string => {
   }
 }
 
-/** Where instructions are read from. */
+/** The files and directories that hold instructions. */
 export interface Places {
   /** The directory of the person's own file. */
   readonly home: string
@@ -149,7 +149,8 @@ export interface ReadFile extends Found {
 }
 
 /**
- * Reads the beginning of a file, if it is one: a directory, a pipe or a device is no file. **Interruption** closes the file.
+ * Reads the beginning of a regular file. A directory, a pipe or a device counts as a missing file. **Interruption**
+ * closes the file.
  */
 export const readFile = Effect.fnUntraced(
   function* (
@@ -164,10 +165,10 @@ export const readFile = Effect.fnUntraced(
     const text = decode(bytes.subarray(0, Math.min(sizeBytes, limitBytes)), isCut)
     return text === undefined ? { _tag: "NotUtf8", path } : { _tag: "File", text, sizeBytes, isCut }
   },
-  (effect, path) => Effect.catch(effect, (error) => Effect.succeed(unreadable(path, error)))
+  (effect, path) => Effect.catch(effect, (error) => Effect.succeed(readProblem(path, error)))
 )
 
-const unreadable = (path: string, { reason }: PlatformError): Problem | undefined => {
+const readProblem = (path: string, { reason }: PlatformError): Problem | undefined => {
   const { code = reason._tag } = (reason.cause ?? {}) as { readonly code?: string }
   const isMissing = reason._tag === "NotFound" || code === "ENOTDIR"
   return isMissing ? undefined : { _tag: "Unreadable", path, detail: code }
@@ -220,8 +221,8 @@ export const environmentName = "environment_context"
 export type Environment = ReadonlyArray<readonly [name: string, value: string]>
 
 /**
- * Returns the fragment with what has changed in the environment since these fragments, undefined if nothing has. Without
- * an earlier one it has everything.
+ * Returns the fragment with the changes of the environment since these fragments; undefined if there are none. Without an
+ * earlier fragment it has the complete environment.
  */
 export const environmentFragment = (current: Environment, known: ReadonlyArray<Fragment>): Fragment | undefined => {
   const before = new Map<string, string>()
@@ -244,7 +245,7 @@ const escape = (value: string): string =>
     .replaceAll(">", "&gt;")
     .replaceAll(/[\r\n]+/g, " ")
 
-/** What fragments are made from. */
+/** The options of the fragments. */
 export interface Options {
   readonly places: TurnContext.ByTurn<Places>
   /** The environment at a time, in milliseconds, of a turn with a context. */

@@ -1,5 +1,5 @@
 /**
- * The model of a session, the other models of its provider that an agent may ask for, and what is known about them.
+ * The model of a session, the other models of its provider that an agent may ask for, and the known facts about them.
  */
 import type { Model, ModelPart, ModelRequest, ToolSpec } from "@spindle/core/Model"
 import type * as ApiKeys from "@spindle/openai/ApiKeys"
@@ -35,7 +35,7 @@ export class NamedModels extends Context.Reference<MakeModel | undefined>("@spin
   defaultValue: () => undefined
 }) {}
 
-/** Returns what is known about a model: from the configuration, from the list of the provider, or by this program. */
+/** Returns the known facts about a model: from the configuration, from the list of the provider, or by this program. */
 export class KnownModels extends Context.Reference<(name: string) => ModelInfo | undefined>(
   "@spindle/app/KnownModels",
   {
@@ -69,7 +69,7 @@ const server = (settings: Settings, provider: ServerProvider) =>
     const known = yield* knownModels(settings, provider, apiKey)
     const own = { ...optionsOf(settings, provider), ...(apiKey === undefined ? {} : { apiKey }) }
     const { make } = apis[provider._tag]
-    const named: MakeModel = ({ effort: wanted, name: model, summary }) => {
+    const makeNamed: MakeModel = ({ effort: wanted, name: model, summary }) => {
       // the configured effort applies to the configured model only
       const { reasoningEffort: configured, ...rest } = own
       const effort = wanted ?? (model === settings.model ? configured : undefined)
@@ -83,9 +83,9 @@ const server = (settings: Settings, provider: ServerProvider) =>
       }
       return Effect.map(Effect.provideService(make(options), HttpClient.HttpClient, client), known.attach)
     }
-    const model = yield* named({ name: settings.model, effort: undefined })
+    const model = yield* makeNamed({ name: settings.model, effort: undefined })
     return Context.make(CoreModel.Model, model).pipe(
-      Context.add(NamedModels, named),
+      Context.add(NamedModels, makeNamed),
       Context.add(KnownModels, known.find)
     )
   })
@@ -119,7 +119,7 @@ const apiKeyOf = (
   return Accounts.shareKey(Accounts.storedKey(Accounts.storeOf(keyStore, home), id), 0)
 }
 
-/** What is known about models, and a function that attaches it to one. */
+/** The known facts about models, and a function that attaches them to one. */
 interface Known {
   readonly find: (name: string) => ModelInfo | undefined
   readonly attach: (model: Model) => Model
@@ -157,7 +157,7 @@ const knownModels = (
     return { find, attach: attachTo(find, warningOf) }
   })
 
-/** What the configuration says wins, field by field. */
+/** Merges two descriptions, field by field. The configuration comes first and wins. */
 const merge = (first: ModelInfo | undefined, second: ModelInfo | undefined): ModelInfo | undefined =>
   first === undefined || second === undefined
     ? (first ?? second)

@@ -1,8 +1,8 @@
 /**
  * `apply_patch` as a program: scripts that an agent runs can call it, with a patch as its argument or on standard input.
  *
- * It is a shell script below the home that starts `spindle apply-patch`. Commands find it on their path, and what it writes
- * is confined as everything that the command writes.
+ * It is a shell script below the home that starts `spindle apply-patch`. Commands find it on their path, and its writes
+ * are confined like all writes of the command.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -23,7 +23,7 @@ export const isInstalled = (home: string): boolean => Fs.existsSync(Path.join(di
 const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
 
 /**
- * Writes the script, unless it is there already. `program` are the words that start this program. Throws an error of the
+ * Writes the script, unless it exists already. `program` are the words that start this program. Throws an error of the
  * file system.
  */
 export const installUnsafe = (home: string, program: ReadonlyArray<string>): void => {

@@ -1,16 +1,16 @@
 /**
- * Reads files that somebody else may have put there: the configuration, rules, keys, caches.
+ * Reads files that another program may have created: the configuration, rules, keys, caches.
  *
  * A named pipe in the place of a file would block the thread that opens it, and with it the signals that could stop the
- * program. So a file is opened without waiting, and what is open is looked at before it is read. All functions throw what
- * the system reports, or an `Error` that says why it is no file.
+ * program. So a file is opened without waiting, and its type is checked before it is read. All functions throw the errors of the
+ * system, or an `Error` that says why it is not a regular file.
  */
 import * as FileSystem from "node:fs"
 
 /** Windows has neither named pipes in directories nor the flag. */
 const flags = FileSystem.constants.O_RDONLY | (FileSystem.constants.O_NONBLOCK ?? 0)
 
-/** Opens a regular file for reading, and calls `use` with its descriptor and what is known about it. */
+/** Opens a regular file for reading, and calls `use` with its descriptor and its file status. */
 export const useUnsafe = <A>(path: string, use: (descriptor: number, stat: FileSystem.Stats) => A): A => {
   const descriptor = FileSystem.openSync(path, flags)
   try {

@@ -14,7 +14,7 @@ import type { Command } from "@spindle/tools/ShellWords"
 import * as Directories from "./Directories.ts"
 import * as RegularFile from "./RegularFile.ts"
 
-/** Where rules come from. */
+/** The sources of rules. */
 export interface Places {
   readonly home: string
   readonly cwd: string
@@ -34,7 +34,7 @@ export const read = ({ cwd, home }: Places): RuleFiles => {
   const directory = directoryOf(home)
   const { error, files } = filesIn(directory)
   const all = files.map(readRules)
-  if (error !== undefined) all.push(CommandRules.unreadable(directory, `cannot list it: ${error}`))
+  if (error !== undefined) all.push(CommandRules.makeUnreadable(directory, `cannot list it: ${error}`))
   const untrusted: Array<string> = []
   const isTrusted = trustedContents(home)
   for (const file of filesIn(Path.join(cwd, ".spindle", "rules")).files) {
@@ -45,7 +45,7 @@ export const read = ({ cwd, home }: Places): RuleFiles => {
   return { ...CommandRules.concat(all), untrusted }
 }
 
-/** Returns what a person should know about the rules, one line each. */
+/** Returns the warnings for a person about the rules, one line each. */
 export const warningsOf = (home: string, { problems, untrusted }: RuleFiles): ReadonlyArray<string> => [
   ...problems.map((problem) => `${CommandRules.textOf(problem)}: ${problem.message}`),
   ...untrusted.map(
@@ -57,7 +57,7 @@ export const warningsOf = (home: string, { problems, untrusted }: RuleFiles): Re
 export const linesOf = (amendment: unknown): ReadonlyArray<string> =>
   CommandApproval.amendmentOf(amendment)?.map(CommandRules.allowLine) ?? []
 
-/** Adds the rules that allow these commands to the home, each once. **Errors**: throws what the file system throws. */
+/** Adds the rules that allow these commands to the home, each once. Throws the errors of the file system. */
 export const allowUnsafe = (home: string, commands: ReadonlyArray<Command>): void => {
   const file = amendedFile(home)
   const content = contentOf(file)
@@ -73,7 +73,7 @@ export const allowUnsafe = (home: string, commands: ReadonlyArray<Command>): voi
 const readRules = (file: string): CommandRules.Rules => {
   const content = contentOf(file)
   return "error" in content
-    ? CommandRules.unreadable(file, `cannot read it: ${content.error}`)
+    ? CommandRules.makeUnreadable(file, `cannot read it: ${content.error}`)
     : CommandRules.parse(file, content.bytes.toString("utf8"))
 }
 

@@ -20,16 +20,16 @@ import * as CodingAgent from "./CodingAgent.ts"
 import type * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
 
-/** What a face provides. */
+/** The services that a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
 
-/** What to run. `write` gets both output streams as they arrive. */
+/** A command, and how to run it. `write` gets both output streams as they arrive. */
 export interface Options {
   readonly settings: Settings.Settings
   readonly cwd: string
   readonly command: ReadonlyArray<string>
   readonly write: (bytes: Uint8Array) => void
-  /** Called at the end for each host that the list of the policy has denied, with what was denied and why. */
+  /** Called at the end for each host that the list of the policy has denied, with a text that names the host and the reason. */
   readonly onDenied: (text: string) => void
 }
 
@@ -49,7 +49,7 @@ export const run = ({
     const { commands } = policiesOf(settings.sandboxMode, settings.sandbox, cwd)
     const { start } = yield* Processes
     const processId = ProcessId.make(uuidV7(yield* Clock.currentTimeMillis))
-    const process = yield* SandboxPolicy.within(start({ processId, command, cwd }), commands)
+    const process = yield* SandboxPolicy.confine(start({ processId, command, cwd }), commands)
     yield* Stream.runForEach(process.output, (bytes) => Effect.sync(() => write(bytes)))
     const { exitCode, signal } = yield* process.exit
     for (const denial of (yield* Sandbox).takeDenials(processId)) onDenied(NetworkPolicy.describe(denial))
@@ -59,7 +59,7 @@ export const run = ({
 const machineFor = (settings: Settings.Settings) =>
   App.sandboxFor(settings.home).pipe(Layer.provideMerge(App.processesFor(settings, process.env)))
 
-/** What became of an attempt to leave the sandbox. */
+/** The result of an attempt to leave the sandbox. */
 export type Escape = SandboxEscapes.Escape
 
 /** Tries every way out of the sandbox. `home` is that of the program. **Errors**: those of `SandboxEscapes.run`. */

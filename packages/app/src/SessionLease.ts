@@ -32,7 +32,7 @@ import * as Directories from "./Directories.ts"
 export const layer = (directory: string): Layer.Layer<never> =>
   Layer.succeed(JournalLease, { acquire: (sessionId) => acquire(sessionId, directory) })
 
-/** Where a lease is. `file`: it is a file, which outlives its process. */
+/** The place of a lease. `file`: it is a file, which outlives its process. */
 export interface Place {
   readonly path: string
   readonly file: boolean
@@ -80,15 +80,15 @@ const take = (sessionId: SessionId, at: Place): Effect.Effect<Net.Server, Sessio
 const takeName = Effect.fnUntraced(function* (sessionId: SessionId, path: string) {
   const server = yield* listen({ path })
   if (server instanceof Net.Server) return server
-  return yield* server.code === "EADDRINUSE" ? busy(sessionId, yield* holderOf(path)) : fail(sessionId, server)
+  return yield* server.code === "EADDRINUSE" ? failBusy(sessionId, yield* holderOf(path)) : fail(sessionId, server)
 })
 
 /** Takes over a file. A stale one is removed by name, which could remove a fresh one, so only one process does it at a time. */
 const takeFile = Effect.fnUntraced(function* (sessionId: SessionId, path: string) {
   Directories.makeUnsafe(Path.dirname(path))
-  yield* Effect.catch(exclusive(path), (error) => fail(sessionId, error))
+  yield* Effect.catch(acquirePort(path), (error) => fail(sessionId, error))
   const holder = yield* holderOf(path)
-  if (holder._tag === "Process") return yield* busy(sessionId, holder)
+  if (holder._tag === "Process") return yield* failBusy(sessionId, holder)
   FileSystem.rmSync(path, { force: true })
   const server = yield* listen({ path })
   return server instanceof Net.Server ? server : yield* fail(sessionId, server)
@@ -98,7 +98,7 @@ const takeFile = Effect.fnUntraced(function* (sessionId: SessionId, path: string
  * Excludes other processes until the scope closes, by listening on a port of the loopback address, which the kernel frees
  * when its process dies. It is held for milliseconds; after five seconds of waiting the port is another program's.
  */
-const exclusive = (path: string) => {
+const acquirePort = (path: string) => {
   const port = 20_000 + (Number.parseInt(digest(path).slice(0, 8), 16) % 20_000)
   const listening = Effect.flatMap(listen({ host: "127.0.0.1", port }), (server) =>
     server instanceof Net.Server ? Effect.succeed(server) : Effect.fail(server)
@@ -112,7 +112,7 @@ const exclusive = (path: string) => {
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex")
 
-const busy = (sessionId: SessionId, holder: Holder) =>
+const failBusy = (sessionId: SessionId, holder: Holder) =>
   Effect.fail(
     new SessionBusy({
       sessionId,

@@ -75,11 +75,11 @@ export interface Settings {
   readonly configDirectory: string
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
-  /** What is known about models. */
+  /** The known facts about models. */
   readonly catalog: Catalog.Catalog
   /** The table `[hooks]` and the file that has it; see `HookSettings`. */
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
-  /** What replaces the default instructions: the content of `model_instructions_file`, or else `instructions`. */
+  /** The replacement of the default instructions: the content of `model_instructions_file`, or else `instructions`. */
   readonly instructions: string | undefined
   /** How the model talks to the person. */
   readonly personality: Personality | undefined
@@ -91,13 +91,13 @@ export interface Settings {
   /** The MCP servers that are enabled. */
   readonly mcpServers: ReadonlyArray<ServerConfig>
   readonly features: Features.Features
-  /** What the configuration says and this program does not do. */
+  /** The parts of the configuration that have no effect, in words. */
   readonly warnings: ReadonlyArray<string>
-  /** Where traces and metrics go; undefined if they go nowhere. */
+  /** The destinations of traces and metrics; undefined if nothing is sent. */
   readonly telemetry: TelemetrySettings.TelemetrySettings | undefined
 }
 
-/** Where the settings come from. `flags` win over `config`, and `config` wins over the file. */
+/** The sources of the settings. `flags` win over `config`, and `config` wins over the file. */
 export interface Sources {
   readonly command: "exec" | "demo" | "sandbox"
   readonly env: Accounts.Environment
@@ -136,7 +136,7 @@ export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
 const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
-/** What happens before commands and patches run. */
+/** The checks before commands and patches run. */
 export interface Permissions {
   readonly commands: Permission
   readonly patches: Permission
@@ -203,20 +203,20 @@ export const account = (
   sources: Pick<Sources, "config" | "env" | "homeDirectory"> & { readonly provider: string | undefined }
 ): Effect.Effect<Account, SettingsInvalid> =>
   attempt(() => {
-    const { file, table } = writtenOf({ ...sources, flags: {} })
+    const { file, table } = tablesOf({ ...sources, flags: {} })
     return Providers.accountOf({ env: sources.env, table, file, home: home(sources) }, sources.provider)
   })
 
 /** Reads the features. No model has to be configured. **Errors**: `SettingsInvalid`. */
 export const features = (
   sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">
-): Effect.Effect<Features.Features, SettingsInvalid> => attempt(() => Features.read(writtenOf(sources).table))
+): Effect.Effect<Features.Features, SettingsInvalid> => attempt(() => Features.read(tablesOf(sources).table))
 
 const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
 /** The tables of the command line and of the file, one by one and as one. */
-const writtenOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
+const tablesOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
   const directory = configDirectory(sources)
   const file = Path.join(directory, "config.toml")
   const written = [{ source: "--config", table: Table.overrides(sources.config) }, fileLayer(file)]
@@ -225,7 +225,7 @@ const writtenOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDire
 }
 
 const read = (sources: Sources): Settings => {
-  const { directory, file, table, written } = writtenOf(sources)
+  const { directory, file, table, written } = tablesOf(sources)
   const provider: Provider =
     // no model is asked
     sources.command === "sandbox"
@@ -267,7 +267,7 @@ const read = (sources: Sources): Settings => {
       directory,
       protectedPaths: [home(sources), directory],
       added: sources.flags.addedDirectories ?? [],
-      wrong: (key, expected) => wrongType(file, key, expected)
+      reject: (key, expected) => wrongType(file, key, expected)
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
@@ -319,21 +319,21 @@ const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
 /** The API has another word for the tier that the reference's configuration calls fast. */
 const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority" : tier)
 
-/** A policy by its name, or `{ granular = { ... } }`, in which what is left out may be asked for. */
+/** A policy by its name, or `{ granular = { ... } }`, in which a kind of question that is left out may be asked. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
   const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
   if (!isGranular) return table.choice("approval_policy", approvalPolicies)
-  const may = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
+  const isAllowed = (name: string) => table.flag(["approval_policy", "granular", name]) ?? true
   return {
-    sandboxApproval: may("sandbox_approval"),
-    rules: may("rules"),
-    elicitations: may("mcp_elicitations"),
-    permissions: may("request_permissions")
+    sandboxApproval: isAllowed("sandbox_approval"),
+    rules: isAllowed("rules"),
+    elicitations: isAllowed("mcp_elicitations"),
+    permissions: isAllowed("request_permissions")
   }
 }
 
 /**
- * What holds if nothing is configured. The demo shows what a person is asked, on a machine with a sandbox and on one
+ * The default policy and sandbox. The demo shows the questions to a person, on a machine with a sandbox and on one
  * without; its script runs three commands that are known.
  */
 const standardOf = (

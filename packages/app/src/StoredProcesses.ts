@@ -17,12 +17,12 @@ export interface StoredProcess {
   readonly cwd: string
   /** When it was started, in milliseconds since 1970. */
   readonly startedAt: number
-  /** What the calls of the agent have read of its output. */
+  /** The output that the calls of the agent have read. */
   readonly output: string
 }
 
 /** Returns the processes of a session that live, the oldest first. **Errors**: those of `Journal.load`. */
-export const living = Effect.fnUntraced(function* (sessionId: SessionId) {
+export const listLiving = Effect.fnUntraced(function* (sessionId: SessionId) {
   const journal = yield* Journal
   const groups = yield* ProcessGroups.ProcessGroups
   const { records } = yield* journal.load(sessionId)

@@ -1,5 +1,5 @@
 /**
- * The sessions that have a journal, as a person looks for them. Reading a journal here never opens it for writing.
+ * Finds the sessions that have a journal. Reading a journal here never opens it for writing.
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -44,7 +44,7 @@ const realPath = (path: string): string => {
  * Finds the session that was written last, has a turn and has no parent; undefined if there is none. With `cwd`, only a
  * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be read.
  */
-export const latest = Effect.fnUntraced(function* (options: {
+export const findLatest = Effect.fnUntraced(function* (options: {
   readonly cwd?: string | undefined
 }): Effect.fn.Return<SessionId | undefined, JournalFailed, Journal> {
   const { cwd } = options
@@ -93,7 +93,7 @@ export interface Summary {
   readonly updated: string
   readonly turns: number
   readonly cwd: string | undefined
-  /** The first input, or what the first task says of itself if that came before. */
+  /** The first input, or the description of the first task if that came before. */
   readonly firstInput: string | undefined
   readonly parent?: string
   readonly name?: string
@@ -121,7 +121,7 @@ const textOfBeginning = (record: JournalRecord): string | undefined => {
 export const pageOf = (home: string, sessionId: SessionId): string => Path.join(home, "traces", `${sessionId}.html`)
 
 /**
- * What is kept of sessions below a home, outside their journals: snapshots of files, and pages of `spindle trace`. It is
+ * The data of sessions below a home, outside their journals: snapshots of files, and pages of `spindle trace`. It is
  * deleted with the session (contract J9).
  */
 export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {

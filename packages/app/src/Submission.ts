@@ -1,7 +1,7 @@
 /**
  * How one submission ended: a pure fold from the events of its session (contract P2).
  *
- * A resumed session may hold input that was waiting before. The turns of that input come first, and do not answer the
+ * A resumed session may hold input that was waiting before. The turns of that input come first, and do not end the
  * submission.
  */
 import type { SubmissionId, TurnId } from "@spindle/core/Ids"

@@ -9,7 +9,7 @@ import type { Settings } from "./Settings.ts"
 import { networkIn } from "./settings/sandbox.ts"
 import type { TelemetrySettings } from "./settings/telemetry.ts"
 
-/** What a face wants of traces, in addition to the settings. */
+/** The options of a face about traces, in addition to the settings. */
 export interface Options {
   /** Whether the tree of spans is written at the end. */
   readonly isShown: boolean
@@ -25,8 +25,8 @@ export type Measured = Pick<Settings, "features" | "sandbox" | "sandboxMode">
 const shownCapacity = 10_000
 
 /**
- * Traces and measures the sessions that are made below it; empty if the settings ask for nothing. Closing it sends what
- * is left, for at most three seconds, reports how many spans could not be sent, and writes the tree.
+ * Traces and measures the sessions that are made below it; empty if the settings ask for nothing. Closing it sends the
+ * remaining ones, for at most three seconds, reports how many spans could not be sent, and writes the tree.
  */
 export const layer = (
   { features, sandbox, sandboxMode, telemetry: settings }: Measured & Pick<Settings, "telemetry">,
@@ -93,15 +93,18 @@ const layerOf = (
       networkProxy: Effect.succeed(typeof networkIn(sandboxMode, sandbox) !== "boolean")
     },
     onDropped: (count) => void (lost += count),
-    ...given("timeout", settings.timeoutMillis),
-    ...given("interval", settings.intervalMillis),
-    ...given("metricsInterval", settings.metricsIntervalMillis),
-    ...given("queueCapacity", settings.queueCapacity),
-    ...given("batchSize", settings.batchSize),
+    ...optionalField("timeout", settings.timeoutMillis),
+    ...optionalField("interval", settings.intervalMillis),
+    ...optionalField("metricsInterval", settings.metricsIntervalMillis),
+    ...optionalField("queueCapacity", settings.queueCapacity),
+    ...optionalField("batchSize", settings.batchSize),
     ...(isShown ? { onSpan: (span: SpanData) => void (shown.length < shownCapacity && shown.push(span)) } : {})
   })
   return Layer.provideMerge(otlp, isShown ? Layer.mergeAll(reported, tree) : reported)
 }
 
-const given = <const Key extends string>(key: Key, value: number | undefined): { readonly [K in Key]?: number } =>
+const optionalField = <const Key extends string>(
+  key: Key,
+  value: number | undefined
+): { readonly [K in Key]?: number } =>
   value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: number })

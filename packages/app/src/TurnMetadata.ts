@@ -1,6 +1,6 @@
 /**
- * What an MCP server that is configured for it learns about a turn: the session, the turn, the sandbox and, once it is
- * known, the state of the repository.
+ * The metadata of a turn for MCP servers that are configured to receive it: the session, the turn, the sandbox and, once
+ * it is known, the state of the repository.
  *
  * The headers have the names that servers of the reference expect.
  */
@@ -11,7 +11,7 @@ import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** Where turns run, for those whose context names no directory or no sandbox. */
+/** The directory and the sandbox of turns whose context names none. */
 export interface Options {
   readonly cwd: string
   readonly sandbox: string
@@ -31,7 +31,7 @@ const gitLimit = "10 seconds"
 
 /**
  * Makes the function that returns the headers of a turn. With the first call of a turn git is asked in the background:
- * the calls that follow say what it found. It ends with its turn.
+ * the headers of later calls contain its result. The request ends with its turn.
  */
 export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, Git.Git> =>
   Effect.map(Git.Git, (git) => {
@@ -92,7 +92,7 @@ const workspacesOf = ({ commit, hasChanges, remotes, root }: Repository): object
 const ascii = (value: object): string =>
   JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** Asks git about the repository of a directory; undefined if there is none, or no git, or no result in time. */
+/** Asks git about the repository of a directory; undefined without a repository, without git, or without a result in time. */
 export const repositoryOf = Effect.fnUntraced(
   function* (cwd: string) {
     const { top: root } = yield* Git.repositoryOf(cwd)

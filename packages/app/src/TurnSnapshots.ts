@@ -1,12 +1,12 @@
 /**
  * Snapshots of the files around the turns of a session: one before the first tool call of a turn that may change
- * something, and one after the turn. With both, the undo task takes back what the turn has changed.
+ * something, and one after the turn. With both, the undo task takes back the changes of the turn.
  *
  * ```
  * TurnStarted ─► reading calls ─► first mutating call waits ─► SnapshotTaken ─► calls run ─► TurnCompleted ─► after
  * ```
  *
- * A turn without such a call takes none. A snapshot that fails costs the turn its undo, and nothing else. A delegate uses
+ * A turn without such a call takes none. A turn whose snapshot fails cannot be undone, but is otherwise unaffected. A delegate uses
  * the snapshot of the turn that started it, and takes its own once that turn has ended.
  */
 import type { SessionId, TurnId } from "@spindle/core/Ids"
@@ -35,13 +35,13 @@ const warnAfter = "240 seconds"
 /** How long the end of a session waits for the snapshots of its last turns. */
 const endLimit = "60 seconds"
 
-/** What a session needs so that its turns take snapshots. */
+/** The parts that a session needs so that its turns take snapshots. */
 export interface TurnSnapshots {
   readonly gate: MutationGate
   readonly observer: SessionObserver
 }
 
-/** What the gates of one session share. */
+/** The state that the gates of one session share. */
 interface Shared {
   readonly cwd: string
   readonly snapshots: Snapshots
@@ -51,7 +51,7 @@ interface Shared {
   readonly run: (effect: Effect.Effect<unknown>) => void
   /** Removes the snapshots of sessions that no longer exist, once. */
   readonly collect: Effect.Effect<void>
-  /** The last warning about files that are left out, and whether it was said why there are no snapshots. */
+  /** The last warning about files that are left out, or about why there are no snapshots. */
   warned: string | undefined
 }
 
@@ -156,20 +156,20 @@ class TurnGate implements MutationGate {
     return this.turn.warn(message)
   }
 
-  /** The turn has ended: takes the snapshot after it. */
+  /** Takes the snapshot after the turn, once the turn has ended. */
   end(): void {
     this.hasEnded = true
     const { shared, taking, turn } = this
     shared.gates.delete(turn.turnId)
     if (taking === undefined) return
-    // a snapshot that is not complete now would not show what was before the turn
+    // a snapshot that is not complete by now would not show the files as they were before the turn
     // mutant no-snapshot-after-its-turn (S12: a snapshot that its turn does not wait for is not taken): drop
     taking.interruptUnsafe()
     shared.run(
       Effect.flatMap(Fiber.await(taking), (exit) => {
         if (exit._tag === "Failure" || exit.value === undefined) return Effect.void
         return Effect.catch(shared.snapshots.complete(turn.sessionId, exit.value.id), (error) =>
-          Effect.logWarning(`what the turn ${turn.turnId} changed is not known for an undo: ${error.message}`)
+          Effect.logWarning(`cannot record the changes of the turn ${turn.turnId} for an undo: ${error.message}`)
         )
       })
     )
@@ -183,7 +183,7 @@ const collect = (journal: Journal, snapshots: Snapshots): Effect.Effect<void> =>
     yield* snapshots.collect((owner) => known.has(owner))
   }).pipe(Effect.catch((error) => Effect.logWarning(`old snapshots could not be removed: ${error.message}`)))
 
-/** Finishes or takes back an undo that a crash has cut, and returns what to tell the model about it. */
+/** Finishes or takes back an undo that a crash has cut, and returns the text about it for the model. */
 export const recover = (sessionId: SessionId): Effect.Effect<string | undefined, never, Snapshots> =>
   Effect.gen(function* () {
     const snapshots = yield* Snapshots

@@ -7,8 +7,8 @@ import * as Directories from "./Directories.ts"
 export const nameOf = (number: number): string => `${process.pid}-${number}.sock`
 
 /**
- * Makes the directory of sockets, for this user only, and removes those of programs that were killed. Throws what the file
- * system throws.
+ * Makes the directory of sockets, for this user only, and removes those of programs that were killed. Throws the errors
+ * of the file system.
  */
 export const makeRoomUnsafe = (directory: string): void => {
   Directories.makeUnsafe(directory)

@@ -43,7 +43,7 @@ describe("latest", () => {
   ) =>
     Effect.gen(function* () {
       yield* write(sessionId, [started(meta), ...rest])
-      return yield* StoredSessions.latest(options)
+      return yield* StoredSessions.findLatest(options)
     }).pipe(Effect.provide(layerMemory()))
 
   it.effect("is the session that was written last, unless it is an agent", () =>

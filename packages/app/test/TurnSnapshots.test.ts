@@ -92,7 +92,7 @@ describe("a turn", () => {
       const fake = Fake.make({ begin: Effect.never })
       const { harness, shown } = yield* session([[call("write", "1")]], { fake })
       yield* harness.submit("go")
-      yield* harness.awaitEvent(Harness.tagged("ModelResponded"))
+      yield* harness.awaitEvent(Harness.hasTag("ModelResponded"))
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       yield* TestClock.adjust("1 second")
@@ -105,7 +105,7 @@ describe("a turn", () => {
       const fake = Fake.make({ begin: Effect.sleep("250 seconds") })
       const { harness, shown } = yield* session([[call("write", "1")], ScriptedModel.text("done")], { fake })
       yield* harness.submit("go")
-      yield* harness.awaitEvent(Harness.tagged("ModelResponded"))
+      yield* harness.awaitEvent(Harness.hasTag("ModelResponded"))
       yield* TestClock.adjust("239 seconds")
       assert.deepStrictEqual(warnings(harness), [])
       yield* TestClock.adjust("2 seconds")

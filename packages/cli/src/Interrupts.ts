@@ -25,7 +25,7 @@ export const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 
 /** @see {@link exitCodes} */
 export type Signal = keyof typeof exitCodes
 
-/** What to do at the first signal, at the second, and with a defect. */
+/** The reactions to the first signal, to the second, and to a defect. */
 export interface Options {
   /**
    * Runs at the first signal, while the program keeps running: aborts the turn and waits for it. Afterwards the program
@@ -33,7 +33,7 @@ export interface Options {
    */
   readonly onInterrupt: (signal: Signal) => Effect.Effect<void>
   /**
-   * Kills what must not outlive the process. Runs synchronously before the process exits at a second SIGINT, and after
+   * Kills the processes that must not outlive this one. Runs synchronously before the process exits at a second SIGINT, and after
    * an exception outside of any effect.
    */
   readonly killNow: () => void

@@ -1,5 +1,5 @@
 /**
- * Kills what the program has started, synchronously, because the process exits afterwards (contract X2).
+ * Kills the processes that the program has started, synchronously, because the process exits afterwards (contract X2).
  *
  * The groups that are known are not enough: a daemon may have left its group after the last look, and a process that
  * forks and exits has another number than it had then. So the process table is read here, until nothing new is found.

@@ -32,9 +32,9 @@ import * as KillNow from "./killNow.ts"
 import * as Nohup from "./nohup.ts"
 import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
-import { refusing } from "./output/reasons.ts"
+import { refuseUnattended } from "./output/reasons.ts"
 
-/** What a signal acts on; undefined before a session exists. */
+/** The session that a signal acts on; undefined before it exists. */
 let running: Exec.Running | undefined
 const onRunning = (now: Exec.Running) => void (running = now)
 
@@ -53,7 +53,7 @@ const program: Effect.Effect<number> = Effect.suspend(() => {
   )
 })
 
-/** The directory of the program may be removed at any time, and then whatever needs it throws. */
+/** Turns the defect of a working directory that was removed into an error. Everything that needs the directory then throws. */
 const withoutDirectory = (defect: unknown): Effect.Effect<never, CliError> => {
   const isMissing = (defect as { readonly syscall?: unknown } | undefined)?.syscall === "uv_cwd"
   if (!isMissing) return Effect.die(defect)
@@ -113,20 +113,20 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
       const cwd = yield* directory(command.options.cwd)
       // an undo asks no model, so none has to be configured
       const settings = yield* settingsOf("demo", command.options)
-      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
+      return yield* Exec.run(Tasks.undo({ ...command, settings, cwd, makeUnattended: refuseIn(settings), onRunning }))
     }
     case "Review": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
-      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, unattended: refusingIn(settings), onRunning }))
+      return yield* Exec.run(Tasks.review({ ...command, settings, cwd, makeUnattended: refuseIn(settings), onRunning }))
     }
     case "Exec": {
       const cwd = yield* directory(command.options.cwd)
       const settings = yield* settingsOf("exec", command.options)
       const prompt = yield* Stdin.promptOf(command.prompt, command.options.images.length > 0)
       const taskOfPerson = Tasks.shellTask(command, prompt)
-      const unattended = refusingIn(settings)
-      return yield* Exec.run({ ...command, settings, cwd, prompt, taskOfPerson, unattended, onRunning })
+      const makeUnattended = refuseIn(settings)
+      return yield* Exec.run({ ...command, settings, cwd, prompt, taskOfPerson, makeUnattended, onRunning })
     }
     case "Sandbox": {
       const cwd = yield* directory(command.cwd)
@@ -140,8 +140,8 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
   }
 })
 
-/** What happens to questions without a terminal, with a sandbox or without one. */
-const refusingIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refusing(settings, isSandboxed)
+/** Returns how questions are answered without a terminal, with a sandbox or without one. */
+const refuseIn = (settings: Settings.Settings) => (isSandboxed: boolean) => refuseUnattended(settings, isSandboxed)
 
 /** The project of the demo. It is in the package, next to the folder of this module and of the bundle. */
 const example = fileURLToPath(new URL("../example", import.meta.url))
@@ -181,7 +181,7 @@ const directory = (named: string | undefined): Effect.Effect<string, CliError> =
 
 Log.moveConsole()
 Interrupts.run(Log.toStderr(program), {
-  ignored: Nohup.isNohup(Nohup.signs()) ? ["SIGHUP"] : [],
+  ignored: Nohup.isNohup(Nohup.readSigns()) ? ["SIGHUP"] : [],
   onInterrupt: (signal) =>
     Effect.suspend(() => {
       if (running === undefined) return Effect.void

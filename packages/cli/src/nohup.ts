@@ -18,7 +18,7 @@ import * as Path from "node:path"
 export interface Signs {
   /** The variable `_`. */
   readonly command: string | undefined
-  /** What standard input is: the target of `/proc/self/fd/0`, and the text of `/proc/self/fdinfo/0`. */
+  /** The kind of standard input: the target of `/proc/self/fd/0`, and the text of `/proc/self/fdinfo/0`. */
   readonly input: { readonly path: string; readonly info: string } | undefined
   /** The text of `/proc/<parent>/status`. */
   readonly parent: string | undefined
@@ -37,7 +37,7 @@ const isWriteOnly = (info: string): boolean => /^flags:\s*[0-7]*[15]$/m.test(inf
 const ignoresHup = (status: string): boolean => /^SigIgn:\s*[0-9a-f]*[13579bdf]$/m.test(status)
 
 /** Reads the signs of this process. What the host does not have is undefined. */
-export const signs = (): Signs => ({
+export const readSigns = (): Signs => ({
   command: process.env["_"],
   input: ifThere(() => ({
     path: Fs.readlinkSync("/proc/self/fd/0"),

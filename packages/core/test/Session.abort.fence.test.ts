@@ -184,7 +184,7 @@ describe("a closing turn", () => {
           )
         yield* h.submit("touch it")
         yield* Deferred.succeed(begin, undefined)
-        yield* h.model.reached("asked")
+        yield* h.model.awaitGate("asked")
         if (comes === "after the abort") {
           yield* h.session.abort()
           yield* h.model.open("asked")
@@ -305,7 +305,7 @@ describe("a straggler", () => {
       const count = h.events.length
       const { items } = yield* h.session.snapshot
       yield* Deferred.succeed(release, undefined)
-      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      yield* h.awaitEvent(SessionHarness.hasTag("StragglerEnded"))
       assert.deepStrictEqual([...exits.keys(), ...values].toSorted(), known.toSorted())
       assert.deepStrictEqual(
         [...exits].filter(([, refused]) => !refused).map(([name]) => name),
@@ -348,12 +348,12 @@ describe("a straggler", () => {
         )
       )
       yield* Effect.provideService(h.session.start(task), Model, h.model.model)
-      yield* h.model.reached("half")
+      yield* h.model.awaitGate("half")
       yield* h.session.abort()
       yield* TestClock.adjust("100 millis")
       yield* h.session.awaitIdle
       yield* h.model.open("half")
-      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      yield* h.awaitEvent(SessionHarness.hasTag("StragglerEnded"))
       const shown = h.events.flatMap((event) => (event._tag === "TextDelta" ? [event.text] : []))
       assert.deepStrictEqual(shown, ["before"])
       assert.lengthOf(h.requests, 1)
@@ -398,7 +398,7 @@ describe("a straggler", () => {
         )
       )
       yield* h.session.start(deaf)
-      yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      yield* h.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
       yield* h.session.abort()
       yield* TestClock.adjust("100 millis")
       yield* h.session.awaitIdle

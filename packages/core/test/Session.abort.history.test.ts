@@ -32,7 +32,7 @@ const abortAt = Effect.fnUntraced(function* (
   reason: AbortReason = "Interrupted"
 ) {
   yield* h.submit("go")
-  yield* h.model.reached(gate)
+  yield* h.model.awaitGate(gate)
   yield* h.session.abort(reason)
   yield* h.session.awaitIdle
   assertTurns(h.events)
@@ -145,7 +145,7 @@ describe("the marker", () => {
       )
       const h = yield* SessionHarness.make({ journal, script: [halfway] })
       let seen: ReadonlyArray<JournalRecord> | undefined
-      const isAborted = SessionHarness.tagged("TurnAborted")
+      const isAborted = SessionHarness.hasTag("TurnAborted")
       // the predicate runs while the event is being published
       yield* Effect.forkChild(
         h.awaitEvent((event): event is Extract<SessionEvent, { readonly _tag: "TurnAborted" }> => {
@@ -180,7 +180,7 @@ describe("calls and results", () => {
           tools: { wait: { run: () => Effect.never } }
         })
         yield* h.submit("go")
-        yield* h.model.reached("open")
+        yield* h.model.awaitGate("open")
         yield* TestClock.adjust("3200 millis")
         yield* h.session.abort(reason)
         yield* h.session.awaitIdle
@@ -216,7 +216,7 @@ describe("calls and results", () => {
       })
       yield* h.submit("go")
       yield* Deferred.await(done)
-      yield* h.awaitEvent(SessionHarness.tagged("ModelResponded"))
+      yield* h.awaitEvent(SessionHarness.hasTag("ModelResponded"))
       yield* h.session.abort()
       yield* h.session.awaitIdle
       assert.deepStrictEqual(statusOf(h.events), [
@@ -279,7 +279,7 @@ describe("calls and results", () => {
           }
         })
         yield* h.submit("go")
-        yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+        yield* h.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
         yield* h.session.abort()
         yield* h.session.awaitIdle
         assert.deepStrictEqual(statusOf(h.events), [
@@ -323,7 +323,7 @@ describe("what a client has seen", () => {
           scope
         )
         yield* h.submit("go")
-        yield* h.model.reached("half")
+        yield* h.model.awaitGate("half")
         if (how === "abort") yield* h.session.abort()
         yield* Scope.close(scope, Exit.void)
         const again = yield* SessionHarness.make({ journal, resume: h.session.sessionId })

@@ -356,7 +356,7 @@ describe("the history after an abort", () => {
         tools: { wait: { run: () => Effect.never } }
       })
       yield* h.submit("hi")
-      yield* h.model.reached("half")
+      yield* h.model.awaitGate("half")
       yield* h.session.abort()
       yield* h.session.awaitIdle
       const items = itemsOf(h.events)
@@ -410,7 +410,7 @@ describe("after an abort", () => {
       const answer = yield* Deferred.make<string>()
       const next = yield* h.session.start(Task.make("next", Deferred.await(answer)))
       yield* Deferred.succeed(release, undefined)
-      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      yield* h.awaitEvent(SessionHarness.hasTag("StragglerEnded"))
       assert.strictEqual((yield* h.session.snapshot).status, "running")
       yield* Deferred.succeed(answer, "untouched")
       assert.deepStrictEqual(yield* next.outcome, { _tag: "Completed", value: "untouched" })

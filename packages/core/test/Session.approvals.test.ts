@@ -220,7 +220,7 @@ describe("a question", () => {
       const second = yield* opened(harness, 2)
       assert.notStrictEqual(first.questionId, second.questionId)
       yield* decide(harness, second.questionId, approved("once"))
-      yield* harness.awaitEvent(Harness.tagged("QuestionSettled"))
+      yield* harness.awaitEvent(Harness.hasTag("QuestionSettled"))
       assert.deepStrictEqual(runs, [{ of: "c2" }])
       yield* decide(harness, first.questionId, denied)
       yield* harness.session.awaitIdle

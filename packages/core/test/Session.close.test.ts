@@ -99,7 +99,7 @@ describe("closing a session", () => {
         script: [[ScriptedModel.pieces("half "), ScriptedModel.gate("half"), ScriptedModel.hang]]
       })
       yield* h.submit("hi")
-      yield* h.model.reached("half")
+      yield* h.model.awaitGate("half")
       yield* close
       assert.strictEqual(abortedOf(h.events).reason, "Shutdown")
       assert.deepStrictEqual(abortedOf(h.events).stragglers, [])
@@ -129,7 +129,7 @@ describe("closing a session", () => {
       })
       const events = yield* Effect.forkChild(Stream.runCollect(h.session.events()), { startImmediately: true })
       yield* h.submit("hi")
-      yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      yield* h.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
       yield* close
       const collected: ReadonlyArray<SessionEvent> = yield* Fiber.join(events)
       assert.strictEqual(collected.at(-1)?._tag, "TurnAborted")
@@ -299,7 +299,7 @@ describe("a closed session", () => {
       const busy = yield* Effect.flip(Effect.scoped(journal.open(h.session.sessionId, "existing")))
       assert.strictEqual(busy._tag, "SessionBusy")
       yield* h.submit("hi")
-      yield* h.model.reached("half")
+      yield* h.model.awaitGate("half")
       yield* close
       const again = yield* SessionHarness.make({
         journal,

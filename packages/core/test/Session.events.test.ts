@@ -101,7 +101,7 @@ describe("events", () => {
         script: [[Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
       })
       yield* harness.submit("go")
-      yield* harness.model.reached("half")
+      yield* harness.model.awaitGate("half")
       const { events } = yield* collect(harness.session)
       yield* Effect.yieldNow
       const { seq } = yield* harness.session.snapshot
@@ -135,7 +135,7 @@ describe("events", () => {
           script: [[Model.reasoning("hm"), Model.pieces("one ", "two "), Model.gate("half"), Model.pieces("three")]]
         })
         yield* Effect.forkChild(harness.submit("go"))
-        yield* harness.model.reached("half")
+        yield* harness.model.awaitGate("half")
         const { events } = yield* collect(harness.session)
         yield* Effect.yieldNow
         yield* Deferred.succeed(opened, undefined)
@@ -175,7 +175,7 @@ describe("events", () => {
       })
       const { events, resume } = yield* collectSlowly(harness.session)
       yield* harness.submit("go")
-      yield* harness.model.reached("open")
+      yield* harness.model.awaitGate("open")
       yield* resume
       assertWhole(events)
       assert.strictEqual([...textsOf(events).values()].at(-1), words.join(""))
@@ -210,7 +210,7 @@ describe("events", () => {
       })
       const one = yield* collect(harness.session)
       yield* harness.submit("go")
-      yield* harness.model.reached("half")
+      yield* harness.model.awaitGate("half")
       const two = yield* collect(harness.session)
       yield* harness.model.open("half")
       yield* harness.session.awaitIdle
@@ -239,11 +239,11 @@ describe("events", () => {
       const from = seq + 5
       const { events } = yield* collect(harness.session, { from })
       yield* harness.submit("go")
-      yield* harness.model.reached("early")
+      yield* harness.model.awaitGate("early")
       yield* Effect.yieldNow
       assert.deepStrictEqual(events, [])
       yield* harness.model.open("early")
-      yield* harness.model.reached("half")
+      yield* harness.model.awaitGate("half")
       yield* Effect.yieldNow
       yield* harness.model.open("half")
       yield* harness.session.abort()
@@ -263,14 +263,14 @@ describe("events", () => {
       const subscriber = yield* collect(harness.session)
       yield* Effect.forkChild(
         Effect.gen(function* () {
-          const { questionId } = yield* harness.awaitEvent(Harness.tagged("QuestionOpened"))
-          yield* harness.awaitEvent(Harness.tagged("TextDelta"))
+          const { questionId } = yield* harness.awaitEvent(Harness.hasTag("QuestionOpened"))
+          yield* harness.awaitEvent(Harness.hasTag("TextDelta"))
           yield* harness.session.submit(Op.answer(questionId, { _tag: "Denied" }))
         }),
         { startImmediately: true }
       )
       yield* harness.submit("go")
-      yield* harness.model.reached("half")
+      yield* harness.model.awaitGate("half")
       yield* Effect.yieldNow
       assert.deepStrictEqual(
         harness.events.slice(-3).map((event) => event._tag),

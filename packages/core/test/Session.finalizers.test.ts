@@ -44,7 +44,7 @@ describe("finalizers in order", () => {
         yield* TestClock.adjust("1 hour")
         assert.deepStrictEqual(started, ["third", "second"])
         yield* Deferred.succeed(released, undefined)
-        const { straggler } = yield* harness.awaitEvent(Harness.tagged("StragglerEnded"))
+        const { straggler } = yield* harness.awaitEvent(Harness.hasTag("StragglerEnded"))
         assert.deepStrictEqual(straggler, stragglers[0])
         assert.deepStrictEqual(started, ["third", "second", "first"])
         assertTurns(harness.events)

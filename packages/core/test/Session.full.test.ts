@@ -46,7 +46,7 @@ describe("an inbox that is full of kept input", () => {
     })
     const { session } = harness
     yield* harness.submit("begin")
-    yield* harness.awaitEvent(Harness.tagged("ModelRequested"))
+    yield* harness.awaitEvent(Harness.hasTag("ModelRequested"))
     assert.strictEqual((yield* session.submit(queued("waits")))._tag, "Queued")
     yield* session.abort()
     yield* session.awaitIdle

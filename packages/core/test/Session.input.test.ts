@@ -77,7 +77,7 @@ describe("receipts", () => {
         ["OperationAccepted"]
       )
       yield* send(session, "a")
-      const { questionId } = yield* awaitEvent(Harness.tagged("QuestionOpened"))
+      const { questionId } = yield* awaitEvent(Harness.hasTag("QuestionOpened"))
       const answered = yield* session.submit({
         id: id("answer"),
         op: Op.answer(questionId, { _tag: "Approved", scope: "once" })

@@ -305,7 +305,7 @@ describe("the choices of the reference", () => {
           script: [[Model.gate("held"), Model.text("one")], [Model.text("two")]]
         })
         yield* send(harness.session, "a")
-        yield* harness.model.reached("held")
+        yield* harness.model.awaitGate("held")
         assert.strictEqual((yield* send(harness.session, "b"))._tag, "Steered")
         yield* harness.model.open("held")
         return harness
@@ -381,7 +381,7 @@ describe("the choices of the reference", () => {
       Effect.gen(function* () {
         const harness = yield* withChoice(choice, { script: [[Model.gate("held")]] })
         yield* send(harness.session, "a")
-        yield* harness.model.reached("held")
+        yield* harness.model.awaitGate("held")
         yield* send(harness.session, "steered")
         yield* send(harness.session, "queued", "queue")
         yield* harness.session.abort(reason)
@@ -421,7 +421,7 @@ describe("the choices of the reference", () => {
       Effect.gen(function* () {
         const harness = yield* withChoice(choice, { script: [[Model.text("said"), Model.gate("held")]] })
         yield* send(harness.session, "a")
-        yield* harness.model.reached("held")
+        yield* harness.model.awaitGate("held")
         yield* harness.session.abort(reason)
         yield* harness.session.awaitIdle
         return markers(harness).length

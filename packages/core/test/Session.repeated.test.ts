@@ -152,7 +152,7 @@ describe("a repeated submission", () => {
         Effect.gen(function* () {
           const harness = yield* SessionHarness.make({ journal })
           yield* harness.session.start(Task.make("custom", asking))
-          const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+          const { questionId } = yield* harness.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
           const answered = Op.answer(questionId, { _tag: "Denied" })
           const receipt = yield* harness.session.submit(named("no", answered))
           assert.strictEqual(receipt._tag, "Accepted")
@@ -234,7 +234,7 @@ describe("values that JSON cannot represent", () => {
         Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: {} }))
       )
       const { outcome } = yield* harness.session.start(task)
-      const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      const { questionId } = yield* harness.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
       const answer = (rowId: unknown) =>
         harness.session.submit(Op.answer(questionId, { _tag: "Answered", answers: { rowId } }))
       const refused = yield* answer(10n)

@@ -44,7 +44,7 @@ const eventful = Effect.gen(function* () {
   yield* say("completes")
   yield* say("fails")
   yield* session.submit(Op.userInput("is aborted"))
-  yield* made.model.reached("held")
+  yield* made.model.awaitGate("held")
   yield* session.abort()
   yield* session.awaitIdle
   yield* (yield* session.start(Task.make("task", Effect.void))).outcome

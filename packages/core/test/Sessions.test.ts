@@ -80,7 +80,7 @@ describe("Sessions", () => {
       )
       const session = yield* sessions.create()
       yield* session.submit(Op.userInput("hi"))
-      yield* model.reached("never")
+      yield* model.awaitGate("never")
       assert.isTrue(yield* sessions.close(session.sessionId))
       assert.isFalse(yield* sessions.close(session.sessionId))
       assert.strictEqual(model.openCount(), 0)
@@ -130,7 +130,7 @@ describe("Sessions", () => {
       const { journal, model, scope, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
       const all = yield* Effect.forEach([1, 2, 3], () => sessions.create())
       for (const session of all) yield* session.submit(Op.userInput("hi"))
-      yield* model.reached("never")
+      yield* model.awaitGate("never")
       yield* TestClock.adjust(0)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("1 second")
@@ -165,7 +165,7 @@ describe("Sessions", () => {
         const { journal, model, sessions } = yield* program(() => [...pieces("begun"), gate("never")])
         const session = yield* sessions.create()
         yield* session.submit(Op.userInput("hi"))
-        yield* model.reached("never")
+        yield* model.awaitGate("never")
         yield* TestClock.adjust(0)
         const { sessionId } = session
         const archiving = yield* Effect.forkChild(sessions.archive(sessionId))
@@ -255,7 +255,7 @@ describe("fork", () => {
       )
       const session = yield* sessions.create()
       yield* session.submit(Op.userInput("hi"))
-      yield* model.reached("rest")
+      yield* model.awaitGate("rest")
       const turnId = (yield* session.snapshot).turnId!
       for (const until of [undefined, turnId]) {
         const fork = yield* sessions.fork(session.sessionId, until === undefined ? {} : { until })

@@ -55,7 +55,7 @@ describe("a broken tracer", () => {
     Effect.gen(function* () {
       const harness = yield* Harness.make({ script: [[Model.gate("open"), Model.text("one")], [Model.text("two")]] })
       yield* Effect.withSpan(harness.submit("hi"), "first")
-      yield* harness.model.reached("open")
+      yield* harness.model.awaitGate("open")
       assert.strictEqual((yield* Effect.withSpan(harness.submit("more"), "second"))._tag, "Steered")
       yield* harness.model.open("open")
       yield* harness.session.awaitIdle

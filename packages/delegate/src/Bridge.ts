@@ -8,7 +8,7 @@
  *
  * A bridge knows no session: a child is anything that takes submissions and emits events, in this process or in another
  * one. A bridge always ends its child: when `end` is called, when the turn ends that made the bridge, or when its scope
- * closes (D2). A queue that has ended takes nothing more, and what it holds stays readable.
+ * closes (D2). A queue that has ended takes nothing more, and its content stays readable.
  */
 import { CallbackFailed } from "@spindle/core/AgentError"
 import type { SessionId } from "@spindle/core/Ids"
@@ -50,7 +50,7 @@ export interface Child {
 export interface BridgeOptions {
   /** How many submissions, and how many events, may wait. Default: 512. */
   readonly capacity?: number | undefined
-  /** Selects the forwarded events, in addition to what is never forwarded (D3). If it throws, the event is forwarded. */
+  /** Selects the forwarded events, among those that may be forwarded (D3). If it throws, the event is forwarded. */
   readonly forward?: ((event: SessionEvent) => boolean) | undefined
   /** How long `end` waits for the child. Default: 500 ms. */
   readonly drain?: Duration.Input | undefined

@@ -37,7 +37,7 @@ export const route = (child: Child, approvals: Approvals): Effect.Effect<Child, 
     const withdraw = ({ kind, questionId }: Question) =>
       // a question that the child has settled needs no answer
       open.delete(questionId)
-        ? Effect.asVoid(forkDetached(Effect.timeoutOption(reply(questionId, withdrawn(kind)), replyLimit)))
+        ? Effect.asVoid(forkDetached(Effect.timeoutOption(reply(questionId, withdrawalAnswer(kind)), replyLimit)))
         : Effect.void
     const decide = (question: Question) =>
       Effect.flatMap(approvals.decide(question), (answer) => {
@@ -104,7 +104,7 @@ interface OpenQuestion {
 const replyLimit = "500 millis"
 
 /** Returns the answer that a child gets to a question that was withdrawn: nothing is granted (A2). */
-const withdrawn = (kind: Question["kind"]): Op.Decision => {
+const withdrawalAnswer = (kind: Question["kind"]): Op.Decision => {
   switch (kind) {
     case "question":
       return { _tag: "Answered", answers: {} }

@@ -1,6 +1,6 @@
 /**
  * An agent that decides the questions of a delegate before a person is asked: a `review` for `Delegate.start`. The person
- * is asked whatever the agent leaves open, and everything if it fails. The agent approves once at most.
+ * is asked the questions that the agent leaves open, and all questions if it fails. The agent approves once at most.
  */
 import type { Agent } from "@spindle/core/Agent"
 import type { Question } from "@spindle/core/Approvals"
@@ -30,7 +30,7 @@ export const inputOf = ({ callId, kind, path, payload, tool }: Question): Input.
  * Makes a review by an agent, which runs as a one-shot delegate of the current turn for each question. **Interruption** of
  * a review ends its delegate.
  */
-export const byAgent = <R>(options: {
+export const fromAgent = <R>(options: {
   readonly agent: Agent<R>
   readonly deadline: Duration.Input
 }): Effect.Effect<Delegate.Review, never, Turn | Model | Journal | R> =>

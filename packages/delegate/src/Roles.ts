@@ -7,7 +7,7 @@ import type { Limits } from "./Limits.ts"
 
 /** A kind of agent. */
 export interface Role<out R = never> {
-  /** What it is for. The model that chooses a role reads it. */
+  /** The purpose of the role. The model that chooses a role reads it. */
   readonly description: string
   readonly agent: Agent<R>
   /** Its model, unless the caller asks for another one. Default: the model of the session that starts it. */

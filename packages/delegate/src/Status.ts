@@ -62,7 +62,7 @@ const words: { readonly [Tag in Status["_tag"]]: string } = {
   NotFound: "not_found"
 }
 
-/** Converts a status to what the parent records when the delegate ends. The message is bounded. */
+/** Converts a status to the end that the parent records for a delegate. The message is bounded. */
 export const toEnd = (status: Status): DelegateEnd => {
   const message = messageOf(status)
   return { status: recorded[status._tag], ...(message === undefined ? {} : { message: cutMessage(message) }) }

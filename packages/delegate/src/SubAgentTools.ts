@@ -16,7 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import { SubAgentFailed } from "./DelegateError.ts"
-import { type Choices, choicesOf, failed } from "./internal/choosing.ts"
+import { type Choices, choicesOf, fail } from "./internal/choosing.ts"
 import { nodeOf } from "./internal/tree.ts"
 
 export type { Choices } from "./internal/choosing.ts"
@@ -145,7 +145,7 @@ export type Tools = (typeof toolkit)["tools"]
 
 const allowed = { approval: "allow", concurrency: "parallel", mutates: false } as const
 
-/** The policies: nobody is asked whether an agent may be started; what it does is asked about as its own policies say. */
+/** The policies: nobody is asked whether an agent may be started. Its own policies decide about its calls. */
 export const policies: Agent.Policies<Tools> = {
   spawn_agent: {
     ...allowed,
@@ -220,17 +220,19 @@ type Run<R> = <A, E extends { readonly message: string }>(
 ) => Effect.Effect<A, SubAgentFailed, Turn>
 
 /** Returns the settings for agents at the last level of the limits: they cannot start agents, and get no tools for it. */
-const atTheLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
-  const alone = (role: SubAgents.Role<R>) => ({
+const settingsAtLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
+  const withoutAgentTools = (role: SubAgents.Role<R>) => ({
     ...role,
     agent: Agent.withoutTools(role.agent, Object.keys(toolkit.tools))
   })
-  const roles = Object.fromEntries(Object.entries(settings.roles).map(([name, role]) => [name, alone(role)]))
-  return { ...settings, roles: { ...roles, default: alone(settings.roles.default) } }
+  const roles = Object.fromEntries(
+    Object.entries(settings.roles).map(([name, role]) => [name, withoutAgentTools(role)])
+  )
+  return { ...settings, roles: { ...roles, default: withoutAgentTools(settings.roles.default) } }
 }
 
 const handlers = <R>(all: SubAgents.Settings<R>, run: Run<R>) => {
-  const last = atTheLastLevel(all)
+  const last = settingsAtLastLevel(all)
   const settingsHere = Effect.gen(function* () {
     const { levelsBelow } = yield* nodeOf((yield* Turn).session)
     return Math.min(levelsBelow - 1, all.limits?.depth ?? Infinity) > 0 ? all : last
@@ -321,7 +323,7 @@ interface GivenInput {
 /** Returns the input that a model gave: its message or its parts. */
 const inputOf = ({ items, message }: GivenInput): Effect.Effect<Input.Input, SubAgentFailed, Turn> => {
   if (items === undefined) return Effect.succeed(message === undefined ? [] : Input.text(message))
-  return message === undefined ? Effect.succeed(items.flatMap(partsOf)) : failed("give a message or items, not both")
+  return message === undefined ? Effect.succeed(items.flatMap(partsOf)) : fail("give a message or items, not both")
 }
 
 const partsOf = (item: typeof InputItem.Type): Input.Input => {

@@ -26,7 +26,7 @@ import * as Status from "./Status.ts"
 
 export type { NamedModel, Role, Settings } from "./Roles.ts"
 
-/** What to start. */
+/** The agent to start. */
 export interface SpawnOptions {
   readonly input: Input.Input
   /** The name of its role. Default: `default`. */
@@ -62,7 +62,7 @@ export const spawn = <R>(settings: Settings<R>, options: SpawnOptions) =>
 
 const spawnIn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: SpawnOptions, restore: Restore) {
   const { session } = yield* Turn
-  if (Input.isEmpty(options.input)) return yield* Choosing.failed("the input is empty: give a message")
+  if (Input.isEmpty(options.input)) return yield* Choosing.fail("the input is empty: give a message")
   const name = options.role ?? "default"
   const role = yield* Choosing.roleOf(settings, name)
   const wakes = options.wake === true
@@ -104,7 +104,7 @@ export const sendInput = Effect.fnUntraced(function* (
   input: Input.Input,
   options?: { readonly interrupt?: boolean | undefined }
 ) {
-  if (Input.isEmpty(input)) return yield* Choosing.failed("the input is empty: give a message")
+  if (Input.isEmpty(input)) return yield* Choosing.fail("the input is empty: give a message")
   const delegate = yield* Effect.catchTag(find(agentId), "DelegateNotFound", (missing) =>
     Effect.flatMap(findEarlier(missing), ({ path }) => Effect.fail(new DelegateClosed({ path, delegateId: agentId })))
   )
@@ -116,7 +116,7 @@ export const sendInput = Effect.fnUntraced(function* (
 /** Hands an agent its input and returns the id of the submission. Fails when the input is rejected. */
 const hand = Effect.fnUntraced(function* (delegate: Delegate.Interactive, input: Input.Input) {
   const receipt = yield* delegate.submit({ _tag: "UserInput", input })
-  if (receipt._tag === "Rejected") return yield* Choosing.failed(`the input was rejected: ${receipt.reason._tag}`)
+  if (receipt._tag === "Rejected") return yield* Choosing.fail(`the input was rejected: ${receipt.reason._tag}`)
   return receipt.submissionId satisfies SubmissionId
 })
 
@@ -138,14 +138,14 @@ export const wait = Effect.fnUntraced(function* (
   timeout: Duration.Input = waitTimeout.default
 ) {
   const { session } = yield* Turn
-  if (agentIds.length === 0) return yield* Choosing.failed("name at least one agent to wait for")
+  if (agentIds.length === 0) return yield* Choosing.fail("name at least one agent to wait for")
   if (!Duration.isPositive(Duration.fromInputUnsafe(timeout)))
-    return yield* Choosing.failed("timeout_ms must be greater than zero")
+    return yield* Choosing.fail("timeout_ms must be greater than zero")
   // mutant no-cycle-of-waits (D6: an agent does not wait for an agent that waits for it):
   //   replace: const above = undefined
   const above = agentIds.find((id) => session.path.includes(id))
   if (above !== undefined)
-    return yield* Choosing.failed(`agent ${above} waits for this agent: waiting for it would never end`)
+    return yield* Choosing.fail(`agent ${above} waits for this agent: waiting for it would never end`)
   const known = new Map<SessionId, Delegate.Interactive | Status.Status>()
   for (const id of agentIds) {
     const statusBefore = (missing: DelegateNotFound) => Effect.map(findEarlier(missing), ({ status }) => status)

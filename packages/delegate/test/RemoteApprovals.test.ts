@@ -76,7 +76,7 @@ describe("the tests of the reference with a guardian", () => {
     const running = yield* family.start(
       Effect.gen(function* () {
         const turn = yield* Turn
-        const review = yield* Reviewer.byAgent({ agent: guardian, deadline: "1 minute" })
+        const review = yield* Reviewer.fromAgent({ agent: guardian, deadline: "1 minute" })
         const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask, review))
         yield* Deferred.succeed(played, fake)
         yield* fake.emit(request)

@@ -25,7 +25,7 @@ const family = (verdict: (request: string) => ScriptedModel.Answer) =>
 
 const reaching = Effect.gen(function* () {
   const tools = Family.withTools({ reach: { run: () => Effect.succeed("reached"), policy: { approval: "ask" } } })
-  const review = yield* Reviewer.byAgent({ agent: reviewer, deadline: "1 minute" })
+  const review = yield* Reviewer.fromAgent({ agent: reviewer, deadline: "1 minute" })
   return yield* tools.provide(
     Delegate.runOnce({ ...Family.endless, agent: tools.agent, review, input: Input.text("one") })
   )

@@ -1,4 +1,4 @@
-/** Where the logins of HTTP servers are kept: the tokens that an authorization server has granted. */
+/** The store of logins to HTTP servers: the tokens that an authorization server has granted. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
@@ -7,19 +7,19 @@ import type { HttpServer } from "./ServerConfig.ts"
 
 const Secret = Schema.RedactedFromValue(Schema.String)
 
-/** How a client proves to a token endpoint who it is. */
+/** How a client authenticates itself to a token endpoint. */
 export const ClientAuthentication = Schema.Literals(["none", "client_secret_basic", "client_secret_post"])
 /** @see {@link ClientAuthentication} */
 export type ClientAuthentication = typeof ClientAuthentication.Type
 
-/** What an authorization server has granted for one MCP server, with everything that a renewal needs. */
+/** The tokens that an authorization server has granted for one MCP server, with everything that a renewal needs. */
 export class Grant extends Schema.Opaque<Grant>()(
   Schema.Struct({
     /** The MCP server, as the authorization server names it. Tokens are sent to no other one. */
     resource: Schema.String,
     issuer: Schema.String,
     tokenEndpoint: Schema.String,
-    /** Where tokens are revoked, if the authorization server offers that. */
+    /** The address at which tokens are revoked, if the authorization server offers that. */
     revocationEndpoint: Schema.optionalKey(Schema.String),
     clientId: Schema.String,
     clientSecret: Schema.optionalKey(Secret),

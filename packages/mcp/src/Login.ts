@@ -63,7 +63,7 @@ export interface Redirect {
   readonly next: Effect.Effect<Arrival>
 }
 
-/** What a login is made from. */
+/** The options of a login. */
 export interface Options {
   readonly server: HttpServer
   /** Headers of all requests to the server; see `ServerConfig.headersOf`. */

@@ -1,4 +1,4 @@
-/** What can go wrong with an MCP server. */
+/** The failures of an MCP server. */
 import * as Schema from "effect/Schema"
 
 /** Why a person has to log in. `scope` lists the permissions that the login needs, separated by spaces. */
@@ -10,7 +10,7 @@ export const LoginReason = Schema.Union([
 /** @see {@link LoginReason} */
 export type LoginReason = typeof LoginReason.Type
 
-/** What went wrong. `stderr` is the end of what the process printed. */
+/** A reason for a failure. `stderr` is the end of what the process printed. */
 export const Reason = Schema.Union([
   Schema.TaggedStruct("NotStarted", { detail: Schema.String, stderr: Schema.optionalKey(Schema.String) }),
   Schema.TaggedStruct("StartTimedOut", { seconds: Schema.Finite }),
@@ -30,7 +30,7 @@ export const Reason = Schema.Union([
 /** @see {@link Reason} */
 export type Reason = typeof Reason.Type
 
-/** An MCP server did not start, ended, or did not do what it was asked to do. */
+/** An MCP server did not start, ended, or failed to do its work. */
 export class McpFailed extends Schema.TaggedError<McpFailed>()("McpFailed", {
   server: Schema.String,
   reason: Reason

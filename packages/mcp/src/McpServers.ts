@@ -1,6 +1,6 @@
 /**
  * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
- * after the last of them has left.
+ * after the last of them has released it.
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -31,7 +31,7 @@ export interface McpServers {
 /** The service key of {@link McpServers}. */
 export const McpServers: Context.Service<McpServers, McpServers> = Context.Service("@spindle/mcp/McpServers")
 
-/** What connections are made from. */
+/** The options of all connections. */
 export interface Options {
   /** The environment of the program. */
   readonly variables: Variables
@@ -46,8 +46,8 @@ export interface Options {
   readonly restarts?: Schedule.Schedule<unknown, McpFailed> | undefined
   /**
    * When a stream of a server over HTTP that has ended is opened again: the one on which the server sends by itself, or a
-   * response that was cut. It starts over with each stream that opens. When it ends, the server is no longer listened to,
-   * or the request has failed. A pause that the server sets goes before those of the schedule, and is at most 30 seconds.
+   * response that was cut. It starts over with each stream that opens. When it ends, the client stops listening to the
+   * server, or the request has failed. A pause that the server sets goes before those of the schedule, and is at most 30 seconds.
    * Default: {@link reconnectSchedule}.
    */
   readonly reconnects?: Schedule.Schedule<unknown> | undefined
@@ -86,7 +86,7 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
     })
   )
 
-/** {@link layer}, its options read from the configuration. What is no text of it is a `Config.succeed`. */
+/** {@link layer}, its options read from the configuration. An option that is not read from there is a `Config.succeed`. */
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<McpServers, Config.ConfigError, ChildProcessSpawner | HttpClient.HttpClient> =>

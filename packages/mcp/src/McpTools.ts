@@ -2,8 +2,8 @@
  * The tools of MCP servers as a source of tools.
  *
  * The first request of a turn waits for the servers that are still starting. A server that has failed is reported once in
- * each session, and its tools are missing; nothing else is affected. Tools that a server adds or takes away are there, or
- * gone, at the next request.
+ * each session, and its tools are missing; nothing else is affected. Tools that a server adds or removes appear or
+ * disappear with the next request.
  */
 import type { CallId } from "@spindle/core/Ids"
 import type { ToolSpec } from "@spindle/core/Model"
@@ -28,7 +28,7 @@ import type { McpServer } from "./McpServer.ts"
 import { McpServers } from "./McpServers.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
-/** A tool says that it failed. The message is what the model reads. */
+/** A tool reported that it failed. The model reads the message. */
 export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>()("ToolReportedFailure", {
   detail: Schema.String
 }) {
@@ -37,7 +37,7 @@ export class ToolReportedFailure extends Schema.TaggedError<ToolReportedFailure>
   }
 }
 
-/** Where a tool comes from. Each tool of a server is annotated with it. */
+/** The origin of a tool. Each tool of a server is annotated with it. */
 export interface Origin {
   readonly server: ServerConfig
   readonly tool: McpSchema.Tool
@@ -61,12 +61,12 @@ export interface McpTools {
 /** The service key of {@link McpTools}. */
 export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@spindle/mcp/McpTools")
 
-/** What the tools are made from. */
+/** The options of the tools. */
 export interface Options {
   readonly servers: ReadonlyArray<ServerConfig>
   /**
-   * What happens before a call that may change something, which may depend on the context of the turn: a call of a tool
-   * that is marked as read-only is always allowed.
+   * Whether a call that may change something is allowed or asked about. It may depend on the context of the turn. A call
+   * of a tool that is marked as read-only is always allowed.
    */
   readonly approval: ByTurn<"allow" | "ask">
 }
@@ -128,7 +128,7 @@ const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Ef
   })
 }
 
-/** A table with what it was made from: another turn never sees one without the other. */
+/** A table with the data that it was made from. A turn never sees one without the other. */
 interface Made {
   readonly lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>>
   readonly table: ToolTable

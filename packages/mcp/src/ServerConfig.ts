@@ -2,7 +2,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-/** What both kinds of servers have. A missing field has the default that its comment names. */
+/** The fields that both kinds of servers have. A missing field has the default that its comment names. */
 const common = {
   /** Names the server for people, and in the names of its tools. */
   name: Schema.String,

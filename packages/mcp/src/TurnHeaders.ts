@@ -1,8 +1,8 @@
 /**
- * The headers of a turn (contract M1): what a server that is configured to get them learns about the turn of a call.
+ * The headers of a turn (contract M1): facts about the turn of a call, for servers that are configured to receive them.
  *
- * They are read when a `tools/call` is sent, and go nowhere else. There is no cell to fill and to empty: the turn of the
- * call is in its context, so two turns that share a server cannot see each other's headers. Once the turn has settled,
+ * They are read when a `tools/call` is sent, and sent with nothing else. No shared state holds them: the turn of a call
+ * is in its context, so two turns that share a server cannot see each other's headers. Once the turn has settled,
  * reading them is an interruption, as every call of its members is.
  */
 import * as Context from "effect/Context"

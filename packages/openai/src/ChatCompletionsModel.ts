@@ -3,8 +3,9 @@
  * and many others speak.
  *
  * Each stream is one `POST {baseUrl}/chat/completions` with the complete history. A request is sent again only when the
- * provider refuses a message by its place, a field that is not needed, or a key that has expired. All other retries belong to the session's model
- * loop. A history that was recorded with the Responses API continues here, and the other way round.
+ * provider refuses a message by its place, a field that is not needed, or a key that has expired. All other retries
+ * belong to the session's model loop. A history that was recorded with the Responses API continues here, and the other
+ * way round.
  */
 import { Model } from "@spindle/core/Model"
 import * as Config from "effect/Config"
@@ -17,7 +18,7 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
 
-/** Which model, and how to reach it. A local server needs no key. */
+/** The model, and how to reach it. A local server needs no key. */
 export interface Options extends Omit<
   OpenAiModel.Options,
   "reasoningSummary" | "encryptedReasoning" | "compactEndpoint"
@@ -31,11 +32,11 @@ export interface Options extends Omit<
  * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, as from `OpenAiModel`.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ over, provider }) => ({
+  Effect.map(Sampling.make(options), ({ senderOf, provider }) => ({
     provider,
     model: options.model,
     contextWindow: options.contextWindow,
-    stream: over(ChatWire.make(options))
+    stream: senderOf(ChatWire.make(options))
   }))
 
 /** The model as a layer. See {@link make}. */

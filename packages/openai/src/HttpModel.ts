@@ -1,5 +1,5 @@
 /**
- * What models over HTTP share, for a package that adds the API of another provider.
+ * The parts that models over HTTP share, for a package that adds the API of another provider.
  *
  * A {@link Wire} writes requests and reads responses. Everything else is done here, as for the models of this package: the
  * key and its refreshes, redirects, time limits, compressed bodies, server-sent events, repairs of a request that was refused,
@@ -39,9 +39,9 @@ export const make = (
   wire: Wire<WireRequest>,
   options: Sampling.SamplingOptions & { readonly provider: string; readonly contextWindow?: number | undefined }
 ): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ over, provider }) => ({
+  Effect.map(Sampling.make(options), ({ senderOf, provider }) => ({
     provider,
     model: options.model,
     contextWindow: options.contextWindow,
-    stream: over(wire)
+    stream: senderOf(wire)
   }))

@@ -36,8 +36,8 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 export const make = (
   options: OpenAiModel.Options
 ): Effect.Effect<LanguageModel.LanguageModel, never, HttpClient.HttpClient> =>
-  Effect.flatMap(Sampling.make(options), ({ over, provider }) => {
-    const source: Source = { send: over(Responses.make(options)), provider, options }
+  Effect.flatMap(Sampling.make(options), ({ senderOf, provider }) => {
+    const source: Source = { send: senderOf(Responses.make(options)), provider, options }
     return LanguageModel.make({
       codecTransformer: toCodecOpenAI,
       generateText: (request) =>
@@ -100,7 +100,7 @@ const partsOf = (
     }),
     Stream.tap((part) => (part._tag === "Warning" ? Effect.logWarning(part.message) : Effect.void)),
     Stream.filter((part) => part._tag !== "Warning" && part._tag !== "SealedSummary"),
-    // what the provider runs by itself has no tool in the toolkit
+    // a call that the provider runs by itself has no tool in the toolkit
     Stream.filter((part) => part._tag !== "ToolCall" || part.executed === undefined),
     Stream.mapError(fail)
   )

@@ -19,13 +19,13 @@ import * as Sampling from "./internal/sampling.ts"
 export type { ApiKey } from "./internal/apiKey.ts"
 export { TraceState } from "@spindle/core/TraceContext"
 
-/** Which model, and how to reach it. */
+/** The model, and how to reach it. */
 export interface Options {
   /** The model's name, as the provider knows it. */
   readonly model: string
   /** The provider's name, for records and traces. Default `openai`. */
   readonly provider?: string | undefined
-  /** Where the API is, up to the version. Its query, if any, goes with each request. Default `https://api.openai.com/v1`. */
+  /** The address of the API, up to the version. Its query, if any, goes with each request. Default `https://api.openai.com/v1`. */
   readonly baseUrl?: string | undefined
   /**
    * Sent as a bearer token. Without it no `authorization` header is sent. An effect runs when the first request needs a
@@ -80,14 +80,14 @@ export interface Options {
  * which response becomes which kind.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
-  Effect.map(Sampling.make(options), ({ over, provider }) => {
-    const send = over(Responses.make(options))
+  Effect.map(Sampling.make(options), ({ senderOf, provider }) => {
+    const send = senderOf(Responses.make(options))
     return {
       provider,
       model: options.model,
       contextWindow: options.contextWindow,
       stream: (request) => send({ ...request, toolChoice: "auto" }),
-      ...(options.compactEndpoint === true ? { compact: over(Responses.makeCompaction(options)) } : {})
+      ...(options.compactEndpoint === true ? { compact: senderOf(Responses.makeCompaction(options)) } : {})
     }
   })
 

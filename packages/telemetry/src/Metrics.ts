@@ -16,7 +16,7 @@ export interface Definition {
   readonly kind: "counter" | "updown" | "histogram"
   /** The unit in UCUM, as OpenTelemetry writes it: `s`, `ms`, `{token}`. */
   readonly unit: string
-  /** What is measured, and when. Exporters send it with the metric. */
+  /** The measured value, and when it is recorded. Exporters send it with the metric. */
   readonly description: string
   readonly attributes: ReadonlyArray<string>
   readonly set: MetricSet
@@ -113,8 +113,7 @@ export const definitions = {
     by: ["delivery"]
   }),
   inputFate: counter("spindle.input.fate", "{input}", {
-    description:
-      "What became of inputs: carried, blocked, withdrawn, returned or dropped, or kept at the end of a turn.",
+    description: "The fates of inputs: carried, blocked, withdrawn, returned or dropped, or kept at the end of a turn.",
     by: ["fate"]
   }),
   inboxWaiting: updown("spindle.inbox.waiting", "{input}", { description: "Inputs that wait in the inbox." }),

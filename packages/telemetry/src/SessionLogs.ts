@@ -1,6 +1,6 @@
 /**
- * Log lines about what a person who runs sessions looks for: the abort of a turn, what was still ending when it settled,
- * a turn or session that failed, and warnings such as that of a hook that failed. Each has the annotations `session` and `turn`.
+ * Log lines for operators: the abort of a turn, the tasks that were still ending when it settled, a turn or session that
+ * failed, and warnings such as that of a hook that failed. Each has the annotations `session` and `turn`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,8 +11,8 @@ import { both, SessionObserver } from "@spindle/core/SessionObserver"
 
 /**
  * Writes the lines of an event with the loggers of the caller; nothing for most events. An abort is of level `Info`,
- * stragglers, failed turns and warnings are of level `Warn`, a failed session is of level `Error`. `running` is the turn that runs; the end of a turn has its own id,
- * which is the only one after a crash.
+ * stragglers, failed turns and warnings are of level `Warn`, a failed session is of level `Error`. `running` is the
+ * turn that runs; the end of a turn has its own id, which is the only one after a crash.
  */
 const log = (event: SessionEvent, sessionId: SessionId, running: TurnId | undefined): Effect.Effect<void> => {
   const turnId = event._tag === "TurnAborted" || event._tag === "TurnFailed" ? event.turnId : running

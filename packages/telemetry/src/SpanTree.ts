@@ -21,7 +21,7 @@ export const make = (spans: ReadonlyArray<SpanData>): SpanTree => {
   const children = new Map<string, Array<SpanData>>()
   const known = new Set(spans.map(keyOf))
   const roots: Array<SpanData> = []
-  for (const span of [...spans].sort(byStart)) {
+  for (const span of [...spans].sort(compareStarts)) {
     const parent = span.parentSpanId === undefined ? undefined : `${span.traceId} ${span.parentSpanId}`
     if (parent === undefined || !known.has(parent)) roots.push(span)
     else if (children.has(parent)) children.get(parent)!.push(span)
@@ -33,7 +33,7 @@ export const make = (spans: ReadonlyArray<SpanData>): SpanTree => {
 
 const keyOf = (span: SpanData): string => `${span.traceId} ${span.spanId}`
 
-const byStart = (one: SpanData, other: SpanData): number =>
+const compareStarts = (one: SpanData, other: SpanData): number =>
   one.startNanos < other.startNanos ? -1 : one.startNanos > other.startNanos ? 1 : 0
 
 /** Lists all spans of a tree, parents before their children. */

@@ -147,8 +147,8 @@ export const layerConsole = (
 }
 
 /**
- * Where and how to send. Everything has the default of the OpenTelemetry specification. A number that is zero, negative
- * or not a number is ignored, and one that is too large is replaced by the largest that works.
+ * The destination and the form of exports. Everything has the default of the OpenTelemetry specification. A number that
+ * is zero, negative or not a number is ignored, and one that is too large is replaced by the largest that works.
  */
 export interface OtlpOptions extends Options {
   /** The address of the collector, without `v1/traces` and `v1/metrics`. Default `http://localhost:4318`. */

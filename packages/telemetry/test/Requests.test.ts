@@ -27,7 +27,7 @@ describe("requests to a model", () => {
           compactions: [],
           openCount: () => 0,
           open: () => Effect.void,
-          reached: () => Effect.void
+          awaitGate: () => Effect.void
         }
       })
       yield* h.session.submit(submission(Op.userInput("hi")))

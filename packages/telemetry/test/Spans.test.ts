@@ -183,7 +183,7 @@ describe("the spans of a turn", () => {
         tools: { run: tool(() => Effect.succeed("ran"), { approval: "ask", kind: "command" }) }
       })
       yield* h.session.submit(submission(Op.userInput("go")))
-      const opened = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
+      const opened = yield* h.awaitEvent(Harness.hasTag("QuestionOpened"))
       yield* TestClock.adjust("3 seconds")
       yield* h.session.submit(Op.answer(opened.questionId, { _tag: "Approved", scope: "once" }))
       yield* h.session.awaitIdle
@@ -262,7 +262,7 @@ describe("an aborted turn", () => {
       assert.strictEqual(named(before, "session_task.turn").attributes["spindle.stragglers"], 1)
       assert.strictEqual(named(before, "execute_tool deaf").attributes["spindle.outcome"], "aborted")
       yield* Deferred.succeed(release, undefined)
-      yield* h.awaitEvent(Harness.tagged("StragglerEnded"))
+      yield* h.awaitEvent(Harness.hasTag("StragglerEnded"))
       const spans = yield* h.spans.finished
       assert.strictEqual(named(spans, "afterwards").parentSpanId, named(spans, "execute_tool deaf").spanId)
       assertDescends(spans)
@@ -354,7 +354,7 @@ describe("a trace that comes in", () => {
     Effect.gen(function* () {
       const h = yield* traced({ script: [[Model.gate("open"), Model.text("one")], [Model.text("two")]] })
       yield* h.session.submit(submission(Op.userInput("go")))
-      yield* h.model.reached("open")
+      yield* h.model.awaitGate("open")
       const other = { traceparent: `00-${"3".repeat(32)}-${"4".repeat(16)}-01` }
       const receipt = yield* h.session.submit(submission(Op.userInput("faster"), other))
       assert.strictEqual(receipt._tag, "Steered")

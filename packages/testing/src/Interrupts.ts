@@ -25,7 +25,7 @@ export type { Finding, FindingKind, Laws } from "./internal/findings.ts"
 export type { Situation } from "./internal/probe.ts"
 export type { Smallest, Violation } from "./internal/reporting.ts"
 
-/** What a program receives: it starts and ends the points of the program, and names what may happen at them. */
+/** The controls that a program receives: they start and end its points, and name the actions that may happen there. */
 export interface Stage {
   /** From now on each step is a point, at which these effects may run, by name, each in its own fiber. */
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>

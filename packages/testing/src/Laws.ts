@@ -1,7 +1,7 @@
 /**
  * The contract of a session as predicates over its {@link History}.
  *
- * Each law has the name of its clause and returns what is wrong, or undefined. It ignores parts that were not observed,
+ * Each law has the name of its clause and returns the violation, or undefined. It ignores parts that were not observed,
  * so a journal alone can be checked as well as a run of the explorer. {@link session} combines all laws, and {@link
  * observe} records the history of a session of `SessionHarness`. Explorations (`Interrupts`, `Simulation`) and the
  * suites use them, and so can any other test that drives sessions.
@@ -118,7 +118,7 @@ export const all: { readonly [clause: string]: Law } = {
   W2
 }
 
-/** Returns what is wrong with a history, by the laws in their order. */
+/** Returns the violations of a history, in the order of the laws. */
 export const violations = (history: History): ReadonlyArray<string> =>
   Object.values(all).flatMap((law) => law(history) ?? [])
 

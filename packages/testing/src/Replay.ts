@@ -83,7 +83,7 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
   const requests: Array<ModelRequest> = []
   let openCount = 0
   let mismatch: string | undefined
-  const differs = (text: string): string => (mismatch ??= text)
+  const noteMismatch = (text: string): string => (mismatch ??= text)
   const fail = (detail: string, kind: ModelFailureKind = "InvalidRequest") =>
     Stream.fail(new ModelFailed({ kind, provider: "replay", model: "replay", detail }))
 
@@ -91,9 +91,9 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
     const number = requests.push(request)
     const one = recorded[number - 1]
     if (mismatch !== undefined) return fail(mismatch)
-    if (one === undefined) return fail(differs(`request ${number} was not recorded`))
+    if (one === undefined) return fail(noteMismatch(`request ${number} was not recorded`))
     const difference = diff(one.items, request.items)
-    if (difference !== undefined) return fail(differs(`request ${number} differs ${difference}`))
+    if (difference !== undefined) return fail(noteMismatch(`request ${number} differs ${difference}`))
     return answerOf(one, fail)
   }
   const counted = Effect.acquireRelease(
@@ -106,12 +106,12 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
     Effect.suspend((): Effect.Effect<unknown, unknown> => {
       const call = calls.get(callId as CallId)
       const result = results.get(callId as CallId)
-      if (call === undefined) return Effect.fail(differs(`call ${callId} was not recorded`))
+      if (call === undefined) return Effect.fail(noteMismatch(`call ${callId} was not recorded`))
       const [was, is] = [JSON.stringify(call.params), JSON.stringify(params)]
-      if (was !== is) return Effect.fail(differs(`call ${callId} of ${call.name} differs:\n- ${was}\n+ ${is}`))
+      if (was !== is) return Effect.fail(noteMismatch(`call ${callId} of ${call.name} differs:\n- ${was}\n+ ${is}`))
       if (result === undefined || result.status === "aborted" || result.status === "unknown") return Effect.never
       if (result.status === "denied")
-        return Effect.fail(differs(`call ${callId} of ${call.name} was denied, and is run`))
+        return Effect.fail(noteMismatch(`call ${callId} of ${call.name} was denied, and is run`))
       return result.status === "completed" ? Effect.succeed(result.output) : Effect.fail(result.output)
     })
 
@@ -126,7 +126,7 @@ export const make = (records: ReadonlyArray<JournalRecord>): Replay => {
       compactions: [],
       openCount: () => openCount,
       open: () => Effect.void,
-      reached: () => Effect.never
+      awaitGate: () => Effect.never
     },
     inputs: records.flatMap((record) => (record._tag === "InputAccepted" ? [inputOf(record)] : [])),
     tools: Object.fromEntries(Array.from(names, (name) => [name, tool])),

@@ -1,21 +1,21 @@
 /**
- * The script of a {@link ResponsesServer}: plain JSON that says what each request to the model is answered with.
+ * The script of a {@link ResponsesServer}: plain JSON that lists the responses to the requests to a model.
  *
- * A request takes the first turn that is not used up and whose `match` fits it; when none is left, `fallback` answers. A
- * turn answers either with an HTTP error (`status`) or with a stream of events between `response.created` and
- * `response.completed`. The format has no code in it, so a script can be kept in a file and read by any program.
+ * A request takes the first turn that is not used up and whose `match` fits it, and otherwise `fallback`. The response of
+ * a turn is either an HTTP error (`status`) or a stream of events between `response.created` and `response.completed`.
+ * The format contains no code, so a script can be kept in a file and read by any program.
  */
 import type * as Duration from "effect/Duration"
 
-/** Which requests may take a turn. All given fields must fit; each is the source of a regular expression. */
+/** The requests that may take a turn. All given fields must match; each is the source of a regular expression. */
 export interface ScriptMatch {
-  /** Tried on the last text of the user that is not scaffolding. */
+  /** Must match the last text of the user that is not scaffolding. */
   readonly lastUser?: string | undefined
-  /** Tried on the request's body, as text. */
+  /** Must match the request's body, as text. */
   readonly body?: string | undefined
   /** Must not match the request's body. */
   readonly notBody?: string | undefined
-  /** Tried on headers, by lower-case name; a missing header is an empty text. */
+  /** Must match the headers, by lower-case name. A missing header is an empty text. */
   readonly header?: { readonly [name: string]: string } | undefined
 }
 
@@ -34,8 +34,8 @@ export interface ScriptPace {
 }
 
 /**
- * An assistant message. `times` sends the whole text that often instead of cutting it; `phase` is passed on in the item. In
- * each delta `${NOW_US}` becomes the time of writing, in microseconds since 1970.
+ * An assistant message. `times` sends the complete text that often instead of cutting it. `phase` is a field of the item.
+ * In each delta `${NOW_US}` becomes the time of writing, in microseconds since 1970.
  */
 export interface TextEvent extends ScriptPace {
   readonly text: string
@@ -49,8 +49,8 @@ export interface ReasoningEvent extends ScriptPace {
 }
 
 /**
- * A call of a function. `args` are sent as JSON, or as they are when they are a text (so that they can be broken). A text
- * in them that ends in `${output:REGEX}` gets group 1 of the last match of REGEX in the tool outputs of the request.
+ * A call of a function. `args` are sent as JSON; a text is sent as it is, so that it can be invalid. In a text inside them
+ * that ends in `${output:REGEX}`, this end becomes group 1 of the last match of REGEX in the tool outputs of the request.
  */
 export interface CallEvent {
   readonly call: string
@@ -66,7 +66,7 @@ export interface CustomCallEvent {
   readonly callId?: string | undefined
 }
 
-/** One step of a stream; one key decides the kind. Durations are real time; a number is in milliseconds. */
+/** One step of a stream. Its key decides its kind. Durations are real time; a number is in milliseconds. */
 export type ScriptEvent =
   | TextEvent
   | ReasoningEvent
@@ -89,30 +89,30 @@ export type ScriptEvent =
   /** Sends this event as it is; its sequence number is added. */
   | { readonly raw: { readonly type: string; readonly [key: string]: unknown } }
 
-/** What one request is answered with. */
+/** The response to one request. */
 export interface ScriptTurn {
   readonly match?: ScriptMatch | undefined
   /** How many requests may take the turn, or `true` for any number. Default 1. */
   readonly repeat?: true | number | undefined
-  /** How long it takes until the answer begins. Default 0. */
+  /** How long it takes until the response begins. Default 0. */
   readonly before?: Duration.Input | undefined
-  /** Answers with this HTTP status instead of a stream. */
+  /** Responds with this HTTP status instead of a stream. */
   readonly status?: number | undefined
-  /** Headers of the answer, of either kind. */
+  /** Headers of the response, of either kind. */
   readonly headers?: { readonly [name: string]: string } | undefined
   /** The JSON body that goes with `status`. Default: an error named after the status. */
   readonly body?: unknown
   /** The steps of the stream. Default none. */
   readonly events?: ReadonlyArray<ScriptEvent> | undefined
   readonly usage?: ScriptUsage | undefined
-  /** Passed on as `end_turn` of `response.completed`. */
+  /** The field `end_turn` of `response.completed`. */
   readonly endTurn?: boolean | undefined
 }
 
-/** What a server answers with. */
+/** The responses of a server. */
 export interface Script {
   readonly turns?: ReadonlyArray<ScriptTurn> | undefined
-  /** Answers when no turn is left. Default: the text `ok`. */
+  /** The response when no turn is left. Default: the text `ok`. */
   readonly fallback?: ScriptTurn | undefined
   /** The body of `GET /models`. Default: one model, `mock-model`. */
   readonly models?: unknown

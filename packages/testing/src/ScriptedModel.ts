@@ -106,7 +106,7 @@ export interface ScriptedModel {
   /** Opens a gate. It stays open. */
   readonly open: (name: string) => Effect.Effect<void>
   /** Waits until a response reaches this gate. */
-  readonly reached: (name: string) => Effect.Effect<void>
+  readonly awaitGate: (name: string) => Effect.Effect<void>
 }
 
 /**
@@ -201,7 +201,7 @@ export const make = (script: Script, options: { readonly compact?: Script | unde
     compactions,
     openCount: () => openCount,
     open: (name) => Effect.asVoid(Deferred.succeed(gateOf(name).opened, undefined)),
-    reached: (name) => Deferred.await(gateOf(name).reached)
+    awaitGate: (name) => Deferred.await(gateOf(name).reached)
   }
 }
 

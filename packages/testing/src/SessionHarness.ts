@@ -95,7 +95,7 @@ export interface SessionHarness {
 }
 
 /** Whether an event has a tag, for `awaitEvent`. */
-export const tagged =
+export const hasTag =
   <Tag extends SessionEvent.SessionEvent["_tag"]>(tag: Tag) =>
   (event: SessionEvent.SessionEvent): event is Extract<SessionEvent.SessionEvent, { readonly _tag: Tag }> =>
     event._tag === tag

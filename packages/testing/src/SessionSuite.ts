@@ -73,7 +73,7 @@ const turns = (test: Test, factory: SessionFactory): void => {
     Effect.gen(function* () {
       const fixture = yield* Fixture.make(factory, { script: [[...pieces("begun"), gate("never")]] })
       yield* fixture.submit("hi")
-      yield* fixture.model.reached("never")
+      yield* fixture.model.awaitGate("never")
       const { outcome } = yield* fixture.session.start(Task.make("other", Effect.succeed("other")))
       yield* outcome
       yield* fixture.session.awaitIdle
@@ -98,7 +98,7 @@ const turns = (test: Test, factory: SessionFactory): void => {
     Effect.gen(function* () {
       const fixture = yield* Fixture.make(factory, { script: [[...pieces("begun"), gate("never")]] })
       yield* fixture.submit("hi")
-      yield* fixture.model.reached("never")
+      yield* fixture.model.awaitGate("never")
       yield* fixture.end
       const last = (yield* fixture.records).findLast(SessionEvent.isTerminal)
       assert.strictEqual(last?._tag === "TurnAborted" && last.reason, "Shutdown")
@@ -133,7 +133,7 @@ const input = (test: Test, factory: SessionFactory): void => {
         script: [[...text("one"), gate("first")], [text("two")], [text("three")]]
       })
       yield* fixture.submit("hi")
-      yield* fixture.model.reached("first")
+      yield* fixture.model.awaitGate("first")
       const steered = yield* fixture.submit("more")
       const queued = yield* fixture.submit("next", { delivery: "queue" })
       const empty = yield* fixture.submit("")
@@ -153,7 +153,7 @@ const input = (test: Test, factory: SessionFactory): void => {
         script: (_, index) => (index === 0 ? [...pieces("begun"), gate("never")] : [text("fine")])
       })
       yield* fixture.submit("hi")
-      yield* fixture.model.reached("never")
+      yield* fixture.model.awaitGate("never")
       const steered = yield* fixture.submit("more")
       const queued = yield* fixture.submit("next", { delivery: "queue" })
       yield* fixture.abort
@@ -227,7 +227,7 @@ const aborts = (test: Test, factory: SessionFactory): void => {
     Effect.gen(function* () {
       const fixture = yield* Fixture.make(factory, { script: [[...pieces("so ", "far"), gate("never")]] })
       yield* fixture.submit("hi")
-      yield* fixture.model.reached("never")
+      yield* fixture.model.awaitGate("never")
       yield* fixture.abort
       yield* fixture.session.awaitIdle
       const { items } = yield* fixture.session.snapshot

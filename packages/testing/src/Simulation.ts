@@ -50,7 +50,7 @@ export interface Run<A, E> {
   readonly seed: number
   /** How the program ended; undefined if it did not. */
   readonly exit: Exit.Exit<A, E> | undefined
-  /** What is wrong; undefined if nothing is. */
+  /** The fault; undefined if there is none. */
   readonly finding: Finding | undefined
   readonly steps: number
   /** Virtual time. */
@@ -99,11 +99,11 @@ export interface Schedule {
  * ```
  */
 export const run = <A, E>(seed: number, program: Effect.Effect<A, E>, options: Options<A, E> = {}): Run<A, E> =>
-  makeRuns(once(program, options, decisionsOf(options, { seed })))
+  makeRuns(makeRun(program, options, decisionsOf(options, { seed })))
 
 /** Repeats a run of a program in the schedule of a finding. */
 export const replay = <A, E>(program: Effect.Effect<A, E>, options: Options<A, E>, schedule: Schedule): Run<A, E> =>
-  makeRuns(once(program, options, decisionsOf(options, schedule)))
+  makeRuns(makeRun(program, options, decisionsOf(options, schedule)))
 
 /** Does the same for a program of {@link exploreAsync} or {@link exhaustiveAsync}. */
 export const replayAsync = <A, E>(
@@ -111,7 +111,7 @@ export const replayAsync = <A, E>(
   options: Options<A, E>,
   schedule: Schedule
 ): Effect.Effect<Run<A, E>> =>
-  Effect.promise((signal) => makeRunsAsync(once(program, options, decisionsOf(options, schedule)), signal))
+  Effect.promise((signal) => makeRunsAsync(makeRun(program, options, decisionsOf(options, schedule)), signal))
 
 /**
  * Runs a program in the order of arrival, then with `firstSeed` (default 1) and the seeds after it, `runs` in total
@@ -201,7 +201,7 @@ const runsOfExhaustive = function* <A, E>(
   return yield* simulator.report(false)
 }
 
-const once = function* <A, E>(
+const makeRun = function* <A, E>(
   program: Effect.Effect<A, E>,
   options: Options<A, E>,
   decisions: Decisions

@@ -102,7 +102,7 @@ const numberOf = (name: string, otherwise: number): number => {
 }
 
 /**
- * A seed for what is drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one
+ * A seed for values that are drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one
  * that was drawn when this module was loaded. Put it into the message of a failure, so that the draw can be repeated.
  */
 export const seed = (): number => numberOf("EXPLORE_SEED", drawnSeed)

@@ -27,12 +27,12 @@ const history = Effect.gen(function* () {
   }).pipe(Effect.provideService(Scope.Scope, scope))
   const { abort, history: seen, noteIdle, submit } = yield* Laws.observe(harness, journal)
   yield* submit(Op.userInput("hi"))
-  const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+  const { questionId } = yield* harness.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
   yield* submit(Op.userInput("more"))
   yield* submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }))
   yield* harness.session.awaitIdle
   yield* submit(Op.userInput("again"))
-  yield* harness.model.reached("never")
+  yield* harness.model.awaitGate("never")
   yield* submit(Op.userInput("queued", { delivery: "queue" }))
   yield* abort
   yield* harness.session.awaitIdle

@@ -78,21 +78,21 @@ NL: /\\r?\\n/
 } as const
 
 /**
- * Where a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is where relative
- * paths start, by default the working directory.
+ * The place at which a patch is applied: `cwd` is the absolute working directory, which no path leaves. `directory` is
+ * where relative paths start, by default the working directory.
  */
 export interface Options {
   readonly cwd: string
   readonly directory?: string | undefined
 }
 
-/** What applying a patch needs. */
+/** The services that applying a patch needs. */
 export type Services = FileSystem.FileSystem | Path.Path
 
 /**
  * Applies a patch to the files below a directory and returns the text for the model. **Interruption**: nothing is
- * changed before the first write; the writing is not interruptible. **Errors**: `ToolFailure`; no file is changed then,
- * unless its text says which one could not be restored.
+ * changed before the first write; the writing is not interruptible. **Errors**: `ToolFailure`. No file is changed then,
+ * except those that its text names as not restored.
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
   Effect.uninterruptibleMask((restore) => Effect.map(commit(input, options, restore), ({ plan }) => summary(plan)))
@@ -103,7 +103,8 @@ export const reportsName = "SPINDLE_PATCHES"
 /**
  * Applies a patch as {@link apply} does, for a program that a command of a session runs. `variables` are its environment.
  * The session that runs the command finds the result and adds it to the diff of its turn. When the command ends in the middle
- * of a patch, the session finishes the patch or takes it back; after a crash, its next start does. Without a session, or where it cannot be written, the patch is only applied.
+ * of a patch, the session finishes the patch or takes it back; after a crash, the next start of the session does that.
+ * Without a session, or if the directory cannot be written, the patch is only applied.
  */
 export const applyInCommand = (
   input: string,
@@ -146,8 +147,8 @@ export const run: (
   const report = (changes: ReadonlyArray<Patch.Change>) =>
     callId === undefined
       ? Effect.void
-      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: placed(changes, options).map(fileChange) })
-  // reported in the region that writes: an abort in between would lose what was done
+      : turn.detail(CallId.make(callId), { _tag: "Patch", changes: placeChanges(changes, options).map(fileChange) })
+  // reported in the region that writes: an abort in between would lose the report of changes that were made
   const { plan } = yield* Effect.uninterruptibleMask((restore) =>
     commit(input, options, restore).pipe(
       Effect.onExit((exit) => report(exit._tag === "Success" ? exit.value.plan.changes : [])),
@@ -195,7 +196,7 @@ const commit = Effect.fnUntraced(function* (
 })
 
 /**
- * Computes what a patch writes, and makes sure that it can be written. Changes nothing. `files` has the results by their
+ * Computes the writes of a patch, and makes sure that they are possible. Changes nothing. `files` has the results by their
  * paths in the working directory, so that one file has one name in all patches.
  */
 const prepare = Effect.fnUntraced(function* (input: string, { cwd, directory }: Options) {
@@ -283,7 +284,7 @@ const writesOf = (
   }))
 }
 
-/** Refuses to write one file under two of its names, of which the second write would find the first one. */
+/** Refuses to write one file under two of its names, because the second write would find the result of the first. */
 const checkNames = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
   writes: ReadonlyArray<FileTransaction.FileWrite>
@@ -328,25 +329,28 @@ const summary = (plan: Patch.Plan): string => {
 
 /** Returns the changes of a patch for the person who must approve it; none if the text is not a patch. */
 export const changesOf = (input: string, options: Options): ReadonlyArray<Patch.Change> =>
-  Result.match(Patch.parse(input), { onSuccess: (patch) => placed(Patch.changes(patch), options), onFailure: () => [] })
+  Result.match(Patch.parse(input), {
+    onSuccess: (patch) => placeChanges(Patch.changes(patch), options),
+    onFailure: () => []
+  })
 
-/** Describes a call for people: the changes that the patch asks for; none when the text is no patch. */
+/** Describes a call for people: the changes that the patch asks for; none if the text is not a patch. */
 export const display = (input: string, options: Options): CallDisplay => ({
   _tag: "Patch",
   changes: changesOf(input, options).map(fileChange)
 })
 
 /** Names the files of changes by paths that are relative to the working directory, or absolute. */
-const placed = (
+const placeChanges = (
   changes: ReadonlyArray<Patch.Change>,
   { cwd, directory = cwd }: Options
 ): ReadonlyArray<Patch.Change> => {
   if (directory === cwd) return changes
-  const absolute = (path: string) => (path.startsWith("/") ? path : `${directory}/${path}`)
+  const toAbsolute = (path: string) => (path.startsWith("/") ? path : `${directory}/${path}`)
   return changes.map((change) => ({
     ...change,
-    path: absolute(change.path),
-    ...(change.movePath === undefined ? {} : { movePath: absolute(change.movePath) })
+    path: toAbsolute(change.path),
+    ...(change.movePath === undefined ? {} : { movePath: toAbsolute(change.movePath) })
   }))
 }
 

@@ -1,8 +1,8 @@
 /**
  * Decides what happens before a call runs: it runs, a person is asked, or it is refused.
  *
- * The decision is a pure function of the approval policy, the rules, the sandbox and what the call asks for. It is made
- * before the call, and again when the sandbox has blocked what the call did.
+ * The decision is a pure function of the approval policy, the rules, the sandbox and the request of the call. It is made
+ * before the call, and again after the sandbox has blocked the call.
  */
 import type { Permission, Ruling } from "@spindle/core/Authority"
 import type { RuleDecision } from "./CommandRules.ts"
@@ -20,27 +20,27 @@ export interface Granular {
 /**
  * When a person is asked:
  *
- * - `never`: nobody is asked; what would need it is refused
- * - `on-request`: about what the sandbox cannot contain, and when the model asks to leave the sandbox
- * - `on-failure`: about what the sandbox cannot contain, and after the sandbox has blocked a command
+ * - `never`: nobody is asked; calls that need approval are refused
+ * - `on-request`: about calls that the sandbox cannot contain, and when the model asks to leave the sandbox
+ * - `on-failure`: about calls that the sandbox cannot contain, and after the sandbox has blocked a command
  * - `untrusted`: about everything but commands that only read
  * - {@link Granular}: as `on-request` and `on-failure`, but only for some reasons
  */
 export type ApprovalPolicy = "never" | "on-request" | "on-failure" | "untrusted" | Granular
 
 /**
- * What contains a call: a sandbox, nothing because the user chose full access (`full-access`), or nothing because this
+ * The containment of a call: a sandbox, nothing because the user chose full access (`full-access`), or nothing because this
  * host has no sandbox (`missing`).
  */
 export type Containment = "sandbox" | "full-access" | "missing"
 
-/** What is known about a call. */
+/** The facts about a call. */
 export interface Circumstances {
   readonly policy: ApprovalPolicy
   readonly containment: Containment
-  /** What the tool itself says about each of its calls. */
+  /** The annotation of the tool, which applies to each of its calls. */
   readonly annotation: Permission
-  /** What the strictest rule says that matches; undefined without one. */
+  /** The decision of the strictest rule that matches; undefined if none does. */
   readonly rule?: { readonly decision: RuleDecision; readonly justification?: string | undefined } | undefined
   /** Whether the call only reads. */
   readonly isSafe?: boolean | undefined
@@ -62,7 +62,7 @@ const policySays = (permission: Permission, reason?: string): Ruling => ({ permi
 export const decide = (call: Circumstances): Ruling => {
   const { annotation, containment, rule } = call
   if (annotation === "deny") return policySays("deny", "this tool is not allowed")
-  if (rule !== undefined) return byRule(call, rule)
+  if (rule !== undefined) return decideByRule(call, rule)
   if (annotation === "allow") return policySays("allow")
   const cause = causeOf(call)
   if (cause === undefined) return policySays("allow")
@@ -80,7 +80,7 @@ export const decide = (call: Circumstances): Ruling => {
 
 const missing = ", and there is no sandbox"
 
-const byRule = ({ policy }: Circumstances, rule: NonNullable<Circumstances["rule"]>): Ruling => {
+const decideByRule = ({ policy }: Circumstances, rule: NonNullable<Circumstances["rule"]>): Ruling => {
   const why = rule.justification === undefined ? "" : `: ${rule.justification}`
   if (rule.decision === "allow") return { permission: "allow", source: "rule" }
   if (rule.decision === "forbid")
@@ -115,7 +115,7 @@ export const mayAskForHosts = (policy: ApprovalPolicy): boolean =>
 
 const mayAsk = (policy: ApprovalPolicy, cause: Cause | "rule"): boolean => {
   if (typeof policy !== "string") return cause === "rule" ? policy.rules : policy.sandboxApproval
-  // the model has asked for what it needs before
+  // the model has asked for its needs before
   if (policy === "on-request") return cause !== "blocked"
   return policy !== "never"
 }

@@ -30,7 +30,7 @@ export interface BoundedOutput {
    * Returns the kept output as text, cut to `limitBytes` if that is less than the limit of the buffer. Bytes that are
    * not UTF-8 become U+FFFD.
    */
-  readonly kept: (limitBytes?: number) => Kept
+  readonly toKept: (limitBytes?: number) => Kept
 }
 
 /** The head and the tail of an output as a value, which never changes. */
@@ -52,11 +52,11 @@ export const make = (limitBytes = defaultLimitBytes): BoundedOutput => {
   let value = empty(limitBytes)
   return {
     append: (chunk) => {
-      // nothing else has the earlier value
+      // no other reference to the earlier value exists
       value = addTo(value, chunk, true)
     },
     totalBytes: () => value.totalBytes,
-    kept: (keptBytes) => kept(value, keptBytes)
+    toKept: (keptBytes) => toKept(value, keptBytes)
   }
 }
 
@@ -103,7 +103,7 @@ const addTo = (self: BoundedValue, chunk: Uint8Array, isOnly: boolean): BoundedV
 }
 
 /** Returns the kept output of a value; see {@link BoundedOutput}. */
-export const kept = (self: BoundedValue, keptBytes = self.limitBytes): Kept => {
+export const toKept = (self: BoundedValue, keptBytes = self.limitBytes): Kept => {
   const { limitBytes, totalBytes: total } = self
   const head = bytesOf(self.head)
   const tail = lastOf(bytesOf(self.tail), Math.floor(limitBytes / 2))

@@ -40,18 +40,18 @@ export type Tools = (typeof toolkit)["tools"]
 export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
 
 /**
- * The policies of the tools. Commands run concurrently, a patch runs alone. To wait for a command or to interrupt it needs no
- * approval, what is written to it does: to a shell it is a command. The question about a command has `{ command,
- * cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the default) and, if a
- * policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and the question about a
- * patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a question. A command that only
- * calls `apply_patch` is such a patch.
- * `cwd` and `directory` are those of {@link layer}. What decides may depend on the context of the turn.
+ * The policies of the tools. Commands run concurrently, a patch runs alone. Waiting for a command and interrupting it
+ * need no approval. Writing to it does, because to a shell the text is a command. The question about a command has `{
+ * command, cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the
+ * default) and, if a policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and
+ * the question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a
+ * question. A command that only calls `apply_patch` is such a patch. `cwd` and `directory` are those of {@link layer}.
+ * The approval may depend on the context of the turn.
  */
 export const policies = (
   options: Places & {
     readonly approval: ByTurn<ApprovalMode>
-    /** What contains patches. By default nothing does, unless commands have full access. */
+    /** How patches are contained. By default nothing does, unless commands have full access. */
     readonly patches?: ByTurn<ApprovalPolicy.Containment> | undefined
   }
 ): Policies<Tools> => ({
@@ -80,7 +80,7 @@ export const policies = (
   write_stdin: {
     approval: (params, context) => {
       const approval = valueIn(options.approval, context)
-      return WriteStdin.isHarmless(params) ? "allow" : byPolicy(approval, inputContainment(approval))
+      return WriteStdin.isHarmless(params) ? "allow" : decideByPolicy(approval, inputContainment(approval))
     },
     concurrency: "parallel",
     mutates: (params) => !WriteStdin.isHarmless(params),
@@ -91,7 +91,7 @@ export const policies = (
   apply_patch: {
     approval: (_, context) => {
       const approval = valueIn(options.approval, context)
-      return byPolicy(approval, valueIn(options.patches, context) ?? unlessFullAccess(approval))
+      return decideByPolicy(approval, valueIn(options.patches, context) ?? unlessFullAccess(approval))
     },
     concurrency: "exclusive",
     kind: "patch",
@@ -108,7 +108,7 @@ const patchCall = ({ cmd, shell, workdir }: ExecCommand.Parameters) => {
   return input === undefined ? undefined : { name: ApplyPatch.tool.name, params: { input } }
 }
 
-/** Where the calls of a turn work: the directory of the session, and the one in which they start. */
+/** The directories of the calls of a turn: that of the session, and the one in which they start. */
 interface Place {
   readonly cwd: string
   readonly directory: string
@@ -166,8 +166,8 @@ const unlessFullAccess = (approval: ApprovalMode): ApprovalPolicy.Containment =>
 const inputContainment = (approval: ApprovalMode): ApprovalPolicy.Containment | undefined =>
   typeof approval !== "string" && ApprovalPolicy.mayEscalate(approval.policy) ? unlessFullAccess(approval) : undefined
 
-/** Decides about what no rule names: patches, and the input of commands. */
-const byPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
+/** Decides about patches and the input of commands, which no rule names. */
+const decideByPolicy = (approval: ApprovalMode, contained?: ApprovalPolicy.Containment) => {
   if (typeof approval === "string") return approval
   const { containment, policy } = approval
   return ApprovalPolicy.decide({ policy, containment: contained ?? containment, annotation: "ask" })
@@ -198,7 +198,10 @@ export interface Options extends Places {
   readonly maxPoll?: Duration.Input | undefined
   /** A directory of programs that commands find before those of their path. */
   readonly bin?: string | undefined
-  /** Decides about a command that the sandbox has blocked: what {@link policies} got. By default nobody is asked. */
+  /**
+   * Decides about a command that the sandbox has blocked: the approval that {@link policies} received. By default
+   * nobody is asked.
+   */
   readonly approval?: ByTurn<CommandApproval.Options> | undefined
   /**
    * Where the journals of patches are kept, so that a patch that a crash cuts is rolled back when {@link layer} is built
@@ -214,7 +217,7 @@ export interface Options extends Places {
   readonly sandbox?: ByTurn<Limits> | undefined
 }
 
-/** What commands and patches may touch at most. */
+/** The most that commands and patches may touch. */
 export interface Limits {
   readonly commands: SandboxPolicy.SandboxPolicy
   readonly patches: SandboxPolicy.SandboxPolicy
@@ -241,19 +244,19 @@ const recoverIn = (directory: string, gone?: ReadonlySet<string>) =>
 
 const recoverOwn = ({ journals }: Options) => (journals === undefined ? Effect.void : recoverIn(journals))
 
-/** The patches of commands are recovered within what a command may do. Each session has its directory. */
+/** Recovers the patches of commands under the policy of commands. Each session has its directory. */
 const recoverCommands = Effect.fnUntraced(function* (options: Options) {
   const { commandJournals } = options
   if (commandJournals === undefined) return
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(commandJournals))) return
   for (const session of yield* fileSystem.readDirectory(commandJournals)) {
-    yield* withinCommands(options, recoverIn(`${commandJournals}/${session}`))
+    yield* confineToCommands(options, recoverIn(`${commandJournals}/${session}`))
   }
 })
 
-/** Runs an effect within what a command of a session may change. */
-const withinCommands = Effect.fnUntraced(function* <A, E, R>(
+/** Runs an effect under the limits of the commands of a session. */
+const confineToCommands = Effect.fnUntraced(function* <A, E, R>(
   { cwd, sandbox }: Options,
   effect: Effect.Effect<A, E, R>
 ) {
@@ -266,12 +269,12 @@ const withinCommands = Effect.fnUntraced(function* <A, E, R>(
     protectedPaths: [],
     network: false
   }
-  return yield* effect.pipe(SandboxPolicy.within(workspace), SandboxPolicy.within(commands))
+  return yield* effect.pipe(SandboxPolicy.confine(workspace), SandboxPolicy.confine(commands))
 })
 
 /** Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are left. */
 const recoverGone = (options: Options) => (directory: string, gone: ReadonlySet<string>) =>
-  withinCommands(options, Effect.andThen(recoverIn(directory, gone), PatchJournal.hasUnfinished(directory))).pipe(
+  confineToCommands(options, Effect.andThen(recoverIn(directory, gone), PatchJournal.hasUnfinished(directory))).pipe(
     Effect.catch((error) =>
       Effect.as(Effect.logWarning(`cannot look for the patches of a command: ${error.message}`), false)
     )
@@ -300,20 +303,20 @@ const onDenied = ({ approval, ...place }: Asking): ExecCommand.Options["onDenied
         askForHosts(approval, commandLine(params, place), { callId, tool: ExecCommand.tool.name }, denials)
 
 /** The paths that commands never write, whatever was granted. */
-const protectedBy = ({ patches }: Limits): ReadonlyArray<string> =>
+const protectedPathsOf = ({ patches }: Limits): ReadonlyArray<string> =>
   patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
 
-/** The policy of a command: with what was granted before, or, if less was granted than it asks for, with exactly that. */
+/** Returns the policy of a command: widened by the earlier grants, or, if less was granted than it asks for, by exactly that. */
 const policyOf = Effect.fnUntraced(function* (params: ExecCommand.Parameters, sandbox: Limits) {
   const turn = yield* Turn
   const less = yield* Granted
   if (less === undefined && isEscalated(params)) return SandboxPolicy.fullAccess
-  const granted = Permissions.widen(sandbox.commands, Grants.of(turn), protectedBy(sandbox))
+  const granted = Permissions.widen(sandbox.commands, Grants.of(turn), protectedPathsOf(sandbox))
   if (less === undefined) return granted
   const asked = isEscalated(params) ? Permissions.everything : Permissions.none
   const grant = Permissions.meet(asked, less.permissions)
   if (less.scope !== "once") Grants.add(turn, less.scope, grant)
-  return Permissions.widen(granted, grant, protectedBy(sandbox))
+  return Permissions.widen(granted, grant, protectedPathsOf(sandbox))
 })
 
 const noSandbox: Limits = { commands: SandboxPolicy.fullAccess, patches: SandboxPolicy.fullAccess }
@@ -356,7 +359,7 @@ const handlers = (options: Options) =>
                   ? Effect.void
                   : Effect.map(cut.watch(directory, process), (remove) => void unwatch.push(remove)),
               sandbox: yield* policyOf(params, sandbox),
-              protectedPaths: protectedBy(sandbox),
+              protectedPaths: protectedPathsOf(sandbox),
               onBlocked: isSettled ? undefined : onBlocked(asking),
               onDenied: isSettled ? undefined : onDenied(asking)
               // an abort waits only for commands of calls that it has interrupted: another one may be kept
@@ -380,13 +383,13 @@ const handlers = (options: Options) =>
     })
   )
 
-/** Runs an effect within what a patch may touch. */
+/** Runs an effect under the limits of patches. */
 const withinPatches =
   ({ sandbox }: Options) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(limitsInTurn(sandbox), ({ patches }) => SandboxPolicy.within(effect, patches))
+    Effect.flatMap(limitsInTurn(sandbox), ({ patches }) => SandboxPolicy.confine(effect, patches))
 
-/** Where the commands of a session report their patches. */
+/** Returns the directory in which the commands of a session report their patches. */
 const journalsOf = ({ sessionId }: Turn, { commandJournals }: Options): string | undefined =>
   commandJournals === undefined ? undefined : `${commandJournals}/${sessionId}`
 

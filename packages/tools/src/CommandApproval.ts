@@ -15,7 +15,7 @@ export interface Options {
   readonly containment: ApprovalPolicy.Containment
   /** Whether nothing lets a command out of its sandbox. A call that asks for it is refused. */
   readonly isBound?: boolean | undefined
-  /** What a sandbox allows, in words for the person who is asked. */
+  /** A description of what the sandbox allows, for the person who is asked. */
   readonly sandbox?: string | undefined
   /** Returns the rules that hold now. Called for each command. */
   readonly rules?: (() => ReadonlyArray<CommandRules.Rule>) | undefined
@@ -35,13 +35,13 @@ export interface CommandLine {
   readonly wasBlocked?: boolean | undefined
 }
 
-/** What a person should know about a command line, as a part of the payload of the question. */
+/** The explanation of a command line for a person, as a part of the payload of the question. */
 export interface Explanation {
   readonly reason?: string
   readonly sandbox?: string
   /** The commands that an answer may allow from now on; see {@link amendmentOf}. */
   readonly amendment?: ReadonlyArray<ShellWords.Command>
-  /** What an answer may grant in place of a run outside the sandbox. */
+  /** The permissions that an answer may grant in place of a run outside the sandbox. */
   readonly less?: ReadonlyArray<Permissions.Less>
 }
 
@@ -108,8 +108,9 @@ const decide = (options: Options, command: CommandLine): Ruling =>
   })
 
 /**
- * Returns what a grant of a line is remembered by: each of its commands with its directory, so that a later line is granted
- * if all of its commands were. A line that is not plain, or whose commands depend on each other, is remembered as a whole.
+ * Returns the keys by which a grant of a line is remembered: each of its commands with its directory, so that a later
+ * line is granted if all of its commands were. A line that is not plain, or whose commands depend on each other, is
+ * remembered as a whole.
  */
 export const keys = (command: CommandLine): ReadonlyArray<string> => {
   const { cwd, isEscalated = false, line, shell } = command
@@ -118,7 +119,7 @@ export const keys = (command: CommandLine): ReadonlyArray<string> => {
   return [...new Set(parts.map((part) => `command:${JSON.stringify([part, cwd, shell ?? "", isEscalated])}`))]
 }
 
-/** Returns what the person should know who is asked about a command. */
+/** Returns the explanation of a command for the person who is asked about it. */
 export const explain = (options: Options, command: CommandLine): Explanation => {
   const { reason, source } = ruling(options, command)
   const commands = source === "policy" ? commandsOf(command) : undefined
@@ -147,7 +148,7 @@ const withoutRule = (
   return needed.some(([name = ""]) => interpreters.test(name)) ? [] : needed
 }
 
-/** Reads the amendment of an answer: the commands to allow. Returns undefined if it is none. */
+/** Reads the amendment of an answer: the commands to allow. Returns undefined if it is not an amendment. */
 export const amendmentOf = (value: unknown): ReadonlyArray<ShellWords.Command> | undefined =>
   Array.isArray(value) && value.length > 0 && value.every(isCommand) ? value : undefined
 

@@ -10,9 +10,9 @@ export interface Variables {
 }
 
 /**
- * What commands inherit. Patterns are names in any case, in which `*` is any text. A variable is inherited if `inherit`
- * covers it and no pattern of `exclude` matches, or if a pattern of `include` matches. Then `set` is added, and at last only
- * what a pattern of `only` matches is kept.
+ * The variables that commands inherit. Patterns are names in any case, in which `*` is any text. A variable is
+ * inherited if `inherit` covers it and no pattern of `exclude` matches, or if a pattern of `include` matches. Then
+ * `set` is added. Finally, if `only` is set, only the variables that one of its patterns matches are kept.
  */
 export interface Policy {
   /** All variables, those that programs need to find their way ({@link coreNames}), or none. */

@@ -20,7 +20,7 @@
 import * as Parser from "./internal/ruleParser.ts"
 import { type Command, commandsOf } from "./ShellWords.ts"
 
-/** What a rule says about a command: it runs, a person is asked, or it does not run. */
+/** The decision of a rule: the command runs, a person is asked, or it does not run. */
 export type RuleDecision = "allow" | "prompt" | "forbid"
 
 /** A place in a rule file; line and column count from 1. */
@@ -40,12 +40,12 @@ export interface Rule {
   readonly place: Place
 }
 
-/** What is wrong with a rule file. */
+/** A fault of a rule file. */
 export interface Problem extends Place {
   readonly message: string
 }
 
-/** The rules of a file, and what is wrong with it. */
+/** The rules of a file, and its faults. */
 export interface Rules {
   readonly rules: ReadonlyArray<Rule>
   readonly problems: ReadonlyArray<Problem>
@@ -79,8 +79,8 @@ export const parse = (file: string, text: string): Rules => {
   return { rules, problems }
 }
 
-/** The rules in place of a file that exists and cannot be read: each command is asked about. */
-export const unreadable = (file: string, message: string): Rules => {
+/** Makes the rules in place of a file that exists and cannot be read: a person is asked about each command. */
+export const makeUnreadable = (file: string, message: string): Rules => {
   const place: Place = { file, line: 1, column: 1 }
   return {
     rules: [{ pattern: [], decision: "prompt", justification: hasError, place }],
@@ -211,8 +211,8 @@ const strictness: { readonly [decision in RuleDecision]: number } = { allow: 0, 
 const isMentioned = (text: string, program: string): boolean => text.includes(program) || text.includes("\\")
 
 /**
- * Returns the strictest rule that matches a command; undefined if none does. What restricts a program also restricts it by
- * its path: a rule about `rm` forbids `/bin/rm`, but does not allow it.
+ * Returns the strictest rule that matches a command; undefined if none does. A rule that restricts a program also
+ * restricts its path: a rule about `rm` forbids `/bin/rm`, but does not allow it.
  */
 export const ruleFor = (rules: ReadonlyArray<Rule>, command: Command): Rule | undefined => {
   const [program = "", ...args] = command

@@ -2,8 +2,8 @@
  * The commands of sessions, and those that run in the background: a command whose call returned before it ended is kept
  * under a number until a call has read its end, it is removed to make room, or its session closes.
  *
- * The output of each command is read from its start to its end, whether a call waits for it or not, and what no call has
- * returned yet is bounded (contract X4).
+ * The output of each command is read from its start to its end, whether a call waits for it or not, and the part that no
+ * call has returned yet is bounded (contract X4).
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -25,7 +25,7 @@ import * as Utf8 from "./Utf8.ts"
 
 /** How many commands a session has in the background, at most. */
 export const maxCount = 64
-/** From how many on the model is warned. */
+/** The number of commands from which onwards the model is warned. */
 export const warningCount = 60
 /** How many of the commands that were used last are not removed to make room. */
 export const protectedCount = 8
@@ -36,7 +36,7 @@ const graceMillis = 500
 /** The numbers of commands: from `min` to `max`. */
 const numbers = { min: 1_000, max: 99_999 }
 
-/** What is known about a command when it starts. */
+/** The facts about a command when it starts. */
 export interface About {
   /** The command line, for people. */
   readonly command: string
@@ -65,13 +65,13 @@ export interface Command {
   /** Ends it with its descendants. **Interruption** stops only the wait. */
   readonly end: Effect.Effect<void>
   /** Returns the output that no call has taken yet. */
-  readonly unread: () => BoundedOutput.BoundedOutput
+  readonly peek: () => BoundedOutput.BoundedOutput
   /** Returns the same and counts it as taken. */
   readonly take: () => BoundedOutput.BoundedOutput
   /** Returns the last output, whether it was taken or not. */
   readonly tail: () => string
   /** Calls `publish` with the text of its output as it arrives, while `effect` runs. */
-  readonly publishing: <A, E, R>(
+  readonly publishDuring: <A, E, R>(
     publish: (text: string) => Effect.Effect<void>,
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
@@ -229,14 +229,14 @@ const start = Effect.fnUntraced(function* (
     ended: Deferred.await(done),
     ending: () => ending,
     end,
-    unread: () => unread,
+    peek: () => unread,
     take: () => {
       const taken = unread
       unread = BoundedOutput.make()
       return taken
     },
-    tail: () => BoundedOutput.toText(recent.kept()),
-    publishing: (to, effect) =>
+    tail: () => BoundedOutput.toText(recent.toKept()),
+    publishDuring: (to, effect) =>
       Effect.suspend(() => {
         listener = to
         return Effect.ensuring(

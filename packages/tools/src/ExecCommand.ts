@@ -24,7 +24,7 @@ import type { Escalation } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 import * as Permissions from "./sandbox/Permissions.ts"
-import { deniedBySandbox } from "./Sandbox.ts"
+import { isLikelyDenied } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 
@@ -122,15 +122,15 @@ export interface Options {
   readonly bin?: string | undefined
   /** More variables of the command, in addition to {@link environment}. */
   readonly variables?: { readonly [name: string]: string } | undefined
-  /** What the command may touch at most. Default: full access. */
+  /** The most that the command may touch. Default: full access. */
   readonly sandbox?: SandboxPolicy.SandboxPolicy | undefined
-  /** What commands never write, even if a person lets them write around it. */
+  /** The paths that commands never write, even if a person lets them write around them. */
   readonly protectedPaths?: ReadonlyArray<string> | undefined
   /** Runs when a process of the call has started, even if the call is interrupted then. */
   readonly onStarted?: ((process: Process) => Effect.Effect<void, never, Turn>) | undefined
   /** Decides what happens after the sandbox has blocked a command. By default the model only reads its output. */
   readonly onBlocked?: ((params: Parameters, callId: string) => Effect.Effect<Escalation, never, Turn>) | undefined
-  /** Returns which hosts a command may reach that failed without them. By default none. */
+  /** Returns the hosts that a command may reach after it failed without them. By default none. */
   readonly onDenied?:
     | ((
         params: Parameters,
@@ -196,7 +196,7 @@ export const workingDirectory = (cwd: string, workdir: string | undefined): stri
 
 /**
  * Starts a command in the turn of the call and returns the text for the model: its end and its output, or its session ID
- * and its output so far if it still runs when the call returns. It reports to the turn what is known about the command when
+ * and its output so far if it still runs when the call returns. It reports the state of the command to the turn when
  * it starts, when the call returns, and when the handler is interrupted. **Interruption** stops the wait; the turn ends the
  * process. A command that the sandbox has blocked may run once more, without it, and one that was denied hosts may run again
  * with them. **Errors**: `ToolFailure` when the
@@ -210,7 +210,7 @@ export const run: (
   const { denials, isBlocked, text } = yield* attempt(params, callId, options)
   const { onBlocked, onDenied } = options
   if (denials.length > 0) {
-    // a host that this policy allows is denied by one around it, which no answer widens
+    // a host that this policy allows was denied by an outer policy, which no answer widens
     const open = denials.filter(({ host }) => !reaches(options.sandbox, host))
     const hosts = onDenied === undefined || callId === undefined ? [] : yield* onDenied(params, callId, open)
     return hosts.length === 0 ? text : yield* run(params, callId, withHosts(options, hosts))
@@ -238,7 +238,7 @@ const widen = (
   grant: Permissions.Grant
 ): SandboxPolicy.SandboxPolicy => Permissions.widen(sandbox, grant, protectedPaths)
 
-/** What running a command needs. */
+/** The services that running a command needs. */
 export type Services = Turn | Commands | Processes | FileSystem.FileSystem | Path.Path
 
 /** The text for the model, whether the sandbox seems to have blocked the command, and the hosts that it failed without. */
@@ -270,7 +270,7 @@ const attempt: (
       ...(isTerminal ? { input: terminalSize } : {})
     })
     .pipe(
-      SandboxPolicy.within(sandbox),
+      SandboxPolicy.confine(sandbox),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
     )
   const process = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(starting), onStarted))
@@ -289,7 +289,7 @@ const attempt: (
   const isBlocked =
     sandbox._tag !== "FullAccess" &&
     exit !== undefined &&
-    deniedBySandbox(exit, BoundedOutput.toText(read.output.kept(CommandCall.detailBytes)))
+    isLikelyDenied(exit, BoundedOutput.toText(read.output.toKept(CommandCall.detailBytes)))
   const text = CommandCall.textOf(read, { maxOutputTokens, notes, state: "" })
   return { text, isBlocked, denials: exit?.exitCode === 0 ? [] : read.denials }
 })
@@ -319,6 +319,6 @@ const directory = Effect.fnUntraced(function* (workdir: string | undefined, cwd:
   return yield* new ToolFailure({ detail: `The command was not run: there is no directory ${resolved}` })
 })
 
-/** Zero, and everything that is longer than a timer can wait, is no limit. */
+/** Returns the limit of a call. Zero, and a time that is longer than a timer can wait, mean no limit. */
 const timeoutOf = ({ timeout_ms: millis = 0 }: Parameters): number | undefined =>
   millis <= 0 || millis > maxTimeoutMillis ? undefined : millis

@@ -16,12 +16,12 @@ import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as Spawn from "./internal/spawn.ts"
 import * as Utf8 from "./Utf8.ts"
 
-/** Why git could not do what it was asked to. */
+/** The reasons for which a command of git failed. */
 export const GitProblem = Schema.Literals(["NoGit", "NotARepository", "Bare", "UnknownRevision", "Failed"])
 /** @see {@link GitProblem} */
 export type GitProblem = typeof GitProblem.Type
 
-/** Git could not do what it was asked to. */
+/** A command of git failed. */
 export class GitFailed extends Schema.TaggedError<GitFailed>()("GitFailed", {
   problem: GitProblem,
   /** The directory, or for `UnknownRevision` the revision. */
@@ -127,9 +127,9 @@ const run = Effect.fnUntraced(function* (
     stdin: input === undefined ? "ignore" : Stream.make(input),
     forceKillAfter: "1 second"
   })
-  const missing = (detail: string) => new GitFailed({ problem: "NoGit", subject: cwd, detail })
+  const noGit = (detail: string) => new GitFailed({ problem: "NoGit", subject: cwd, detail })
   const handle = yield* Effect.mapError(spawner.spawn(command), (error) =>
-    missing(
+    noGit(
       error.reason._tag === "NotFound" ? "there is no program git, or no such directory" : Spawn.reasonOf(error.reason)
     )
   )

@@ -39,7 +39,7 @@ const unattendedGraceMillis = 500
 /** How long closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
 
-/** What to kill when there is no time to wait for a look at the processes. */
+/** The targets to kill when there is no time to look at the processes. */
 export interface KillTargets {
   /**
    * The targets of `process.kill(target, "SIGKILL")`: the groups that may still have a living member, as negative numbers,
@@ -71,8 +71,8 @@ export const ProcessGroups: Context.Service<ProcessGroups, ProcessGroups> =
  * Provides core's `Processes` and this service. Output that is not read slows its process. When a command exits with a
  * code other than 0, the spawner of Node sends TERM to the rest of its group. **Interruption** of a start ends the
  * process. Closing the layer ends every process with 500 ms of grace, waits for at most 2 s, and logs the processes that
- * have not ended; from then on nothing starts. Building the layer ends, in the background, what hosts that were killed have
- * left (contract X3).
+ * have not ended. After that no process starts. Building the layer ends, in the background, the processes that killed
+ * hosts have left (contract X3).
  */
 export const layer: Layer.Layer<
   ProcessGroups | Processes,
@@ -131,7 +131,7 @@ interface Host extends Spawn.Platform {
   readonly groups: Map<ProcessId, Group>
   readonly fibers: FiberSet.FiberSet
   readonly left: LeftProcesses.LeftProcesses
-  /** Whether the processes are found that hosts which were killed have left. */
+  /** Done when the processes that killed hosts have left are found. */
   readonly hasFoundLeft: Deferred.Deferred<void>
   isClosed: boolean
 }
@@ -239,7 +239,7 @@ const watch = Effect.fnUntraced(function* (
   }
 })
 
-/** How long a host is looked at, at most, on which processes end all the time. */
+/** The longest that a look may take on a host where processes end all the time. */
 const calmMillis = 200
 
 /**
@@ -307,7 +307,7 @@ const forget = Effect.fnUntraced(function* (host: Host, group: Group) {
   yield* FiberSet.run(host.fibers, release(group, isRemoved))
 })
 
-/** Releases what a group held. After unref, closing the scope neither signals nor waits for zombies that nothing reaps. */
+/** Releases the resources of a group. After unref, closing the scope neither signals nor waits for zombies that nothing reaps. */
 const release = Effect.fnUntraced(function* (group: Group, isRemoved: boolean) {
   if (group.spawned !== undefined) yield* group.spawned.unref
   yield* Scope.close(group.scope, Exit.void)
@@ -341,7 +341,7 @@ const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
   return group
 })
 
-/** Begins to end what hosts that were killed have left. */
+/** Starts to end the processes that killed hosts have left. */
 const endLeft = Effect.fnUntraced(function* (host: Host) {
   for (const processId of yield* host.left.find) {
     yield* Effect.logDebug(`ending process ${processId}, which a program that was killed has left`)
@@ -354,7 +354,7 @@ const endLeft = Effect.fnUntraced(function* (host: Host) {
 // a clock that is set back must not put the kill off
 const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1_000_000)
 
-/** Begins to end a group, or brings an end forward that has begun. */
+/** Starts to end a group, or shortens the grace of an end that has started. */
 const beginEnd = Effect.fnUntraced(function* (host: Host, group: Group, graceMillis: number) {
   const killAt = (yield* now) + graceMillis
   const hasBegun = group.killAt !== undefined
@@ -392,7 +392,7 @@ const endGroup = Effect.fnUntraced(function* (host: Host, group: Group) {
 const freezeMillis = 300
 
 /**
- * Kills what lives. Everything is frozen first, again and again until a look finds nothing new: a process that starts
+ * Kills the living processes. It first freezes all of them, again and again until a look finds no new one: a process that starts
  * others all the time would otherwise be one step ahead of each look.
  */
 const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
@@ -429,7 +429,7 @@ const close = Effect.fnUntraced(function* (host: Host) {
   )
   const left = groups.filter((group) => !Deferred.isDoneUnsafe(group.gone))
   if (left.length > 0) yield* Effect.logWarning(`processes did not end: ${left.map((group) => group.processId)}`)
-  // nothing looks for them from now on: release the callers that wait for their end
+  // nothing looks for them after this: release the callers that wait for their end
   for (const group of left) Deferred.doneUnsafe(group.gone, Effect.void)
   host.groups.clear()
 })

@@ -1,6 +1,6 @@
 /**
  * Commands that only read, so that they can run without a question: they write no file, start no other program and change
- * no state, whatever their arguments. Programs that could are on the list only with arguments with which they do not.
+ * no state, whatever their arguments. A program that can do so is on the list only with arguments that rule it out.
  */
 import type { Command } from "./ShellWords.ts"
 

@@ -2,7 +2,7 @@
  * Confines the commands of an agent, with bubblewrap on Linux and `sandbox-exec` on macOS.
  *
  * The layer wraps core's `Processes`: a process that is started under a policy other than full access (see
- * `SandboxPolicy.within`) runs in a sandbox, or does not start. On Linux it has its own pid namespace, so that everything
+ * `SandboxPolicy.confine`) runs in a sandbox, or does not start. On Linux it has its own pid namespace, so that everything
  * it started is gone with it, whatever group, session and environment it has (contract X1).
  */
 import * as Context from "effect/Context"
@@ -59,7 +59,7 @@ export const Sandbox: Context.Service<Sandbox, Sandbox> = Context.Service("@spin
 export interface Options {
   readonly platform: string
   readonly architecture: string
-  /** Where `bwrap` may be, as absolute paths. The default is the directories of the system. */
+  /** The possible places of `bwrap`, as absolute paths. The default is the directories of the system. */
   readonly programs?: ReadonlyArray<string> | undefined
   /** Makes the proxies of commands whose policy lists hosts. Without it, such a command does not start. */
   readonly proxy?: NetworkProxy.NetworkProxy | undefined
@@ -71,9 +71,9 @@ const closeGraceMillis = 500
 const closeLimit = "2 seconds"
 
 /**
- * Provides this service, and `Processes` that confine what they start. A command that cannot be confined fails with
- * `ProcessFailed` and does not run. A confined command is gone when what was made for it is removed, too. Closing the layer
- * ends the confined commands.
+ * Provides this service, and `Processes` that confine the processes that they start. A command that cannot be confined
+ * fails with `ProcessFailed` and does not run. A confined command counts as gone once everything that was made for it
+ * is removed, too. Closing the layer ends the confined commands.
  */
 export const layer = (
   options: Options
@@ -111,7 +111,7 @@ interface Host {
   readonly fibers: FiberSet.FiberSet
   /** For each confined command the fiber that waits for its end, and removes what was made for it. */
   readonly cleaning: Map<ProcessId, Fiber.Fiber<void>>
-  /** What the proxies of commands have denied. A command that has ended is kept while something was not taken. */
+  /** The denials of the proxies of commands. A command that has ended is kept while something was not taken. */
   readonly denials: Map<ProcessId, { readonly all: () => ReadonlyArray<Denial>; taken: number; ended: boolean }>
 }
 
@@ -173,9 +173,9 @@ interface Prepared {
   readonly command: ReadonlyArray<string>
   /** Variables in addition to those of the command. */
   readonly env: { readonly [name: string]: string }
-  /** What its proxy has denied; undefined without one. */
+  /** Returns the denials of its proxy; undefined without one. */
   readonly denials: (() => ReadonlyArray<Denial>) | undefined
-  /** Removes what was made for the command; after its end. */
+  /** Removes everything that was made for the command. Run it after the end of the command. */
   readonly release: Effect.Effect<void>
 }
 
@@ -201,7 +201,7 @@ const makeConfine = (options: Options): Effect.Effect<Confine, never, Services> 
 const failureOf = ({ command, cwd }: ProcessSpec, detail: string): ProcessFailed =>
   new ProcessFailed({ command, cwd, detail })
 
-/** The proxy of a command, and what closes it. */
+/** The proxy of a command, with the effect that closes it. */
 interface Proxied {
   readonly endpoint: NetworkProxy.Endpoint
   /** How a command with its own network namespace reaches it. */
@@ -234,7 +234,7 @@ const openProxy = Effect.fnUntraced(function* (
   return opened
 })
 
-/** Where a command finds its proxy, as variables. */
+/** Returns the variables that name the proxy of a command. */
 const variablesOf = ({ network }: Confining, port: number) =>
   typeof network === "boolean" ? {} : NetworkProxy.variablesOf(port, network)
 
@@ -316,7 +316,7 @@ const confineOnLinux = Effect.fnUntraced(function* (
   }
 })
 
-/** Protects what the proxy needs: a command that replaced a socket, or Node, would lead a later one out. */
+/** Protects the sockets and Node, which the proxy needs: a command that replaced one could lead a later command out. */
 const withProtected = (
   policy: typeof SandboxPolicy.WorkspaceWrite.Type,
   proxy: Options["proxy"]
@@ -325,11 +325,11 @@ const withProtected = (
     ? policy
     : { ...policy, protectedPaths: [...policy.protectedPaths, ...proxy.protectedPaths, proxy.node] }
 
-/** Has no pid namespace: a daemon that leaves group, session and environment survives its command. */
+/** Confines commands on macOS. Without a pid namespace, a daemon that leaves group, session and environment survives. */
 const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
-    const real = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
+    const realPathOf = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
     const available = yield* Effect.cached(
       Effect.mapError(
         fileSystem.access(Seatbelt.program),
@@ -343,9 +343,9 @@ const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
           ? policy
           : {
               ...policy,
-              roots: yield* Effect.forEach(policy.roots, real),
-              scratch: yield* Effect.forEach(policy.scratch, real),
-              protectedPaths: yield* Effect.forEach(policy.protectedPaths, real)
+              roots: yield* Effect.forEach(policy.roots, realPathOf),
+              scratch: yield* Effect.forEach(policy.scratch, realPathOf),
+              protectedPaths: yield* Effect.forEach(policy.protectedPaths, realPathOf)
             }
       const opened = yield* openProxy({ proxy, at: "Port" }, policy, spec)
       const place = opened?.endpoint.place
@@ -360,7 +360,7 @@ const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
     return { available, prepare }
   })
 
-/** What programs print when the kernel or the file system refuses something that a sandbox restricts. */
+/** Texts that programs print when the kernel or the file system refuses something that a sandbox restricts. */
 const refusals: ReadonlyArray<RegExp> = [
   /read-only file system|\bEROFS\b/i,
   /operation not permitted|\bEPERM\b/i,
@@ -375,9 +375,9 @@ const badSystemCall = 31
 
 /**
  * Whether a command that ran in a sandbox is likely to have failed because of it, so that it may be worth running it
- * without. A guess from its exit and the end of its output: programs have no other way to say it.
+ * without. It is a guess from its exit and the end of its output, because programs cannot report it in another way.
  */
-export const deniedBySandbox = ({ exitCode, signal }: ProcessExit, output: string): boolean => {
+export const isLikelyDenied = ({ exitCode, signal }: ProcessExit, output: string): boolean => {
   if (signal === "SIGSYS" || exitCode === 128 + badSystemCall) return true
   return exitCode !== null && exitCode !== 0 && refusals.some((one) => one.test(output))
 }

@@ -16,7 +16,7 @@ import { type Attempt, attempts, type Places, proxied, server } from "./internal
 import { Sandbox, type SandboxUnavailable } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
 
-/** What became of an attempt. */
+/** The result of an attempt. */
 export interface Escape {
   readonly name: string
   /** Whether the sandbox held. */
@@ -25,7 +25,7 @@ export interface Escape {
   readonly detail: string
 }
 
-/** The host, and a word that is in no other command line: what an attempt leaves is found by it. */
+/** The host, and a word that is in no other command line, by which the processes that an attempt leaves are found. */
 export interface Options {
   readonly platform: string
   readonly tag: string
@@ -35,10 +35,10 @@ export interface Options {
 
 /** How long an attempt may run. */
 const attemptLimit = "30 seconds"
-/** The grace of what is ended. */
+/** The grace of processes that are ended, in milliseconds. */
 const graceMillis = 200
 
-/** What the attempts need. */
+/** The services that the attempts need. */
 export type Services = FileSystem.FileSystem | Path.Path | Processes | Sandbox
 
 /**
@@ -71,7 +71,7 @@ const start = Effect.fnUntraced(function* (tag: string, command: ReadonlyArray<s
 
 const end = (process: Process) => Effect.flatMap(Processes, ({ end }) => end(process.processId, graceMillis))
 
-/** Makes the scratch directory and what is outside, which live as long as the scope. */
+/** Makes the scratch directory, and the files and processes outside of it. They live as long as the scope. */
 const makePlaces = Effect.fnUntraced(function* (tag: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const base = yield* Effect.orDie(
@@ -100,7 +100,7 @@ const makePlaces = Effect.fnUntraced(function* (tag: string) {
   return places
 })
 
-/** Returns names, modes, links and contents of what no command may change. */
+/** Returns the names, modes, links and contents of the files that no command may change. */
 const fingerprint = Effect.fnUntraced(function* ({ outside, plain, workspace }: Places) {
   const fileSystem = yield* FileSystem.FileSystem
   const lines: Array<string> = []
@@ -120,7 +120,7 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
   const { isEndless = false, name } = attempt
   const script = attempt.script(places)
   const process = yield* start(places.tag, ["/bin/sh", "-c", script], places.workspace).pipe(
-    SandboxPolicy.within({
+    SandboxPolicy.confine({
       _tag: "WorkspaceWrite",
       roots: [places.workspace, places.plain],
       scratch: [],
@@ -146,13 +146,13 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
   yield* end(process)
   yield* Fiber.join(reading)
   const failure = failureOf(attempt, Option.getOrUndefined(exit)?.exitCode, output.trim())
-  const left = yield* leftBy(places, before)
+  const left = yield* findDamage(places, before)
   const [line = ""] = output.trim().split("\n")
   const escape: Escape = { name, held: failure === undefined && left === undefined, detail: failure ?? left ?? line }
   return escape
 })
 
-/** Returns how a command was not refused as it should be; `exit` is undefined for one that was ended. */
+/** Returns how the end of a command differs from the refusal that is expected; `exit` is undefined for one that was ended. */
 const failureOf = (
   { error, isEndless = false }: Attempt,
   exit: number | null | undefined,
@@ -166,7 +166,7 @@ const failureOf = (
 }
 
 /** Returns what an attempt left outside: a change, a process, or a dead victim. */
-const leftBy = Effect.fnUntraced(function* (places: Places, before: string) {
+const findDamage = Effect.fnUntraced(function* (places: Places, before: string) {
   if ((yield* fingerprint(places)) !== before) return "a file outside was changed"
   if ((yield* survivors(places)).length > 0) return "a process survived"
   if (!(yield* isRunning(places.victim))) return "a process outside was killed"

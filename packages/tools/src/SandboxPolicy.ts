@@ -1,6 +1,6 @@
 /**
- * What a command may touch: nothing but its own processes, some directories, or everything. Policies form a lattice, so
- * that a delegate never has more authority than its parent (contract A4).
+ * The sandbox policy of a command: it may touch nothing but its own processes, some directories, or everything.
+ * Policies form a lattice, so that a delegate never has more authority than its parent (contract A4).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 /** How many processes and threads a command may have at the same time. Without it, any number. */
 const processes = Schema.optionalKey(Schema.Finite)
 
-/** Writes nothing. `network` is what it reaches of the network of the host. */
+/** Writes nothing. `network` is the part of the host's network that it reaches. */
 export class ReadOnly extends Schema.Opaque<ReadOnly>()(
   Schema.TaggedStruct("ReadOnly", { network: NetworkPolicy.NetworkPolicy, processes }).annotate({
     identifier: "ReadOnly"
@@ -19,8 +19,8 @@ export class ReadOnly extends Schema.Opaque<ReadOnly>()(
 ) {}
 
 /**
- * Writes below `roots` and `scratch`. What is in `protectedPaths` stays read-only, and so do the repositories of the roots
- * and the folders of {@link protectedNames} in each root. All paths are absolute.
+ * Writes below `roots` and `scratch`. The `protectedPaths` stay read-only, and so do the repositories of the roots and
+ * the folders of {@link protectedNames} in each root. All paths are absolute.
  */
 export class WorkspaceWrite extends Schema.Opaque<WorkspaceWrite>()(
   Schema.TaggedStruct("WorkspaceWrite", {
@@ -58,7 +58,7 @@ export const readOnly: SandboxPolicy = { _tag: "ReadOnly", network: false }
 export const protectedNames: ReadonlyArray<string> = [".git", ".spindle", ".codex", ".agents"]
 
 /** Returns the paths with protected names in a root. */
-export const protectedIn = (root: string): ReadonlyArray<string> =>
+export const protectedPathsIn = (root: string): ReadonlyArray<string> =>
   protectedNames.map((name) => `${root === "/" ? "" : root}/${name}`)
 
 /** Whether a path is a directory or something inside it. Both are absolute and normalised. */
@@ -107,7 +107,7 @@ export const refusalOf = (policy: SandboxPolicy, path: string): string | undefin
   // some file systems do not distinguish case
   const lower = path.toLowerCase()
   const isProtected =
-    [...policy.protectedPaths, ...policy.roots.flatMap(protectedIn)].some((one) =>
+    [...policy.protectedPaths, ...policy.roots.flatMap(protectedPathsIn)].some((one) =>
       isWithin(lower, one.toLowerCase())
     ) || lower.split("/").includes(".git")
   return isProtected ? "cannot be written: the sandbox protects it" : undefined
@@ -115,7 +115,7 @@ export const refusalOf = (policy: SandboxPolicy, path: string): string | undefin
 
 /**
  * The most that commands and patches of the running fiber may touch. The default is {@link fullAccess}: narrow it with
- * {@link within}.
+ * {@link confine}.
  */
 export const Current: Context.Reference<SandboxPolicy> = Context.Reference<SandboxPolicy>(
   "@spindle/tools/SandboxPolicy",
@@ -123,7 +123,7 @@ export const Current: Context.Reference<SandboxPolicy> = Context.Reference<Sandb
 )
 
 /** Runs an effect under the meet of a policy and the one in force. */
-export const within: {
+export const confine: {
   (policy: SandboxPolicy): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, policy: SandboxPolicy): Effect.Effect<A, E, R>
 } = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, policy: SandboxPolicy) =>

@@ -1,8 +1,8 @@
 /**
- * Snapshots of the working tree of a git repository: what was changed between two of them can be taken back.
+ * Snapshots of the working tree of a git repository: the changes between two of them can be taken back.
  *
  * A *change* has a snapshot from before and one from after. Taking it back restores every file that it changed, and keeps
- * what was changed by somebody else. Taking back is a change as well, so it can be taken back itself.
+ * the changes that others made. Taking back is a change as well, so it can be taken back itself.
  *
  * Snapshots belong to an owner, such as a session, and are in a separate directory: the repository of the user gets
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
@@ -50,7 +50,7 @@ export class Change extends Schema.Opaque<Change>()(
     id: Schema.String,
     top: Schema.String,
     before: Shadow.Captured,
-    /** Missing while the change is made, and after a crash of the program in it. */
+    /** Missing while the change is made, and after a crash of the program during it. */
     after: Schema.optionalKey(Shadow.Captured),
     /** The changes that this one took back. */
     takesBack: Schema.Array(Schema.String),
@@ -59,13 +59,13 @@ export class Change extends Schema.Opaque<Change>()(
   }).annotate({ identifier: "SnapshotChange" })
 ) {}
 
-/** What becomes of a path: its content is replaced, it is removed, or it exists again. */
+/** The change of a path: its content is replaced, it is removed, or it exists again. */
 export interface PathChange {
   readonly path: string
   readonly kind: "replaced" | "removed" | "created"
 }
 
-/** What taking changes back would do. */
+/** The effects of taking changes back. */
 export interface Plan {
   /** The changes that are taken back, the latest first. */
   readonly changes: ReadonlyArray<Change>
@@ -106,7 +106,7 @@ export class SnapshotFailed extends Schema.TaggedError<SnapshotFailed>()("Snapsh
   }
 }
 
-/** How a restoration ended that a crash had cut. */
+/** The result of recovering a restoration that a crash had cut. */
 export interface Recovered {
   readonly result: "finished" | "rolledBack"
   readonly paths: ReadonlyArray<string>
@@ -152,13 +152,13 @@ export interface Snapshots {
 /** The service key of {@link Snapshots}. */
 export const Snapshots: Context.Service<Snapshots, Snapshots> = Context.Service("@spindle/tools/Snapshots")
 
-/** Where snapshots are, and their bounds. The directory is of this program alone. */
+/** The directory of snapshots, and their bounds. Only this program may use the directory. */
 export interface Options {
   readonly directory: string
   readonly limits?: Partial<Limits> | undefined
 }
 
-/** What snapshots need. */
+/** The services that snapshots need. */
 export type Services = FileSystem.FileSystem | Path.Path | Git.Git
 
 /** Snapshots below a directory. */
@@ -219,7 +219,7 @@ const placeOf = (store: Place, owner: string): Place => ({
 const changesOf = ({ directory }: Place): string => `${directory}/changes`
 
 const shadowOf = ({ directory }: Place, repository: Git.Repository): Shadow.Shadow => ({
-  // the end of a path tells more than its beginning, and a file name has a limit
+  // the end of a path is more specific than its beginning, and the length of a file name is limited
   directory: `${directory}/trees/${encodeURIComponent(repository.top).slice(-180)}`,
   repository
 })
@@ -400,7 +400,7 @@ const move = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, j
   yield* Restoration.move(shadow, journal.steps)
 })
 
-/** Removes what a restoration has staged, unless only the next start can finish it. */
+/** Removes the staged files of a restoration, unless only the next start can finish it. */
 const abandon = (
   place: Place,
   shadow: Shadow.Shadow,
@@ -421,7 +421,7 @@ const conclude = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shado
   const took = all.filter((one) => takesBack.includes(one.id))
   for (const one of took) {
     yield* save(place, { ...one, takenBackBy: id })
-    // what an undo took back is there again when the undo is taken back
+    // the changes that an undo took back exist again once the undo is taken back
     for (const again of all.filter(({ takenBackBy }) => takenBackBy === one.id)) {
       const { takenBackBy: _, ...rest } = again
       yield* save(place, rest)
@@ -474,7 +474,7 @@ const reasons: { readonly [reason in Shadow.LeftOut["reason"]]: string } = {
   name: "a name that is not UTF-8"
 }
 
-/** Describes what a snapshot left out, for a person; undefined if it left out nothing. */
+/** Describes the paths that a snapshot left out, for a person; undefined if it left out none. */
 export const describeLeftOut = ({ leftOut }: Pick<Shadow.Captured, "leftOut">): string | undefined => {
   if (leftOut.length === 0) return undefined
   const named = leftOut.slice(0, 3).map(({ path, reason }) => `${path} (${reasons[reason]})`)

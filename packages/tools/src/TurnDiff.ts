@@ -1,9 +1,9 @@
 /**
- * What the patches of a turn have changed so far, as one unified diff.
+ * The changes of the patches of a turn so far, as one unified diff.
  *
  * A {@link Tracker} keeps the content of each file before the first patch that touched it, and after the last one. So a line
- * that was changed twice is one change, and a change that was taken back is none. What commands change in a file between
- * two patches is part of the diff; other files that they change are not.
+ * that was changed twice is one change, and a change that was taken back is not in the diff. Changes that commands make to a file
+ * between two patches are part of the diff; other files that they change are not.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

@@ -31,7 +31,7 @@ const policyOf = (root: string): SandboxPolicy.SandboxPolicy => ({
 })
 
 const recover = ({ journals, root }: Places) =>
-  PatchJournal.recover(journals).pipe(SandboxPolicy.within(policyOf(root)), Effect.provide(NodeServices.layer))
+  PatchJournal.recover(journals).pipe(SandboxPolicy.confine(policyOf(root)), Effect.provide(NodeServices.layer))
 
 describe("a patch of a command", () => {
   it.live("is complete or taken back after the next start, wherever its program dies", () =>

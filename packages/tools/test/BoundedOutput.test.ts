@@ -21,7 +21,7 @@ const keptOf = (bytes: Uint8Array, limitBytes: number, cuts: ReadonlyArray<numbe
   const buffer = BoundedOutput.make(limitBytes)
   for (const chunk of chunksOf(bytes, cuts)) buffer.append(chunk)
   assert.strictEqual(buffer.totalBytes(), bytes.length)
-  return buffer.kept()
+  return buffer.toKept()
 }
 
 describe("BoundedOutput", () => {
@@ -62,8 +62,8 @@ describe("BoundedOutput", () => {
         const buffer = BoundedOutput.make(Math.max(one, two))
         buffer.append(Uint8Array.from(bytes))
         const least = Math.min(one, two)
-        assert.deepStrictEqual(buffer.kept(least), keptOf(Uint8Array.from(bytes), least, []))
-        assert.deepStrictEqual(buffer.kept(100), buffer.kept())
+        assert.deepStrictEqual(buffer.toKept(least), keptOf(Uint8Array.from(bytes), least, []))
+        assert.deepStrictEqual(buffer.toKept(100), buffer.toKept())
       })
   )
 
@@ -76,12 +76,15 @@ describe("BoundedOutput", () => {
           chunksOf(Uint8Array.from(all), cuts).reduce(BoundedOutput.add, value)
         const value = addAll(BoundedOutput.empty(limitBytes), bytes)
         const expected = keptOf(Uint8Array.from(bytes), limitBytes, [])
-        assert.deepStrictEqual(BoundedOutput.kept(value), expected)
+        assert.deepStrictEqual(BoundedOutput.toKept(value), expected)
         const [one, other] = [addAll(value, others), addAll(value, others.toReversed())]
-        assert.deepStrictEqual(BoundedOutput.kept(value), expected)
-        assert.deepStrictEqual(BoundedOutput.kept(one), keptOf(Uint8Array.from([...bytes, ...others]), limitBytes, []))
+        assert.deepStrictEqual(BoundedOutput.toKept(value), expected)
         assert.deepStrictEqual(
-          BoundedOutput.kept(other),
+          BoundedOutput.toKept(one),
+          keptOf(Uint8Array.from([...bytes, ...others]), limitBytes, [])
+        )
+        assert.deepStrictEqual(
+          BoundedOutput.toKept(other),
           keptOf(Uint8Array.from([...bytes, ...others.toReversed()]), limitBytes, [])
         )
       })
@@ -93,14 +96,14 @@ describe("BoundedOutput", () => {
       BoundedOutput.skip(3),
       BoundedOutput.add(Utf8.encode("cd"))
     )
-    assert.deepStrictEqual(BoundedOutput.kept(value), { head: "ab", tail: "cd", omittedBytes: 3 })
+    assert.deepStrictEqual(BoundedOutput.toKept(value), { head: "ab", tail: "cd", omittedBytes: 3 })
     assert.strictEqual(value.totalBytes, 7)
   })
 
   it("keeps the first and the last half of a large output", () => {
     const buffer = BoundedOutput.make()
     for (let index = 0; index < 40; index++) buffer.append(new Uint8Array(65_536).fill(97 + (index % 26)))
-    const { head, omittedBytes, tail } = buffer.kept()
+    const { head, omittedBytes, tail } = buffer.toKept()
     assert.strictEqual(head.length, 524_288)
     assert.strictEqual(tail.length, 524_288)
     assert.strictEqual(omittedBytes, 40 * 65_536 - 1_048_576)
@@ -111,7 +114,7 @@ describe("BoundedOutput", () => {
   it("stays bounded when a byte is appended at a time", () => {
     const buffer = BoundedOutput.make(1_000)
     for (let index = 0; index < 100_000; index++) buffer.append(Uint8Array.of(48 + (index % 10)))
-    assert.strictEqual(buffer.kept().tail.slice(-12), "890123456789")
-    assert.strictEqual(buffer.kept().omittedBytes, 99_000)
+    assert.strictEqual(buffer.toKept().tail.slice(-12), "890123456789")
+    assert.strictEqual(buffer.toKept().omittedBytes, 99_000)
   })
 })

@@ -301,7 +301,7 @@ describe("plan", () => {
       assert.strictEqual(search.seek([`line ${at}`], 0, false), at)
       assert.strictEqual(search.seek([`  line ${at} `], 0, false), at)
       assert.strictEqual(search.seek([`no line ${at}`], 0, false), -1)
-      assert.strictEqual(search.nearest([`line ${at}`]), at)
+      assert.strictEqual(search.findNearest([`line ${at}`]), at)
     }
     assert.strictEqual(reads, 4 * texts.length)
   })

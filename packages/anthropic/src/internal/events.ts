@@ -189,7 +189,7 @@ const cuts: ReadonlyMap<string, Reason> = new Map([
   ["refusal", "content-filter"]
 ])
 
-/** Token counts. What was read from the cache, and what was written to it, is not part of `input_tokens`. */
+/** Token counts. `input_tokens` does not include tokens that were read from the cache or written to it. */
 const usageOf = (counts: ReadonlyMap<string, number>): TokenUsage | undefined => {
   const [plain, output] = [counts.get("input_tokens"), counts.get("output_tokens")]
   if (plain === undefined || output === undefined) return undefined

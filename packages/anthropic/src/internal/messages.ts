@@ -63,7 +63,7 @@ export const messagesOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyAr
 
 type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
 
-/** What the user says where the model would have to speak first, or would have the last word. */
+/** The message of the user that is added where the model would speak first or last. */
 const prompt: ContentBlock = { type: "text", text: "Continue." }
 
 /** Collects the items of one side until the other side speaks, and then writes them as one message. */
@@ -75,7 +75,7 @@ class MessageWriter {
   private readonly results: ReadonlyMap<HttpModel.ToolCall, HttpModel.ToolResult>
   private readonly seal: string
   private readonly ids = new HttpModel.CallIds(HttpModel.plainId)
-  /** What the model said since the last message of the user. */
+  /** The items of the model since the last message of the user. */
   private run: Array<Said> = []
 
   constructor(results: ReadonlyMap<HttpModel.ToolCall, HttpModel.ToolResult>, seal: string) {

@@ -3,7 +3,7 @@ import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
 import * as HttpModel from "@spindle/openai/HttpModel"
 import type { ContentBlock, MessageEntry } from "./messages.ts"
 
-/** What a body says in addition to the request. */
+/** The options of a body that no request has. */
 export interface BodyOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
@@ -13,7 +13,7 @@ export interface BodyOptions {
   readonly isPlain?: boolean | undefined
 }
 
-/** What every model of the last generations can write. */
+/** The number of tokens that every model of the last generations can write. */
 const defaultMaxTokens = 32_000
 
 /** The least budget that the API takes. */
@@ -52,7 +52,7 @@ export const bodyOf = (
   })
 }
 
-/** Marks the end of what the provider keeps for the next request. */
+/** Marks the end of the part that the provider keeps for the next request. */
 const cached = { cache_control: { type: "ephemeral" } }
 
 const withCache = ({ content, role }: MessageEntry["message"]) => ({

@@ -6,8 +6,8 @@
  * from 100 onwards            those of the apps that the turn mentions, those that it has found, and `tool_search`
  * ```
  *
- * A turn mentions an app as `$name`, or by its id as `[$name](app://id)`: in its input, in what steers it, or by a link in
- * a skill that it uses. There is no selection outside the items of the turn (contract M4): nothing is set or cleared.
+ * A turn mentions an app as `$name`, or by its id as `[$name](app://id)`: in its input, in input that steers it, or by a link
+ * in a skill that it uses. There is no selection outside the items of the turn (contract M4): nothing is set or cleared.
  */
 import * as Hooks from "@spindle/core/Hooks"
 import type { Item } from "@spindle/core/Item"
@@ -30,7 +30,7 @@ export const directLimit = 100
 /** How many tools a search returns if the model names no number, and at most. */
 const searchLimit = { default: 8, most: 50 }
 
-/** A turn has selected apps: its input, what steered it, or a skill that it uses mentions them. */
+/** A turn has selected apps: its input, input that steered it, or a skill that it uses mentions them. */
 export const ConnectorsSelected = NoteKind.make("connectors.selected", {
   data: Schema.Struct({ connectors: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String })) })
 })
@@ -150,14 +150,14 @@ const searchOf = (apps: Apps): ToolTable => {
   return Tools.make([{ tool: described, run, policy: { approval: "allow", concurrency: "parallel", mutates: false } }])
 }
 
-/** What a search looks at: the names and descriptions of a tool and its app, and the names of its parameters. */
+/** Returns the text that a search looks at: the names and descriptions of a tool and its app, and the names of its parameters. */
 const documentOf = ({ connector, origin: { server, tool }, spec }: AppTool) => {
   const { properties = {} } = spec.parameters as { readonly properties?: object }
   const parts = [spec.name, tool.name, tool.title, tool.description, connector.name, connector.id, server.name]
   return { name: spec.name, text: [...parts, ...Object.keys(properties)].join(" ") }
 }
 
-/** What was recorded about a turn. */
+/** The record about a turn. */
 interface Noted {
   readonly connectors: Set<string>
   readonly unknown: Set<string>
@@ -190,8 +190,8 @@ const unknownApp = (id: string): string => `the input mentions the app ${id}, wh
 const hasApps = ({ servers }: McpTools.McpTools): boolean => servers.some(({ config }) => config.apps === true)
 
 /**
- * Hooks that warn of links to apps where no server has apps. Where one has, its apps are known when the request is made, so
- * no prompt waits for a server.
+ * Hooks that warn of links to apps if no server has apps. If one has, its apps are known when the request is made, so no
+ * prompt waits for a server.
  */
 export const hooks: Hooks.Hooks<never, McpTools.McpTools | Turn> = {
   ...Hooks.none,

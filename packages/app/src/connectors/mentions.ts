@@ -19,7 +19,7 @@ export const slugOf = (name: string): string =>
     .replaceAll(/[^a-z0-9]+/g, "-")
     .replaceAll(/^-+|-+$/g, "")
 
-/** What a text mentions: the ids of links, and the names of plain mentions in lower case. */
+/** The mentions in a text: the ids of links, and the names of plain mentions in lower case. */
 interface Mentions {
   readonly ids: ReadonlySet<string>
   readonly names: ReadonlySet<string>
@@ -38,10 +38,10 @@ const mentionsOf = (text: string): Mentions => {
 }
 
 /**
- * Returns the apps that a text mentions. A plain name counts if exactly one app and no skill has it; the names of skills
- * are those that the text has brought in.
+ * Returns the apps that a text mentions. A plain name counts if exactly one app and no skill has it; `skills` are the
+ * names of the skills that the text has added.
  */
-export const mentioned = (
+export const mentionedConnectors = (
   connectors: ReadonlyArray<Connector>,
   text: string,
   skills: ReadonlySet<string> = new Set()
@@ -56,20 +56,20 @@ export const mentioned = (
 /** The name of the tool that searches tools of apps. */
 export const searchTool = "tool_search"
 
-/** What a search has found, as its result has it. */
+/** The apps that a search has found, in the form of its result. */
 export const Found = Schema.Struct({
   tools: Schema.Array(Schema.Struct({ name: Schema.String, description: Schema.String, app: Schema.String }))
 })
 
 const decodeFound = Schema.decodeUnknownExit(Found)
 
-/** What items select: apps that they mention, and tools that a search found. */
+/** The selection of items: apps that they mention, and tools that a search found. */
 export interface Selection {
   readonly connectors: ReadonlySet<string>
   readonly tools: ReadonlySet<string>
 }
 
-/** Returns what items select. A skill in them selects the apps that it links. */
+/** Returns the selection of items. A skill in them selects the apps that it links. */
 export const selectionOf = (connectors: ReadonlyArray<Connector>, items: ReadonlyArray<Item>): Selection => {
   const skills = new Set(items.flatMap((item) => (item._tag === "DeveloperMessage" ? skillNamesOf(item.text) : [])))
   const selected = new Set<string>()
@@ -77,9 +77,9 @@ export const selectionOf = (connectors: ReadonlyArray<Connector>, items: Readonl
   for (const item of items) {
     // mutant mention-selects-its-app (M4: a turn offers the apps that its input mentions): false
     if (item._tag === "UserMessage" && item.fragment === undefined) {
-      for (const { id } of mentioned(connectors, Input.textOf(item.content), skills)) selected.add(id)
+      for (const { id } of mentionedConnectors(connectors, Input.textOf(item.content), skills)) selected.add(id)
     } else if (item._tag === "DeveloperMessage" && skillNamesOf(item.text).length > 0) {
-      for (const { id } of linkedIn(connectors, item.text)) selected.add(id)
+      for (const { id } of linkedConnectors(connectors, item.text)) selected.add(id)
     } else if (item._tag === "ToolResult" && item.name === searchTool && item.status === "completed") {
       const found = decodeFound(item.output)
       if (Exit.isSuccess(found)) for (const { name } of found.value.tools) tools.add(name)
@@ -98,7 +98,7 @@ export const unknownIn = (connectors: ReadonlyArray<Connector>, items: ReadonlyA
   )
 }
 
-const linkedIn = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {
+const linkedConnectors = (connectors: ReadonlyArray<Connector>, text: string): ReadonlyArray<Connector> => {
   const { ids } = mentionsOf(text)
   return connectors.filter(({ id }) => Links.has(ids, id))
 }

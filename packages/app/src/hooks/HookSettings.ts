@@ -5,8 +5,8 @@
  * { "hooks": { "PreToolUse": [{ "matcher": "exec_command", "hooks": [{ "type": "command", "command": "./check" }] }] } }
  * ```
  *
- * What is wrong with one handler is a problem with a place; the others hold. The hooks of a project run only if their file
- * was trusted, by its hash.
+ * A fault of one handler is reported as a problem with its place, and the other handlers run. The hooks of a project
+ * run only if their file was trusted, by its hash.
  */
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs/promises"
@@ -35,7 +35,7 @@ export const events = [
 /** @see {@link events} */
 export type HookEvent = (typeof events)[number]
 
-// the others have nothing to match
+// the other events have nothing to match
 const matched: ReadonlyArray<HookEvent> = [
   "SessionStart",
   "PreToolUse",
@@ -52,13 +52,13 @@ export interface Handler {
   readonly order: number
   readonly event: HookEvent
   /**
-   * Selects what the event is about: a tool, how the session starts, why it compacts or was aborted, the type of a
+   * Selects the subject of an event: a tool, how the session starts, why it compacts or was aborted, the type of a
    * notification. Undefined if everything is selected.
    */
   readonly matcher: RegExp | undefined
   readonly command: string
   readonly timeoutMillis: number
-  /** Whether a handler that fails blocks what it was asked about. */
+  /** Whether a handler that fails blocks the event. */
   readonly isClosed: boolean
   readonly statusMessage: string | undefined
   /** The file that declares it. */
@@ -190,32 +190,32 @@ const isTable = (value: unknown): value is Table => typeof value === "object" &&
 
 const addHandlers = (all: Array<Handler>, layer: Layer, problems: Array<string>): void => {
   const { before = 0, source, table } = layer
-  const wrong = (name: string, what: string) => problems.push(`${placeOf(layer, name)}: ${what}`)
+  const addProblem = (name: string, what: string) => problems.push(`${placeOf(layer, name)}: ${what}`)
   if (!isTable(table)) return void problems.push(`${source}: hooks must be a table of events`)
   for (const [name, groups] of Object.entries(table)) {
     const event = events.find((one) => one === name)
     if (event === undefined) {
-      wrong(name, `unknown hook event ${name}; there are: ${events.join(", ")}`)
+      addProblem(name, `unknown hook event ${name}; there are: ${events.join(", ")}`)
       continue
     }
     if (!Array.isArray(groups)) {
-      wrong(name, `${name} must be a list`)
+      addProblem(name, `${name} must be a list`)
       continue
     }
     for (const group of groups as ReadonlyArray<unknown>) {
       const decoded = Schema.decodeUnknownExit(Group)(group)
       if (decoded._tag === "Failure") {
-        wrong(name, `each entry of ${name} needs hooks, a list of { type = "command", command, timeout }`)
+        addProblem(name, `each entry of ${name} needs hooks, a list of { type = "command", command, timeout }`)
         continue
       }
       const matcher = matcherOf(event, decoded.value.matcher)
       if (matcher === "invalid") {
-        wrong(name, `the matcher ${decoded.value.matcher} of ${name} is not a regular expression`)
+        addProblem(name, `the matcher ${decoded.value.matcher} of ${name} is not a regular expression`)
         continue
       }
       for (const { command, failure, statusMessage, timeout = timeoutOf(event), type } of decoded.value.hooks) {
         if (type !== "command" || command === undefined || command.trim() === "") {
-          wrong(name, `${name} has a hook that is no command; only type "command" with a command runs`)
+          addProblem(name, `${name} has a hook that is no command; only type "command" with a command runs`)
           continue
         }
         all.push({

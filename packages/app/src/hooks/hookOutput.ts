@@ -1,4 +1,4 @@
-/** What the end of a command hook means: its exit code and output, read as a pure function. */
+/** Reads the exit code and the output of a command hook, as a pure function. */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type { HookEvent } from "./HookSettings.ts"
@@ -10,7 +10,7 @@ export interface HookEnd {
   readonly stderr: string
 }
 
-/** What a handler decided. */
+/** The decision of a handler. */
 export interface HookResult {
   /** `stopped` and `blocked` have a reason; so has `failed`, which decides nothing. */
   readonly status: "completed" | "stopped" | "blocked" | "failed"

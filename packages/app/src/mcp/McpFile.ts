@@ -10,7 +10,7 @@ export type NewServer =
   | Pick<StdioServer, "_tag" | "name" | "command" | "args" | "env">
   | Pick<HttpServer, "_tag" | "name" | "url" | "bearerTokenVariable">
 
-/** Returns the text with a server more. */
+/** Returns the text with a server added. */
 export const add = (text: string, server: NewServer): string => {
   const table =
     server._tag === "Stdio"

@@ -74,7 +74,7 @@ const digest = (server: HttpServer): string => createHash("sha256").update(keyOf
 const encode = Schema.encodeSync(Grant)
 const decodeText = Schema.decodeUnknownEffect(Schema.fromJsonString(Grant))
 
-/** Decodes a file. What is wrong with it is not shown: it has secrets. */
+/** Decodes a file. The error does not show its content, which has secrets. */
 const decode = (file: string, text: string | undefined): Effect.Effect<Grant | undefined, GrantsFailed> =>
   text === undefined
     ? Effect.undefined
@@ -118,7 +118,7 @@ const attempt = <A>(evaluate: () => A): Effect.Effect<A, GrantsFailed> =>
       error instanceof GrantsFailed ? error : new GrantsFailed({ detail: (error as NodeJS.ErrnoException).message })
   })
 
-/** What a login is made from. */
+/** The options of a login. */
 export interface Options extends Pick<Login.Options, "open" | "scopes" | "server"> {
   readonly home: string
   readonly variables: Variables
@@ -146,7 +146,7 @@ export const login: (
     yield* grants(home).save(server, grant)
   }, Effect.scoped)
 
-/** What is left of a login after `logout`. */
+/** The result of `logout`. */
 export type LoggedOut =
   /** There was no login. */
   | { readonly _tag: "NotLoggedIn" }
@@ -157,7 +157,7 @@ export type LoggedOut =
 
 const notLoggedIn: LoggedOut = { _tag: "NotLoggedIn" }
 const revoked: LoggedOut = { _tag: "Revoked" }
-const forgotten = (detail: string): LoggedOut => ({ _tag: "Forgotten", detail })
+const makeForgotten = (detail: string): LoggedOut => ({ _tag: "Forgotten", detail })
 
 /**
  * Removes the login to a server, and revokes its tokens where the authorization server offers that. The login is removed even
@@ -171,11 +171,11 @@ export const logout: (
   yield* stored.lock(server)
   const found = yield* Effect.result(stored.load(server))
   if (!(yield* stored.remove(server))) return notLoggedIn
-  if (Result.isFailure(found)) return forgotten(found.failure.message)
+  if (Result.isFailure(found)) return makeForgotten(found.failure.message)
   if (found.success === undefined) return notLoggedIn
   const { issuer } = found.success
   return yield* Effect.match(Login.revoke(found.success), {
-    onFailure: ({ message }) => forgotten(message),
-    onSuccess: (isRevoked) => (isRevoked ? revoked : forgotten(`${issuer} offers no revocation of tokens`))
+    onFailure: ({ message }) => makeForgotten(message),
+    onSuccess: (isRevoked) => (isRevoked ? revoked : makeForgotten(`${issuer} offers no revocation of tokens`))
   })
 }, Effect.scoped)

@@ -14,7 +14,7 @@ export class LoopbackFailed extends Schema.TaggedError<LoopbackFailed>()("Loopba
   }
 }
 
-/** The browsers that may wait at the same time. */
+/** How many browsers may wait at the same time. */
 const limit = 16
 
 /** Listens on a free port until the scope closes. */

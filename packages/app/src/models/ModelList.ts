@@ -1,8 +1,8 @@
 /**
  * The list of models that a provider serves, from its address `/models`, with a cache in the home.
  *
- * The list is fetched in the background, so it delays nothing: until it has arrived, what the cache knows holds. Without a
- * network the cache holds, whatever its age.
+ * The list is fetched in the background, so it delays nothing: until it has arrived, the cache is used. Without a network
+ * the cache is used whatever its age.
  */
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
@@ -29,7 +29,7 @@ export interface ModelList {
   readonly isKnown: () => boolean
 }
 
-/** Where the list comes from. */
+/** The source of the list. */
 export interface Source {
   readonly home: string
   readonly provider: string
@@ -95,7 +95,7 @@ export const fileOf = ({ baseUrl, home, provider }: Pick<Source, "baseUrl" | "ho
 const mapOf = (cached: Cached | undefined): ReadonlyMap<string, Catalog.ModelInfo> =>
   new Map(cached?.models.map((entry) => [entry.slug, Catalog.infoOf(entry)]))
 
-/** Reads the cache. One that is missing or damaged is no cache, nor is one that cannot be read, which is logged. */
+/** Reads the cache. Returns undefined if it is missing or damaged, or if it cannot be read, which is logged. */
 const read = Effect.fnUntraced(function* (file: string) {
   if (!Fs.existsSync(file)) return undefined
   const text = yield* Effect.try({
@@ -163,19 +163,19 @@ const jsonOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
 /** Keys for the number of tokens that fit, as servers name them. */
 const windowKeys = ["context_window", "context_length", "max_model_len", "max_context_length", "max_input_tokens"]
 
-/** The models of a reply: entries of a catalog, or what servers of the OpenAI API list. Others are left out. */
+/** The models of a reply: entries of a catalog, or the models that servers of the OpenAI API list. Others are left out. */
 const modelsOf = (body: unknown): ReadonlyArray<typeof Catalog.CatalogModel.Type> => {
   const entries = ["models", "data"].flatMap((key) => {
     const list = (body as { readonly [key: string]: unknown } | null)?.[key]
     return Array.isArray(list) ? (list as ReadonlyArray<unknown>) : []
   })
   return entries.flatMap((entry) => {
-    const decoded = Schema.decodeUnknownExit(Catalog.CatalogModel)(namedOf(entry))
+    const decoded = Schema.decodeUnknownExit(Catalog.CatalogModel)(toCatalogEntry(entry))
     return Exit.isSuccess(decoded) ? [decoded.value] : []
   })
 }
 
-const namedOf = (entry: unknown): unknown => {
+const toCatalogEntry = (entry: unknown): unknown => {
   if (typeof entry !== "object" || entry === null || "slug" in entry) return entry
   const { id, ...rest } = entry as { readonly [key: string]: unknown }
   const size = windowKeys.map((key) => rest[key]).find((value) => typeof value === "number")

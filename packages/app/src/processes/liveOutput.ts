@@ -1,5 +1,6 @@
 /**
- * The last output of commands that run, for another program of the same user: the journal has only what the agent has read.
+ * The last output of commands that run, for another program of the same user: the journal has only the output that the
+ * agent has read.
  *
  * The program that runs sessions listens at a socket below the home. A request is the id of a process in one line. The reply is
  * `+` and the output, or `-` if the program does not run that process.

@@ -62,7 +62,7 @@ export const make = ({ directory, lookup = lookupAll, node }: Options): NetworkP
 
 const lookupAll = (host: string): Promise<ReadonlyArray<Address>> => Dns.lookup(host, { all: true })
 
-/** A server, its connections, and what it has denied. */
+/** A server, its connections, and its denials. */
 interface Running {
   readonly server: Http.Server
   readonly clients: Set<Net.Socket>
@@ -72,9 +72,9 @@ interface Running {
 const listen = ({ server }: Running, at: string | 0): Effect.Effect<void, ProxyFailed> =>
   Effect.callback((resume) => {
     server.once("error", (error) => resume(Effect.fail(new ProxyFailed({ detail: error.message }))))
-    const listening = () => resume(Effect.void)
-    if (at === 0) server.listen(0, "127.0.0.1", listening)
-    else server.listen(at, listening)
+    const onListening = () => resume(Effect.void)
+    if (at === 0) server.listen(0, "127.0.0.1", onListening)
+    else server.listen(at, onListening)
     server.unref()
   })
 
@@ -125,7 +125,7 @@ interface Target {
   readonly port: number
 }
 
-/** Where a connection goes: to addresses that were checked, nowhere because the list refuses it, or nowhere at all. */
+/** The target of a connection: checked addresses, none because the list refuses it, or none at all. */
 type Decision =
   | { readonly _tag: "Allowed"; readonly addresses: ReadonlyArray<Address> }
   | { readonly _tag: "Refused"; readonly reason: NetworkPolicy.Reason; readonly detail: string }

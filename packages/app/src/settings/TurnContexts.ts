@@ -1,5 +1,5 @@
 /**
- * The circumstances of the turns of a session: what the journal says about them, and what an input may change.
+ * The context of the turns of a session: the values in the journal, and the changes that an input may make.
  *
  * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
  * its turn, and the directory in which calls start. The day passes by itself.
@@ -16,14 +16,14 @@ import * as Instructions from "../Instructions.ts"
 import type { MakeModel } from "../Models.ts"
 import { approvalPolicies, type SandboxMode, sandboxModes, type Settings, type Sources } from "../Settings.ts"
 
-/** Where the turns of a session run, and in which form they answer. */
+/** The directory and the settings of the turns of a session, and the form of their answers. */
 export interface Options {
   readonly cwd: string
   readonly settings: Settings
   readonly output?: OutputFormat | undefined
 }
 
-/** Returns the circumstances of a turn that starts at a time, in milliseconds. */
+/** Returns the context of a turn that starts at a time, in milliseconds. */
 export const make = ({ cwd, output, settings }: Options, now: number): TurnContext => ({
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
@@ -40,7 +40,7 @@ const fields = "model, effort, summary, approvalPolicy, sandbox, cwd and output"
 /** Returns why an input may not change the context of turns like this; undefined if it may. */
 export type Rule = (change: TurnContext) => string | undefined
 
-/** What the rule is made from. `mayChange` is the rule of the face. */
+/** The options of the rule. `mayChange` is the rule of the face. */
 export interface RuleOptions extends Pick<Options, "cwd" | "settings"> {
   readonly mayChange?: Rule | undefined
 }
@@ -107,22 +107,22 @@ export const directoryIn =
     cwd
 
 /**
- * Returns the change that puts in force what a person sees of a session: the policy, the sandbox and the directory, whatever
- * inputs have changed before.
+ * Returns the change that sets the values that a person sees of a session: the policy, the sandbox and the directory,
+ * whatever inputs have changed before.
  */
-export const shownOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
+export const visibleContextOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
   approvalPolicy: nameOf(approvalPolicy),
   sandbox: sandboxMode,
   cwd
 })
 
-/** What a person typed on the command line, as far as it is about the model. */
+/** The part of the command line that is about the model. */
 export interface CommandLine extends Pick<Sources, "config"> {
   readonly flags: Pick<Sources["flags"], "model">
 }
 
-/** Returns the change that puts the model, the effort and the summary of settings in force that a command line names. */
-export const namedOn = (
+/** Returns the change that sets the model, the effort and the summary if the command line names them. */
+export const commandLineContextOf = (
   { config, flags }: CommandLine,
   { model, reasoningEffort: effort, reasoningSummary: summary }: Settings
 ): TurnContext => {
@@ -152,7 +152,7 @@ export const modelOf = (settings: Settings, models: MakeModel | undefined) => {
   }
 }
 
-/** What is known about a model before it is made. A provider that compacts does so for each of its models. */
+/** The known facts about a model before it is made. A provider that compacts does so for each of its models. */
 interface About extends Pick<Model, "provider" | "model" | "contextWindow"> {
   readonly compacts: boolean
 }

@@ -39,7 +39,7 @@ export interface AgentSettings {
   readonly models: ReadonlyArray<AgentModel>
 }
 
-/** Where to read from. `model` is that of the session; undefined if the provider has no other. */
+/** The sources. `model` is that of the session; undefined if the provider has no other. */
 export interface Sources {
   readonly table: Table.Settings
   readonly files: Files

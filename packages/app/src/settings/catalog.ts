@@ -1,14 +1,14 @@
-/** What is known about models: in the file that `model_catalog_json` names, and about those of OpenAI and Anthropic. */
+/** The known facts about models: those in the file that `model_catalog_json` names, and those about OpenAI and Anthropic. */
 import * as Schema from "effect/Schema"
 import type { Files } from "./files.ts"
 import type * as Table from "./table.ts"
 
-/** A model. What is undefined is not known. */
+/** A model. A field that is undefined is not known. */
 export interface ModelInfo {
   readonly name: string
   /** How many tokens fit. */
   readonly contextWindow: number | undefined
-  /** From how many tokens a conversation is compacted. */
+  /** The number of tokens from which onwards a conversation is compacted. */
   readonly compactFromTokens: number | undefined
   /** The reasoning efforts that it has. */
   readonly efforts: ReadonlyArray<string> | undefined
@@ -42,7 +42,7 @@ export const infoOf = (entry: typeof CatalogModel.Type): ModelInfo => ({
   toolFlavour: entry.apply_patch_tool_type ?? undefined
 })
 
-/** Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is no catalog. */
+/** Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is not a catalog. */
 export const read = (table: Table.Settings, files: Pick<Files, "json">): ReadonlyArray<ModelInfo> | undefined =>
   files.json(table, "model_catalog_json", CatalogFile)?.models.map(infoOf)
 
@@ -94,7 +94,7 @@ const builtIn: { readonly [provider: string]: ReadonlyArray<ModelInfo> | undefin
   )
 }
 
-/** Where the catalog is read from. */
+/** The sources of the catalog. */
 export interface Sources {
   readonly table: Table.Settings
   readonly files: Pick<Files, "json">
@@ -108,7 +108,7 @@ export interface Sources {
 export const find = ({ models }: Pick<Catalog, "models">, name: string): ModelInfo | undefined =>
   models.get(name) ?? models.get(name.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, ""))
 
-/** What is known about models before the provider is asked. */
+/** The known facts about models before the provider is asked. */
 export interface Catalog {
   readonly models: ReadonlyMap<string, ModelInfo>
   /** Whether the models of the provider are listed, so that another name is not known. */

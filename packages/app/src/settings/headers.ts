@@ -9,5 +9,5 @@ export const problemOf = (text: string): string | undefined => {
   return /[^\t\x20-\x7e\x80-\xff]/.test(text) ? "it has a character that no HTTP header can carry" : undefined
 }
 
-/** What {@link problemOf} demands, in words. */
+/** The demand of {@link problemOf}, in words. */
 export const expected = "one line of characters that an HTTP header can carry"

@@ -8,13 +8,13 @@ export interface Configured {
   readonly isEnabled: boolean
 }
 
-/** Reads the servers. `wrong` is called with a table that describes no server, and must throw. */
+/** Reads the servers. reject is called with a table that describes no server, and must throw. */
 export const read = (
   table: Table.Settings,
-  wrong: (key: string, expected: string) => never
+  reject: (key: string, expected: string) => never
 ): ReadonlyArray<Configured> =>
   table.keys("mcp_servers").map((name) => ({
-    server: serverOf(table, name, wrong),
+    server: serverOf(table, name, reject),
     isEnabled: table.flag([`mcp_servers.${name}`, "enabled"]) !== false
   }))
 
@@ -23,7 +23,7 @@ const protocols = ["2025-11-25", "2026-07-28"] as const
 const serverOf = (
   table: Table.Settings,
   name: string,
-  wrong: (key: string, expected: string) => never
+  reject: (key: string, expected: string) => never
 ): ServerConfig => {
   const at = `mcp_servers.${name}`
   const common = {
@@ -54,7 +54,7 @@ const serverOf = (
       ...fieldOf("env", table.texts([at, "env"]))
     }
   }
-  if (url === undefined || command !== undefined) return wrong(at, "a table with either command or url")
+  if (url === undefined || command !== undefined) return reject(at, "a table with either command or url")
   const bearerTokenVariable = table.text([at, "bearer_token_env_var"])
   const clientId = table.text([at, "oauth_client_id"])
   const clientSecretVariable = table.text([at, "oauth_client_secret_env_var"])

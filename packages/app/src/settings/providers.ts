@@ -10,8 +10,8 @@ import { refuse } from "./reason.ts"
 import type * as Table from "./table.ts"
 
 /**
- * A server that speaks the Responses API, the chat completions API or the Messages API. `requestRetries` and `streamRetries` count how
- * often a request is repeated.
+ * A server that speaks the Responses API, the chat completions API or the Messages API. `requestRetries` and
+ * `streamRetries` count how often a request is repeated.
  */
 export interface ServerProvider {
   readonly _tag: "Responses" | "ChatCompletions" | "Messages"
@@ -24,7 +24,7 @@ export interface ServerProvider {
   readonly key: Redacted.Redacted | undefined
   /** Prints the key, in place of `key`. */
   readonly keyCommand: Accounts.KeyCommand | undefined
-  /** Where `spindle login` has stored the key, in place of both. */
+  /** The store in which `spindle login` has put the key, in place of both. */
   readonly keyStore: Accounts.StoreKind | undefined
   readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
   readonly query: ReadonlyArray<readonly [name: string, value: string]>
@@ -33,10 +33,10 @@ export interface ServerProvider {
   readonly idleTimeoutMillis: number
 }
 
-/** What answers model requests: a server, or a script. */
+/** The receiver of model requests: a server, or a script. */
 export type Provider = ServerProvider | { readonly _tag: "Scripted" }
 
-/** Where a provider is read from. */
+/** The sources of a provider. */
 export interface Sources {
   readonly env: Accounts.Environment
   /** Whether a script takes the place of a model that is not configured. */
@@ -119,7 +119,7 @@ const builtInProvider = (sources: Sources, id: string, builtIn: BuiltIn): Provid
 export interface Account {
   readonly provider: string
   readonly store: Accounts.Store
-  /** Where its key comes from if not from the store, for people. */
+  /** The source of its key if not the store, for people. */
   readonly source: string | undefined
 }
 

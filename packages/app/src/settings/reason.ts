@@ -1,8 +1,8 @@
-/** What is wrong with a configuration. */
+/** The faults of a configuration. */
 import * as Schema from "effect/Schema"
 
 /**
- * What is wrong with a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
+ * A fault of a configuration. `source` is the file or flag at fault. For a wrong type in a file it ends in
  * `:line:column`; both count from 1.
  */
 export const Reason = Schema.Union([

@@ -8,19 +8,19 @@ import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { fullAccess, type SandboxPolicy } from "@spindle/tools/SandboxPolicy"
 import type * as Table from "./table.ts"
 
-/** What a command may touch, the narrowest first. */
+/** The sandbox modes, the narrowest first. */
 export const sandboxModes = ["read-only", "workspace-write", "danger-full-access"] as const
 /** @see {@link sandboxModes} */
 export type SandboxMode = (typeof sandboxModes)[number]
 
-/** What `workspace-write` allows in addition to the working directory. All paths are absolute. */
+/** The additions of `workspace-write` to the working directory. All paths are absolute. */
 export interface SandboxSettings {
   readonly writableRoots: ReadonlyArray<string>
   /** The directories of temporary files that commands may write. */
   readonly scratch: ReadonlyArray<string>
-  /** What commands reach of the network. */
+  /** The part of the network that commands reach. */
   readonly network: NetworkPolicy.NetworkPolicy
-  /** The same in read-only mode, which `sandbox_workspace_write` is not about. */
+  /** The same in read-only mode, to which `sandbox_workspace_write` does not apply. */
   readonly readOnlyNetwork: NetworkPolicy.NetworkPolicy
   /** How many processes and threads a command may have at the same time; undefined for any number. */
   readonly processes: number | undefined
@@ -28,26 +28,26 @@ export interface SandboxSettings {
   readonly protectedPaths: ReadonlyArray<string>
 }
 
-/** Where the settings come from. `added` are directories of the command line. */
+/** The sources of the settings. `added` are directories of the command line. */
 export interface Sources {
   readonly table: Table.Settings
   readonly env: { readonly [name: string]: string | undefined }
   readonly directory: string
   readonly protectedPaths: ReadonlyArray<string>
   readonly added: ReadonlyArray<string>
-  /** Called for a value that has the right type and no meaning. Must throw. */
-  readonly wrong: (key: string, expected: string) => never
+  /** Called for a value of the right type that makes no sense. Must throw. */
+  readonly reject: (key: string, expected: string) => never
 }
 
 /** Enough for the largest builds, and not for a fork bomb. */
 const maxProcesses = 4_096
 
 /** Reads the settings. Roots are relative to the directory of the configuration. */
-export const read = ({ added, directory, env, protectedPaths, table, wrong }: Sources): SandboxSettings => {
+export const read = ({ added, directory, env, protectedPaths, table, reject }: Sources): SandboxSettings => {
   const key = (name: string): Table.Key => `sandbox_workspace_write.${name}`
   const temporary = env["TMPDIR"]
   const hasTemporary = temporary !== undefined && Path.isAbsolute(temporary)
-  const network = networkOf(table, wrong)
+  const network = networkOf(table, reject)
   const processes = table.count("sandbox_max_processes") ?? maxProcesses
   return {
     writableRoots: [
@@ -66,20 +66,20 @@ export const read = ({ added, directory, env, protectedPaths, table, wrong }: So
 }
 
 /**
- * Reads the network of the chosen profile; undefined if it says nothing. A profile of the reference itself, whose name begins
+ * Reads the network of the chosen profile; undefined if it has none. A profile of the reference itself, whose name begins
  * with a colon, has no table.
  */
-const networkOf = (table: Table.Settings, wrong: Sources["wrong"]): NetworkPolicy.NetworkPolicy | undefined => {
+const networkOf = (table: Table.Settings, reject: Sources["reject"]): NetworkPolicy.NetworkPolicy | undefined => {
   const name = table.text("default_permissions")
   if (name === undefined || name.startsWith(":")) return undefined
-  if (!table.keys("permissions").includes(name)) wrong("default_permissions", "the name of a table in permissions")
+  if (!table.keys("permissions").includes(name)) reject("default_permissions", "the name of a table in permissions")
   const at = `permissions.${name}`
   if (!table.isTable([at, "network"])) return undefined
   if (table.flag([at, "network", "enabled"]) !== true) return false
   const domains = table.keys([at, "network", "domains"]).map((pattern) => {
     const patterns = pattern.startsWith("**.") ? [pattern.slice(3), pattern.slice(1)] : [pattern]
     if (!patterns.every(NetworkPolicy.isPattern)) {
-      wrong(
+      reject(
         `${at}.network.domains`,
         `a table of hosts, *.DOMAIN, **.DOMAIN or *, which ${JSON.stringify(pattern)} is not`
       )
@@ -117,12 +117,12 @@ export const policiesOf = (mode: SandboxMode, settings: SandboxSettings, cwd: st
   }
 }
 
-/** Returns what commands reach of the network in a mode. */
+/** Returns the network that commands reach in a mode. */
 export const networkIn = (mode: SandboxMode, settings: SandboxSettings): NetworkPolicy.NetworkPolicy =>
   mode === "danger-full-access" || (mode === "read-only" ? settings.readOnlyNetwork : settings.network)
 
 /** Returns the narrower of two modes. */
-export const narrowest = (one: SandboxMode, other: SandboxMode): SandboxMode =>
+export const narrowerMode = (one: SandboxMode, other: SandboxMode): SandboxMode =>
   sandboxModes.indexOf(one) <= sandboxModes.indexOf(other) ? one : other
 
 /** The real path of a directory; the path itself if there is none. */

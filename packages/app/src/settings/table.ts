@@ -48,16 +48,16 @@ export interface Settings {
 }
 
 /**
- * Combines layers, the strongest first. `wrong` is called for a value of a wrong type and must throw. Its `source` ends
+ * Combines layers, the strongest first. reject is called for a value of a wrong type and must throw. Its `source` ends
  * in `:line:column` if the value comes from a document.
  */
 export const make = (
   layers: ReadonlyArray<Layer>,
-  wrong: (source: string, key: string, expected: string) => never
+  reject: (source: string, key: string, expected: string) => never
 ): Settings => {
   const refuse = ({ source, text }: Layer, path: ReadonlyArray<string>, expected: string): never => {
     const place = text === undefined ? undefined : placeOf(text, path)
-    return wrong(place === undefined ? source : `${source}:${place.line}:${place.column}`, path.join("."), expected)
+    return reject(place === undefined ? source : `${source}:${place.line}:${place.column}`, path.join("."), expected)
   }
   const find = <A>(key: Key, expected: string, is: (value: unknown) => value is A): A | undefined => {
     for (const layer of layers) {
@@ -141,11 +141,11 @@ const parts = (key: Key): ReadonlyArray<string> => {
 const at = (
   table: Tree,
   path: ReadonlyArray<string>,
-  wrong: (path: ReadonlyArray<string>) => unknown = () => undefined
+  reject: (path: ReadonlyArray<string>) => unknown = () => undefined
 ): unknown => {
   let value: unknown = table
   for (const [index, part] of path.entries()) {
-    if (!isTree(value)) return wrong(path.slice(0, index))
+    if (!isTree(value)) return reject(path.slice(0, index))
     if (!Object.hasOwn(value, part)) return undefined
     value = value[part]
   }

@@ -1,5 +1,5 @@
 /**
- * Where traces and metrics go, from `--otel`, the table `[otel]` of the configuration, and the `OTEL_*` variables of the
+ * The destinations of traces and metrics, from `--otel`, the table `[otel]` of the configuration, and the `OTEL_*` variables of the
  * OpenTelemetry specification.
  *
  * Nothing is sent unless one of them asks for it. `OTEL_SDK_DISABLED=true` turns everything off. The table wins over the
@@ -11,14 +11,14 @@ import * as Option from "effect/Option"
 import * as Headers from "./headers.ts"
 import type * as Table from "./table.ts"
 
-/** Where one signal goes. */
+/** The destination of one signal. */
 export type Destination = "none" | "otlp" | "console"
 
-/** What is sent, where and how. Undefined fields have the defaults of `Telemetry.layerOtlp`. */
+/** The signals to send, their destinations and their form. Undefined fields have the defaults of `Telemetry.layerOtlp`. */
 export interface TelemetrySettings {
   readonly traces: Destination
   readonly metrics: Exclude<Destination, "console">
-  /** Whether spans may contain what users, models and tools found. */
+  /** Whether spans may contain the content of messages and calls. */
   readonly content: boolean
   readonly sampleRatio: number
   readonly resource: { readonly [name: string]: string }
@@ -41,7 +41,7 @@ export interface TelemetrySettings {
 /** The environment of the program. */
 export type Environment = { readonly [name: string]: string | undefined }
 
-/** Where the settings come from. */
+/** The sources of the settings. */
 export interface Sources {
   readonly table: Table.Settings
   readonly env: Environment
@@ -49,7 +49,7 @@ export interface Sources {
   readonly isAsked: boolean
 }
 
-/** Where a collector listens by default. */
+/** The default address of a collector. */
 const defaultEndpoint = "http://localhost:4318"
 
 const exporters = ["none", "otlp-http", "otlp-grpc", "statsig"] as const

@@ -1,6 +1,6 @@
 /**
- * The keys of the reference that stop the program: they would change what a model receives, which tools it is offered, which
- * model is asked or as whom, and this program cannot do that
+ * The keys of the reference that stop the program: they would change the text or the tools that a model receives, the model
+ * itself or the account, and this program cannot do that
  * ([decision 93](../../../../docs/decisions/0093-keys-that-change-model-requests.md)).
  *
  * A key counts with the value that is in force: that of a profile that is not chosen, or of a provider that is not used,

@@ -1,10 +1,10 @@
 /**
- * The keys of a configuration that have no effect here. Some belong to the reference, others are mistyped; naming them is
- * better than leaving a person to wonder.
+ * The keys of a configuration that have no effect here. Some belong to the reference, others are mistyped; a warning
+ * names them.
  */
 import type { Layer, Tree } from "./table.ts"
 
-/** What is read below a key: everything, or some names. `*` is any name. */
+/** The part below a key that is read: everything, or some names. `*` is any name. */
 type Known = true | { readonly [name: string]: Known }
 
 const names = (...known: ReadonlyArray<string>): { readonly [name: string]: true } =>
@@ -125,13 +125,13 @@ const root: Known = { ...profile, hooks: true, profile: true, profiles: { "*": p
 
 /** Returns the keys of the layers that nothing reads, each once, as dotted names. */
 export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<string> => [
-  ...new Set(layers.flatMap(({ table }) => below(table, root, "")))
+  ...new Set(layers.flatMap(({ table }) => unusedNames(table, root, "")))
 ]
 
-const below = (table: Tree, known: Exclude<Known, true>, at: string): ReadonlyArray<string> =>
+const unusedNames = (table: Tree, known: Exclude<Known, true>, at: string): ReadonlyArray<string> =>
   Object.entries(table).flatMap(([name, value]) => {
     const inner = Object.hasOwn(known, name) ? known[name] : known["*"]
     if (inner === undefined) return [`${at}${name}`]
     if (inner === true || typeof value !== "object" || value === null || Array.isArray(value)) return []
-    return below(value as Tree, inner, `${at}${name}.`)
+    return unusedNames(value as Tree, inner, `${at}${name}.`)
   })

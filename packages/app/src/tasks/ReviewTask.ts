@@ -1,5 +1,5 @@
 /**
- * The review task: a one-shot delegate looks at changes, and what it found is recorded.
+ * The review task: a one-shot delegate looks at changes, and its findings are recorded.
  *
  * ```
  * found      TurnStarted  ReviewEntered  DelegateStarted  [ReviewProgress]  DelegateEnded
@@ -12,8 +12,8 @@
  * crashed    TurnStarted  ReviewEntered  DelegateStarted  TurnAborted, by the next start
  * ```
  *
- * A message of the delegate is held back until the next one: the last one is the result, and is not shown as it is. The
- * turn has no last message; `outputOf` reads what was found from its notes.
+ * A message of the delegate is held back until the next one: the last one is the result, and is not shown in its raw form. The
+ * turn has no last message; `outputOf` reads the findings from its notes.
  */
 import { Fragments } from "@spindle/core/Fragments"
 import type { TurnId } from "@spindle/core/Ids"
@@ -56,7 +56,7 @@ export const ReviewEntered = NoteKind.make("review.entered", {
   message: ({ hint }) => `reviewing ${hint}`
 })
 
-/** The delegate of a review said something that is not its result. */
+/** A message of the delegate of a review, other than its result. */
 export const ReviewProgress = NoteKind.make("review.progress", {
   data: Schema.Struct({ message: Schema.String }),
   message: ({ message }) => message
@@ -67,7 +67,7 @@ export const ReviewExited = NoteKind.make("review.exited", {
   data: Schema.Struct({ output: Schema.optionalKey(ReviewOutput) })
 })
 
-/** The name of the fragment that tells the model what a review found. */
+/** The name of the fragment with the findings of a review, for the model. */
 export const fragment = "review"
 
 /** How long a review may take. */
@@ -76,7 +76,7 @@ const deadline = "30 minutes"
 /** The longest that an abort waits until the exit is recorded. */
 const abortLimit = "5 seconds"
 
-/** Where reviews look. */
+/** The repository that reviews look at. */
 export interface Options {
   readonly cwd: string
 }
@@ -122,7 +122,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
     limits: { depth: 0 },
     onEvent: heldBack.onEvent
   }).pipe(
-    // the instructions of the project are for those who change it
+    // the instructions of the project are for agents that change it
     Effect.provideService(Fragments, undefined),
     Effect.provideService(CurrentTurnContext, context && (() => context)),
     Effect.tapError(() => exit(turn, open, undefined))
@@ -168,7 +168,7 @@ const tellModel = (text: string | undefined): string =>
     ? `<${fragment}>\nThe user started a review, which did not come to an end. Ask before you start it again.\n</${fragment}>`
     : `<${fragment}>\nThe user had changes reviewed. The reviewer found:\n\n${text}\n</${fragment}>`
 
-/** Returns what a review found, from the notes of its turn; undefined if it did not come to an end. */
+/** Returns the findings of a review, from the notes of its turn; undefined if it did not come to an end. */
 export const outputOf = (notes: ReadonlyArray<TaskNote>): ReviewOutput | undefined => {
   for (const note of notes.toReversed()) {
     const exited = ReviewExited.decode(note)

@@ -1,5 +1,5 @@
 /**
- * The undo task: takes back what the last turns changed in the files, and tells the model.
+ * The undo task: takes back the changes of the last turns to files, and tells the model.
  *
  * ```
  * restored   TurnStarted  UndoStarted  UndoCompleted(restored)   UserMessage  TurnCompleted
@@ -12,7 +12,7 @@
  * ```
  *
  * An abort before the first file is moved leaves every file as it was. After that it comes too late: the abort hook waits
- * for the end and reports it. After a crash, `TurnSnapshots.recover` finishes what had begun.
+ * for the end and reports it. After a crash, `TurnSnapshots.recover` finishes an undo that had started.
  */
 import type { TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
@@ -51,7 +51,7 @@ export type Params = typeof Params.Type
 
 const PathProblem = Schema.Struct({ path: Schema.String, detail: Schema.String })
 
-/** What an undo is about to do. */
+/** An undo starts. The note lists what it is about to do. */
 export const UndoStarted = NoteKind.make("undo.started", {
   data: Schema.Struct({
     dryRun: Schema.Boolean,
@@ -157,7 +157,7 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
     return message
   }
   yield* turn.flush
-  // in the session: an abort that comes too late must not cut it
+  // in the scope of the session: an abort that comes too late must not cut it
   const scope = yield* turn.session.scope
   // the exit of the fiber says only that it was interrupted, even if it ended its work
   let restored: Exit.Exit<Change, UndoFailed> = cancelled

@@ -35,7 +35,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
-/** Where commands run: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
+/** The surroundings of a command: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
 export interface Options {
   readonly cwd: string
   readonly shell: string
@@ -45,8 +45,8 @@ export interface Options {
 export const limit = "1 hour"
 
 /**
- * How long the rest of the output is waited for once a command has ended: what it left running may hold its output open. It
- * ends with the turn.
+ * How long the rest of the output is waited for once a command has ended: a process that it
+ * left running may hold its output open. That process ends with the turn.
  */
 const drainLimit = "2 seconds"
 
@@ -99,14 +99,14 @@ const run = Effect.fnUntraced(function* ({ cwd: own, shell }: Options, command: 
   const output = BoundedOutput.make()
   const from = yield* Clock.currentTimeMillis
   const record = (ending: Ending) =>
-    task.report(fragmentOf(command, ending, BoundedOutput.toText(output.kept(keptBytes))))
+    task.report(fragmentOf(command, ending, BoundedOutput.toText(output.toKept(keptBytes))))
   const note = (ending: Ending) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       task.note(UserShellEnded, {
         callId,
         ending,
         durationMillis: now - from,
-        output: BoundedOutput.toText(output.kept(keptBytes))
+        output: BoundedOutput.toText(output.toKept(keptBytes))
       })
     )
   const awaitEnd = Effect.matchEffect(task.process({ command: [shell, "-lc", command], cwd }), {

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 
-const instructions = `You review a change that somebody else has made. Find what its author would want to fix before it is merged.
+const instructions = `You review a change that another author has made. Find what its author would want to fix before it is merged.
 
 Report a finding only if all of this holds:
 - It is in the change, or the change causes it. Leave out what was wrong before.

@@ -1,4 +1,4 @@
-/** What a review found: its schema, how it is read from the last message of a model, and how people read it. */
+/** The findings of a review: their schema, how they are read from the last message of a model, and how people read them. */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
@@ -15,7 +15,7 @@ export const Finding = Schema.Struct({
 /** @see {@link Finding} */
 export type Finding = typeof Finding.Type
 
-/** What a review found. */
+/** The findings of a review. */
 export const ReviewOutput = Schema.Struct({
   findings: Schema.Array(Finding),
   overall_correctness: Schema.String,
@@ -40,11 +40,11 @@ export const parse = (text: string): ReviewOutput => {
 /** The parts of a text that may be JSON, the likeliest first. */
 const candidates = (text: string): ReadonlyArray<string> => {
   const fenced = Array.from(text.matchAll(/```[a-z]*[^\S\n]*\n(.*?)```/gis), ([, inner]) => inner!)
-  const between = (open: string, close: string) => {
+  const partBetween = (open: string, close: string) => {
     const [start, end] = [text.indexOf(open), text.lastIndexOf(close)]
     return start < 0 || end < start ? [] : [text.slice(start, end + 1)]
   }
-  return [text, ...fenced.toReversed(), ...between("{", "}"), ...between("[", "]")]
+  return [text, ...fenced.toReversed(), ...partBetween("{", "}"), ...partBetween("[", "]")]
 }
 
 const decodeJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))

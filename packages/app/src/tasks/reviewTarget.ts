@@ -1,9 +1,9 @@
-/** What a review looks at, as a prompt for the model that reviews. */
+/** The subject of a review, as a prompt for the model that reviews. */
 import * as Git from "@spindle/tools/Git"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-/** What a review looks at. */
+/** The subject of a review. */
 export const ReviewTarget = Schema.Union([
   Schema.Struct({ type: Schema.Literal("uncommitted") }),
   Schema.Struct({ type: Schema.Literal("base"), branch: Schema.NonEmptyString }),

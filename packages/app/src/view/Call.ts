@@ -1,7 +1,7 @@
 /**
- * What a tool call is to people and clients: the item of a call, from what its tool has recorded about it.
+ * Makes the item of a tool call, as people and clients see it, from what its tool has recorded about it.
  *
- * The `display` of the call says what it is, the `detail` of the result what came of it. A call without a `display` is
+ * The `display` of the call describes it, and the `detail` of the result describes its outcome. A call without a `display` is
  * shown by its name and arguments.
  */
 import * as Path from "node:path"
@@ -107,13 +107,13 @@ const changesOf = (changes: ReadonlyArray<FileChange>, cwd: string): ReadonlyArr
     diff
   }))
 
-/** What is known about the end of a call, in addition to its result. */
+/** The facts about the end of a call, in addition to its result. */
 export interface End {
   readonly cwd: string
   readonly at: number
   /** How long it ran, without the time that a person took to allow it. */
   readonly millis: number
-  /** What was streamed of its output; undefined if nothing was. */
+  /** The part of its output that was streamed; undefined if nothing was. */
   readonly output: string | undefined
   /** The exit code of its process, if that has ended. */
   readonly exitCode: number | null

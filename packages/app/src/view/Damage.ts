@@ -1,4 +1,4 @@
-/** What people read about a journal that cannot be read completely. */
+/** Describes a journal that cannot be read completely, for people. */
 import type { Opened } from "@spindle/core/Journal"
 
 /** Describes damage between the records of a journal; undefined if there is none. */

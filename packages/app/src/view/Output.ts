@@ -2,7 +2,7 @@
 import * as BoundedOutput from "@spindle/tools/BoundedOutput"
 import * as Utf8 from "@spindle/tools/Utf8"
 
-/** What is kept. `length` counts the complete text, in UTF-16 code units. */
+/** The kept text. `length` counts the complete text, in UTF-16 code units. */
 export interface Output {
   readonly kept: BoundedOutput.BoundedValue
   readonly length: number
@@ -25,4 +25,4 @@ export const add = (output: Output, piece: { readonly offset: number; readonly t
 })
 
 /** Joins head and tail, with a line between them that says how much is missing. */
-export const textOf = ({ kept }: Output): string => BoundedOutput.toText(BoundedOutput.kept(kept))
+export const textOf = ({ kept }: Output): string => BoundedOutput.toText(BoundedOutput.toKept(kept))

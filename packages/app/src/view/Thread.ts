@@ -36,7 +36,7 @@ export interface OpenCall {
   readonly exitCode: number | null
 }
 
-/** Returns what a running call has written so far, without its middle if that is too long. */
+/** Returns the output of a running call so far, without its middle if that is too long. */
 export const outputOf = ({ output }: OpenCall): string => Output.textOf(output)
 
 /** A message or thought that is still being written. `length` is how much of it has come, in UTF-16 code units. */
@@ -140,7 +140,7 @@ export const initial = ({ cwd, sessionId }: Call.Where): Thread => ({
   now: 0
 })
 
-/** Tells a thread that begins in the middle of a session what came before: usage, and the calls of the history. */
+/** Adds to a thread that begins in the middle of a session the part before it: usage, and the calls of the history. */
 export const resume = (thread: Thread, { items, seq, usage }: Pick<Snapshot, "items" | "seq" | "usage">): Thread => ({
   ...thread,
   usage,
@@ -356,7 +356,7 @@ const completeText = (
   type: TextType,
   item: Extract<Item, { readonly _tag: "AssistantMessage" | "Reasoning" }>
 ): Step => {
-  // what has not come as deltas
+  // the part that has not come as deltas
   const [grown, changes] = addText(thread, type, { itemId: item.id, offset: 0, text: item.text })
   const texts = new Map(grown.texts)
   const startedAt = texts.get(item.id)?.startedAt ?? thread.now

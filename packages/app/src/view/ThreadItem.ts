@@ -1,5 +1,5 @@
 /**
- * What a thread consists of, as people and clients see it. The shapes are those of the wire.
+ * The items of a thread, as people and clients see them. The shapes are those of the wire.
  *
  * Times are milliseconds since 1970. `completedAtMs` is null while an item is in progress. A call has the id of the call,
  * every other item the id of its item.
@@ -23,7 +23,7 @@ export const CallStatus = Schema.Literals(["inProgress", "completed", "failed", 
 /** @see {@link CallStatus} */
 export type CallStatus = typeof CallStatus.Type
 
-/** What the user said. */
+/** A message of the user. */
 export class UserMessage extends Schema.Opaque<UserMessage>()(
   item("userMessage", {
     content: Schema.Array(
@@ -35,10 +35,10 @@ export class UserMessage extends Schema.Opaque<UserMessage>()(
   })
 ) {}
 
-/** What the model said. */
+/** A message of the model. */
 export class AgentMessage extends Schema.Opaque<AgentMessage>()(item("agentMessage", { text: Schema.String })) {}
 
-/** What the model thought. */
+/** A thought of the model. */
 export class Reasoning extends Schema.Opaque<Reasoning>()(
   item("reasoning", {
     summary: Schema.Array(Schema.String),
@@ -77,7 +77,7 @@ export class Change extends Schema.Opaque<Change>()(
   }).annotate({ identifier: "FileUpdateChange" })
 ) {}
 
-/** A patch: what it asks for while it is in progress, what it did when it is completed. */
+/** A patch: the requested changes while it is in progress, and the changes that were made once it is completed. */
 export class FileChange extends Schema.Opaque<FileChange>()(
   item("fileChange", { changes: Schema.Array(Change), status: CallStatus })
 ) {}
@@ -95,7 +95,7 @@ export class McpToolCall extends Schema.Opaque<McpToolCall>()(
   })
 ) {}
 
-/** What a call to agents does. */
+/** The actions of calls to agents. */
 export const CollabTool = Schema.Literals([
   "spawnAgent",
   "sendInput",

@@ -21,7 +21,7 @@ export const render = (timeline: Timeline): string => {
     '<html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    `<title>${Html.plain(title)}</title><style>${style}</style></head><body>`,
+    `<title>${Html.escapePlain(title)}</title><style>${style}</style></head><body>`,
     header(timeline, title),
     overview(timeline),
     legend,

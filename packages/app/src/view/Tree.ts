@@ -1,5 +1,5 @@
 /**
- * Who works for whom: a pure fold from the events of a session and of the agents below it.
+ * The tree of agents below a session: a pure fold from the events of the session and of its agents.
  */
 import type { CallId, SessionId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
@@ -56,7 +56,7 @@ export const initial = (rootId: SessionId): Tree => ({
   agentTokens: 0
 })
 
-/** The tree after an event of one of its sessions, and what is worth showing of it. Other sessions change nothing. */
+/** The tree after an event of one of its sessions, and the change to show, if any. Other sessions change nothing. */
 export const step = (
   tree: Tree,
   sessionId: SessionId,
@@ -133,7 +133,7 @@ export const workingAgents = ({ agents, rootId }: Tree): ReadonlyArray<Agent> =>
   Array.from(agents).flatMap(([id, agent]) => (agent.isWorking && id !== rootId ? [agent] : []))
 
 /** The names of the agents that an agent waits for. */
-export const awaitedBy = ({ agents }: Tree, { waits }: Agent): ReadonlyArray<string> =>
+export const awaitedNames = ({ agents }: Tree, { waits }: Agent): ReadonlyArray<string> =>
   [...waits.values()].flat().flatMap((id) => agents.get(id)?.name ?? [])
 
 /** The names of the agents on a path, from the child of the root to the last; empty for the root itself. */

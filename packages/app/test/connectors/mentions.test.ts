@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { CallId, ItemId } from "@spindle/core/Ids"
 import type { Item, ToolStatus } from "@spindle/core/Item"
 import * as Links from "../../src/connectors/links.ts"
-import { type Connector, mentioned, selectionOf, slugOf } from "../../src/connectors/mentions.ts"
+import { type Connector, mentionedConnectors, selectionOf, slugOf } from "../../src/connectors/mentions.ts"
 
 const connector = (id: string, name: string): Connector => ({ id, name, slug: slugOf(name) })
 const calendar = connector("app_1", "Google Calendar")
@@ -46,20 +46,20 @@ describe("mentioned", () => {
   for (const [text, ids] of cases) {
     it(`reads ${JSON.stringify(text)}`, () => {
       assert.deepStrictEqual(
-        mentioned(all, text).map(({ id }) => id),
+        mentionedConnectors(all, text).map(({ id }) => id),
         ids
       )
     })
   }
 
   it("leaves a name to the skill that has it", () => {
-    assert.deepStrictEqual(mentioned(all, "$mail", new Set(["mail"])), [])
+    assert.deepStrictEqual(mentionedConnectors(all, "$mail", new Set(["mail"])), [])
   })
 })
 
 describe("the link of a skill", () => {
   it("names no app, and the link of an app names no skill", () => {
-    assert.deepStrictEqual(mentioned(all, "[$mail](/skills/mail/SKILL.md) [$mail](skill://mail)"), [])
+    assert.deepStrictEqual(mentionedConnectors(all, "[$mail](/skills/mail/SKILL.md) [$mail](skill://mail)"), [])
     const links = Links.read("[$mail](app://app_2), [$plan](skills/plan/SKILL.md), [$notes](notes.md)")
     assert.deepStrictEqual([[...links.apps], [...links.skills]], [["app_2"], ["skills/plan/SKILL.md"]])
     assert.strictEqual(links.rest, " ,  , [$notes](notes.md)")

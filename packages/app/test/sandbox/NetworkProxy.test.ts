@@ -301,7 +301,7 @@ const run = Effect.fnUntraced(function* (hosts: Hosts, script: string, cwd: stri
   const started = yield* processes
     .start({ processId, command: ["/bin/sh", "-c", script], cwd })
     .pipe(
-      SandboxPolicy.within({ _tag: "WorkspaceWrite", roots: [cwd], scratch: [], protectedPaths: [], network: hosts })
+      SandboxPolicy.confine({ _tag: "WorkspaceWrite", roots: [cwd], scratch: [], protectedPaths: [], network: hosts })
     )
   const output = yield* Stream.mkString(Stream.decodeText(started.output))
   const { exitCode } = yield* started.exit
@@ -373,7 +373,7 @@ describe.skipIf(whySkipped !== undefined)(
           const processId = ProcessId.make(`proxy-${process.pid}-${++last}`)
           const script = 'trap "echo cleaned > made; exit 7" TERM; echo ready; while :; do sleep 0.01; done'
           const started = yield* processes.start({ processId, command: ["/bin/sh", "-c", script], cwd }).pipe(
-            SandboxPolicy.within({
+            SandboxPolicy.confine({
               _tag: "WorkspaceWrite",
               roots: [cwd],
               scratch: [],

@@ -452,7 +452,7 @@ describe("settingsIn", () => {
         assert.strictEqual(TurnContexts.settingsIn(settings, TurnContexts.make({ cwd: "/", settings }, 0)), settings)
         const changed = TurnContexts.settingsIn(settings, { approvalPolicy: "never", sandbox: "workspace-write" })
         assert.deepStrictEqual(changed, { ...settings, approvalPolicy: "never", sandboxMode: "workspace-write" })
-        const own = TurnContexts.shownOf({ cwd, settings })
+        const own = TurnContexts.visibleContextOf({ cwd, settings })
         assert.isUndefined(TurnContexts.ruleOf({ cwd, settings }, undefined)(own))
         assert.strictEqual(TurnContexts.settingsIn(settings, own), settings)
       })

@@ -120,7 +120,7 @@ describe("a review", () => {
     Effect.gen(function* () {
       const harness = yield* session({ script: [[ScriptedModel.hang]] })
       yield* harness.session.submit(start())
-      yield* harness.awaitEvent(Harness.tagged("DelegateStarted"))
+      yield* harness.awaitEvent(Harness.hasTag("DelegateStarted"))
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       const found = words(harness)

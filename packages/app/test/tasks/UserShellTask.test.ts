@@ -64,7 +64,7 @@ describe("a command of the user", () => {
       }
       const harness = yield* make(held)
       yield* start(harness, "server &")
-      yield* harness.awaitEvent(Harness.tagged("ToolOutput"))
+      yield* harness.awaitEvent(Harness.hasTag("ToolOutput"))
       yield* TestClock.adjust("2 seconds")
       yield* harness.session.awaitIdle
       const ended = endingOf(harness)
@@ -144,7 +144,7 @@ describe("a command of the user", () => {
       const { service } = host(["half"], undefined)
       const harness = yield* make(service)
       const receipt = yield* start(harness, "sleep 9")
-      yield* harness.awaitEvent(Harness.tagged("ToolOutput"))
+      yield* harness.awaitEvent(Harness.hasTag("ToolOutput"))
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       assert.strictEqual(harness.tags().at(-1), "TurnAborted")
@@ -160,7 +160,7 @@ describe("a command of the user", () => {
       const { service } = host(["still here"], undefined)
       const harness = yield* make(service)
       yield* start(harness, "sleep 9999")
-      yield* harness.awaitEvent(Harness.tagged("ToolOutput"))
+      yield* harness.awaitEvent(Harness.hasTag("ToolOutput"))
       yield* TestClock.adjust(UserShellTask.limit)
       yield* harness.session.awaitIdle
       assert.strictEqual(harness.tags().at(-1), "TurnCompleted")
@@ -184,7 +184,7 @@ describe("a command of the user", () => {
       const { service } = host(["ok"], { exitCode: 0 })
       const harness = yield* make(service, { script: () => [Model.gate("g"), Model.text("done")] })
       yield* harness.submit("one")
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       assert.strictEqual((yield* start(harness, "ls", { mode: "queue" }))._tag, "Queued")
       const rejected = yield* start(harness, "")
       assert.strictEqual(rejected._tag === "Rejected" && rejected.reason._tag, "InvalidParams")
@@ -204,9 +204,9 @@ describe("a command of the user", () => {
         script: (_, index) => (index === 0 ? [Model.gate("g"), Model.text("done")] : [Model.text("seen")])
       })
       const receipts = [yield* harness.submit("one")]
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       receipts.push(yield* start(harness, "ls -l"))
-      yield* harness.awaitEvent(Harness.tagged("TaskReported"))
+      yield* harness.awaitEvent(Harness.hasTag("TaskReported"))
       yield* harness.model.open("g")
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(commands, [["/bin/shell", "-lc", "ls -l"]])
@@ -225,7 +225,7 @@ describe("a command of the user", () => {
       const { service } = host(["a", "b"], { exitCode: 0 })
       const harness = yield* make(service, { script: () => [Model.gate("g"), Model.text("done")] })
       yield* harness.submit("one")
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       yield* start(harness, "x", { id: "x" as SubmissionId })
       yield* start(harness, "y", { id: "y" as SubmissionId })
       yield* harness.awaitEvent(
@@ -255,9 +255,9 @@ describe("a command of the user", () => {
           script: (_, index) => (index === 0 ? [Model.gate("g")] : [Model.text("seen")])
         })
         const receipts = [yield* harness.submit("one")]
-        yield* harness.model.reached("g")
+        yield* harness.model.awaitGate("g")
         receipts.push(yield* start(harness, "sleep 9"))
-        yield* harness.awaitEvent(Harness.tagged("ToolOutput"))
+        yield* harness.awaitEvent(Harness.hasTag("ToolOutput"))
         yield* harness.session.abort()
         yield* harness.session.awaitIdle
         assert.deepInclude(endingOf(harness)?.ending, { aborted: true })

@@ -66,7 +66,7 @@ const shell = ({ options, outcome }: Opening, script: Model.Script, tools: Harne
   })
 }
 
-const printed = ({ awaitEvent }: Harness.SessionHarness) => awaitEvent(Harness.tagged("ToolOutput"))
+const printed = ({ awaitEvent }: Harness.SessionHarness) => awaitEvent(Harness.hasTag("ToolOutput"))
 
 const scenarios: { readonly [name: string]: Scenario } = {
   compact: {
@@ -156,7 +156,7 @@ const run = (scenario: Scenario, outcome: Outcome) =>
     }
     for (const op of ops) yield* session.submit(op)
     if (isCut(outcome)) {
-      yield* reached === undefined ? harness.model.reached("pause") : reached(harness, Deferred.await(hasPaused))
+      yield* reached === undefined ? harness.model.awaitGate("pause") : reached(harness, Deferred.await(hasPaused))
     }
     if (outcome === "crash") return turnOf(scenario, [...harness.records(), ...(yield* resumed(scenario, harness))])
     if (outcome === "abort") yield* session.abort()

@@ -91,7 +91,7 @@ describe("a host that dies", () => {
             const harness = yield* session({ tools, script })
             yield* harness.submit("begin")
             yield* harness.session.submit(operations["a command"]!)
-            yield* harness.awaitEvent(Harness.tagged("TaskReported"))
+            yield* harness.awaitEvent(Harness.hasTag("TaskReported"))
             yield* TestClock.adjust("1 second")
             yield* harness.session.awaitIdle
             return [harness.session.sessionId, harness.records()] as const

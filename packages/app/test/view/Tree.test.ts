@@ -49,7 +49,7 @@ const family = [
   ["b", turn]
 ] as const
 const activities = (tree: Tree.Tree) =>
-  Tree.workingAgents(tree).map((agent) => [agent.name, agent.questionCount, ...Tree.awaitedBy(tree, agent)])
+  Tree.workingAgents(tree).map((agent) => [agent.name, agent.questionCount, ...Tree.awaitedNames(tree, agent)])
 
 describe("step", () => {
   it("knows which agents work, whom they wait for and who asks", () => {

@@ -56,12 +56,12 @@ export interface TurnOptions {
 /** The session that `exec resume` continues: by the beginning of its id, or the last one of this or `all` directories. */
 export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last"; readonly all: boolean }
 
-/** Where the prompt comes from: the command line, or stdin (`-`, or no prompt at all). */
+/** The source of the prompt: the command line, or stdin (`-`, or no prompt at all). */
 export type Prompt =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Stdin"; readonly dash: boolean }
 
-/** What to do. */
+/** A command with its options. */
 export type Command =
   | {
       readonly _tag: "Exec"
@@ -104,7 +104,7 @@ export type Command =
 
 type Values = ReadonlyMap<string, ReadonlyArray<string>>
 
-/** Parses what follows the program's name. */
+/** Parses the words after the program's name. */
 export const parse = (argv: ReadonlyArray<string>): Result.Result<Command, UsageError> => {
   try {
     return Result.succeed(command(argv))
@@ -153,17 +153,17 @@ interface Found {
 
 const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
   const [first, second] = words
-  const found = (topic: Topic, wordsCount: number): Found => ({ topic, wordsCount, help: false })
+  const makeFound = (topic: Topic, wordsCount: number): Found => ({ topic, wordsCount, help: false })
   switch (first) {
     case undefined:
-      return found("", 0)
+      return makeFound("", 0)
     case "help":
       return { ...topicOf(words.slice(1), true), help: true }
     case "exec":
     case "e":
-      return second === "resume" ? found("exec resume", 2) : found("exec", 1)
+      return second === "resume" ? makeFound("exec resume", 2) : makeFound("exec", 1)
     case "login":
-      return second === "status" ? found("login status", 2) : found("login", 1)
+      return second === "status" ? makeFound("login status", 2) : makeFound("login", 1)
     case "apply-patch":
     case "demo":
     case "doctor":
@@ -172,16 +172,16 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     case "trace":
     case "undo":
     case "review":
-      return found(first, 1)
+      return makeFound(first, 1)
     case "sessions":
     case "hooks":
     case "features":
     case "mcp": {
-      const known = below(first, second)
-      if (known !== undefined) return found(known, 2)
-      if (second === undefined) return found(first, 1)
-      if (asksHelp) return found(first, words.length)
-      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearest(second, commandsBelow[first])))
+      const known = topicBelow(first, second)
+      if (known !== undefined) return makeFound(known, 2)
+      if (second === undefined) return makeFound(first, 1)
+      if (asksHelp) return makeFound(first, words.length)
+      return refuse(first, unknown(`command "${first} ${second}"`, Flags.nearestWord(second, commandsBelow[first])))
     }
   }
   if (first === "resume") return refuse("", unknown(`command "${first}"`, "spindle exec resume"))
@@ -189,7 +189,7 @@ const topicOf = (words: ReadonlyArray<string>, asksHelp: boolean): Found => {
     return refuse("", unknown(`command "${first}"`, `spindle sessions ${first}`))
   }
   if (/\s/.test(first)) return refuse("", 'this is not a command; to run it as a prompt: spindle exec "PROMPT"')
-  return refuse("", unknown(`command "${first}"`, Flags.nearest(first, [...commandNames, "help"])))
+  return refuse("", unknown(`command "${first}"`, Flags.nearestWord(first, [...commandNames, "help"])))
 }
 
 const commandNames =
@@ -202,7 +202,7 @@ const commandsBelow = {
   features: Flags.featuresCommands
 }
 
-const below = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
+const topicBelow = (first: keyof typeof commandsBelow, second: string | undefined): Topic | undefined => {
   const topic = `${first} ${second}`
   return commandsBelow[first].some((name) => name === second) ? (topic as Topic) : undefined
 }
@@ -222,10 +222,10 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
   const shown = token.rawName
   if (flag === undefined) {
     const names = Flags.flags.filter((one) => one.commands.includes(topic)).map((one) => one.name)
-    const near = token.name === "v" ? "verbose or --version" : Flags.nearest(token.name, names)
+    const near = token.name === "v" ? "verbose or --version" : Flags.nearestWord(token.name, names)
     return refuse(topic, unknown(`flag ${shown}`, near === undefined ? undefined : `--${near}`))
   }
-  if (flag.name !== "help" && flag.name !== "version" && !belongs(flag, topic)) {
+  if (flag.name !== "help" && flag.name !== "version" && !takesFlag(flag, topic)) {
     refuse(topic, `spindle${topic === "" ? " without a command" : ` ${topic}`} has no flag ${shown}`)
   }
   const before = values.get(flag.name)
@@ -239,7 +239,7 @@ const collect = ({ topic }: Found, values: Map<string, Array<string>>, token: Op
 }
 
 // the program without a command, and a command with others below it, accept every flag, to show help
-const belongs = (flag: Flag, topic: Topic) =>
+const takesFlag = (flag: Flag, topic: Topic) =>
   topic === "" || topic === "sessions" || topic === "mcp" || flag.commands.includes(topic)
 
 const valueOf = (flag: Flag, topic: Topic, token: OptionToken): string => {
@@ -265,7 +265,7 @@ const configOf = (topic: Topic, values: Values) =>
   McpArguments.pairsOf("config", { values, refuse: (detail) => refuse(topic, detail) })
 
 const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Command => {
-  const only = (count: number, ask: string) =>
+  const expectAtMost = (count: number, ask: string) =>
     rest.length > count ? refuse(topic, `unexpected "${rest[count]}"; ${ask}`) : undefined
   const resumeOf = (): Resume => {
     if (values.has("last")) return { _tag: "Last", all: values.has("all") }
@@ -289,7 +289,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return SessionArguments.sessionsOf(topic, { rest, values, refuse: (detail) => refuse(topic, detail) })
     case "hooks list":
     case "hooks trust":
-      only(0, `${topic} takes nothing else`)
+      expectAtMost(0, `${topic} takes nothing else`)
       return topic === "hooks list" ? { _tag: "HooksList" } : { _tag: "HooksTrust" }
     case "mcp list":
     case "mcp add":
@@ -300,7 +300,7 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       return McpArguments.commandOf(name, { rest, values, refuse: (detail) => refuse(topic, detail) })
     }
     case "features list":
-      only(0, "features list takes flags only")
+      expectAtMost(0, "features list takes flags only")
       return { _tag: "FeaturesList", options: turnOptions(topic, values) }
     case "login":
     case "login status":
@@ -313,32 +313,32 @@ const build = (topic: Topic, rest: ReadonlyArray<string>, values: Values): Comma
       })
     case "trace": {
       const last = values.has("last")
-      only(last ? 0 : 1, "give one session id, or --last")
+      expectAtMost(last ? 0 : 1, "give one session id, or --last")
       return { _tag: "Trace", session: resumeOf(), outputFile: values.get("output")?.[0] }
     }
     case "undo":
-      only(1, "give one session id, or none for the last session of this directory")
+      expectAtMost(1, "give one session id, or none for the last session of this directory")
       return undo(rest[0], values)
     case "review":
-      only(1, "put the instructions in quotes")
+      expectAtMost(1, "put the instructions in quotes")
       return review(rest[0], values)
     case "demo":
-      only(0, "demo takes no prompt")
+      expectAtMost(0, "demo takes no prompt")
       return { _tag: "Demo", options: turnOptions(topic, values) }
     case "sandbox":
       return sandbox(topic, rest, values)
     case "doctor":
-      only(0, "doctor takes flags only")
+      expectAtMost(0, "doctor takes flags only")
       return values.has("sandbox") ? { _tag: "Doctor" } : refuse(topic, "say what to look at: --sandbox")
     case "apply-patch":
-      only(1, "put the patch in quotes")
+      expectAtMost(1, "put the patch in quotes")
       return { _tag: "ApplyPatch", patch: rest[0] }
     case "exec":
-      only(1, "put the prompt in quotes")
+      expectAtMost(1, "put the prompt in quotes")
       return { _tag: "Exec", prompt: prompt(topic, rest[0]), resume: undefined, options: turnOptions(topic, values) }
     case "exec resume": {
       const last = values.has("last")
-      only(last ? 1 : 2, "put the prompt in quotes")
+      expectAtMost(last ? 1 : 2, "put the prompt in quotes")
       const resume = resumeOf()
       return { _tag: "Exec", prompt: prompt(topic, rest[last ? 0 : 1]), resume, options: turnOptions(topic, values) }
     }

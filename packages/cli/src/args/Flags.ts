@@ -275,7 +275,7 @@ export const find = (name: string): Flag | undefined =>
   flags.find((flag) => flag.name === name || flag.aliases?.includes(name) === true)
 
 /** Returns the word that a mistyped one is likely to mean, if any is near enough. */
-export const nearest = (word: string, known: ReadonlyArray<string>): string | undefined => {
+export const nearestWord = (word: string, known: ReadonlyArray<string>): string | undefined => {
   let best: string | undefined
   let least = Math.max(2, Math.floor(word.length / 3)) + 1
   for (const candidate of known) {

@@ -138,7 +138,7 @@ const pages: { readonly [topic in Topic]: Page } = {
       "spindle sessions processes ID --end PROCESS | all"
     ],
     about:
-      "Lists the processes of a session that run, also while another spindle runs the session. PROCESS is the id of one, or the beginning of it.\n" +
+      "Lists the processes of a session that run, even while another spindle runs the session. PROCESS is the id of one, or the beginning of it.\n" +
       "If no spindle runs the session, the output of a process is what the agent has read.",
     examples: [
       ["spindle sessions processes 0199a213", ""],
@@ -353,7 +353,7 @@ export const text = (topic: Topic, columns = Infinity): string => {
     Wrapping.all(page.about, columns),
     ...(page.commands === undefined ? [] : [`Commands:\n${table(page.commands, columns)}`]),
     `Flags:\n${table(
-      own.map((flag) => [left(flag), right(flag)]),
+      own.map((flag) => [leftColumn(flag), rightColumn(flag)]),
       columns
     )}`,
     ...(page.more === undefined ? [] : [Wrapping.all(page.more.join("\n"), columns)]),
@@ -371,12 +371,12 @@ const switchOf = ({ commands, name, short }: Flag, summary: string): Flag => ({
   summary
 })
 
-const left = (flag: Flag): string => {
+const leftColumn = (flag: Flag): string => {
   const short = flag.short === undefined ? "    " : `-${flag.short}, `
   return `${short}--${flag.name}${flag.takes === undefined ? "" : ` ${flag.takes}`}`
 }
 
-const right = (flag: Flag): string => {
+const rightColumn = (flag: Flag): string => {
   const aliases = flag.aliases === undefined ? "" : ` (also ${flag.aliases.map((alias) => `--${alias}`).join(", ")})`
   return `${flag.summary}${flag.choices === undefined ? "" : `: ${flag.choices.join(", ")}`}${aliases}`
 }

@@ -1,4 +1,4 @@
-/** What `login` and `logout` are given on the command line. */
+/** Reads the words and flags of `login` and `logout`. */
 
 /** The account of a provider, by default that of the configuration. */
 export interface Account {

@@ -1,4 +1,4 @@
-/** What `mcp` is given on the command line. */
+/** Reads the words and flags of `mcp`. */
 import type { NewServer } from "@spindle/app/McpFile"
 
 /** A command about the MCP servers. */

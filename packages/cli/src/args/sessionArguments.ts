@@ -1,7 +1,7 @@
-/** What `sessions` is given on the command line. */
+/** Reads the words and flags of `sessions`. */
 import type { ColorMode, Topic } from "./Flags.ts"
 
-/** What to do with sessions. */
+/** A command about sessions. */
 export type Sessions =
   | {
       readonly _tag: "SessionsList"

@@ -1,6 +1,6 @@
-/** What `undo` and `review` are given on the command line. */
+/** Reads the words and flags of `undo` and `review`. */
 
-/** What `undo` takes back, and how. */
+/** The turns that `undo` takes back, and how. */
 export interface Undo {
   readonly turns: number
   readonly redo: boolean
@@ -8,7 +8,7 @@ export interface Undo {
   readonly force: boolean
 }
 
-/** What `review` looks at. */
+/** The subject of `review`. */
 export type ReviewTarget =
   | { readonly type: "uncommitted" }
   | { readonly type: "base"; readonly branch: string }

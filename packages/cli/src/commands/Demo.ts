@@ -10,43 +10,43 @@ import { approveAll } from "@spindle/core/Approvals"
 import * as Wrapping from "../output/wrapping.ts"
 import * as DemoScript from "./DemoScript.ts"
 import type * as Exec from "./Exec.ts"
-import { refusing } from "../output/reasons.ts"
+import { refuseUnattended } from "../output/reasons.ts"
 
-/** What the demo is made from. `example` is the project to repair. */
+/** The options of the demo. `example` is the project to repair. */
 export interface Options extends Pick<Exec.ExecOptions, "options" | "settings" | "onRunning"> {
   readonly example: string
 }
 
 /**
- * Copies the project and says what is going to happen. Without a terminal to ask at, the questions of the script are
+ * Copies the project and prints what the demo will do. Without a terminal to ask at, the questions of the script are
  * approved; those of another model are refused, as in `exec`.
  */
 export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOptions => {
   const { settings } = rest
   const cwd = Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-demo-"))
   Fs.cpSync(example, cwd, { recursive: true })
-  const { unattended, who } = settings.provider._tag === "Scripted" ? script : configured(settings)
+  const { makeUnattended, who } = settings.provider._tag === "Scripted" ? script : configuredWorker(settings)
   if (!options.json) {
     say(`A scratch copy of the example project: ${cwd}\n`)
     say(`At work: ${who}; HTTP, processes, files and the journal are real.\n`)
     say(`\n> ${DemoScript.prompt}\n\n`)
   }
-  return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, unattended }
+  return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, makeUnattended }
 }
 
 /** The model of the demo, and how its questions are answered without a terminal. */
-interface Worker extends Pick<Exec.ExecOptions, "unattended"> {
+interface Worker extends Pick<Exec.ExecOptions, "makeUnattended"> {
   readonly who: string
 }
 
 const script: Worker = {
   who: "a scripted model (no key, no network)",
-  unattended: () => ({ approvals: approveAll, notice: "no terminal: the demo approves its own commands" })
+  makeUnattended: () => ({ approvals: approveAll, notice: "no terminal: the demo approves its own commands" })
 }
 
-const configured = (settings: Settings): Worker => ({
+const configuredWorker = (settings: Settings): Worker => ({
   who: `the model ${settings.model}`,
-  unattended: (isSandboxed) => refusing(settings, isSandboxed)
+  makeUnattended: (isSandboxed) => refuseUnattended(settings, isSandboxed)
 })
 
 const say = (text: string) => {

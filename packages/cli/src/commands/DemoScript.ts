@@ -9,7 +9,7 @@
 import { markerFragment } from "@spindle/core/History"
 import type { ScriptEvent, ScriptTurn } from "@spindle/testing/ResponsesScript"
 
-/** One response of the script: what the model says, then its calls. */
+/** One response of the script: the text of the model, then its calls. */
 export interface Step {
   readonly thought?: string
   readonly text?: string

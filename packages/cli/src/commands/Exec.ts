@@ -42,7 +42,7 @@ import * as Platform from "./Platform.ts"
 import * as NamedFiles from "./namedFiles.ts"
 import * as TurnInput from "./TurnInput.ts"
 
-/** What a signal acts on while a turn runs. */
+/** The running turn, for a signal to act on. */
 export interface Running extends Pick<App.Opened, "session" | "killTargets"> {
   /** Waits until the end of the turn has been shown. If the signal `stopped` it, shows how to continue. */
   readonly finish: (signal: Signal, stopped: boolean) => Effect.Effect<void>
@@ -58,7 +58,7 @@ export interface TaskRun {
   readonly needs?: string | undefined
 }
 
-/** What to run. */
+/** The prompt or the task to run, and its options. */
 export interface ExecOptions {
   readonly options: TurnOptions
   readonly settings: Settings.Settings
@@ -69,8 +69,8 @@ export interface ExecOptions {
   /** A task to run in place of the prompt if a person is at the terminal, who typed it. */
   readonly taskOfPerson?: TaskRun | undefined
   readonly resume: Resume | undefined
-  /** What happens if there is no terminal to ask at. */
-  readonly unattended: (isSandboxed: boolean) => Unattended
+  /** Returns how questions are answered if there is no terminal to ask at. */
+  readonly makeUnattended: (isSandboxed: boolean) => Unattended
   /**
    * Called once the session exists. The handle stays valid afterwards, because processes can outlive the turn and the
    * session.
@@ -127,15 +127,15 @@ export const run = (
     )
   }).pipe(Effect.provide(Platform.layer(what.settings)))
 
-/** What follows from the settings on this machine. */
+/** The consequences of the settings on this machine. */
 interface Consequences {
   /** Answers questions if there is no terminal to ask at. */
   readonly unattended: Approvals
-  /** Whether what needs approval is refused, or approved by the demo, without asking a person. */
+  /** Whether calls that need approval are refused, or approved by the demo, without asking a person. */
   readonly isUnattended: boolean
   /** Whether commands run in a sandbox. */
   readonly isSandboxed: boolean
-  /** What a person should know before the turn: that there is no sandbox, and what happens to what needs approval. */
+  /** Notices for a person before the turn: that there is no sandbox, and whether calls that need approval are refused. */
   readonly notices: ReadonlyArray<string>
 }
 
@@ -144,7 +144,7 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
   const sandbox = yield* Effect.result(CodingAgent.isSandboxed(settings))
   const isSandboxed = Result.getOrElse(sandbox, () => false)
   const permissions = Object.values(Settings.permissionsOf(settings, isSandboxed))
-  const { approvals, notice } = what.unattended(isSandboxed)
+  const { approvals, notice } = what.makeUnattended(isSandboxed)
   const isAttended = person !== undefined && !permissions.includes("deny")
   const isUnattended = !isAttended && permissions.some((permission) => permission !== "allow")
   const result: Consequences = {
@@ -166,7 +166,7 @@ const consequences = Effect.fnUntraced(function* (what: ExecOptions, person: Per
 })
 
 interface Execution
-  extends Omit<ExecOptions, "unattended">, Consequences, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
+  extends Omit<ExecOptions, "makeUnattended">, Consequences, Pick<Exec.Options<never>, "input" | "output" | "trace"> {
   readonly person: Person.Person | undefined
 }
 
@@ -241,7 +241,7 @@ const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean
 const writeAnswer = (text: string) => {
   const { stderr, stdout } = process
   if (stdout.isTTY === true && stderr.isTTY === true) return
-  const shown = stdout.isTTY === true ? Ansi.visible(text) : Ansi.harmless(text)
+  const shown = stdout.isTTY === true ? Ansi.toVisible(text) : Ansi.escapeControls(text)
   stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`)
 }
 
@@ -252,7 +252,7 @@ const warn = (messages: ReadonlyArray<string>) => {
   for (const message of messages) Log.say(message)
 }
 
-/** What shows the session, with what a signal needs of it. */
+/** The face of the session, with the part that a signal needs. */
 interface Face extends Exec.Face {
   /** Shows how to continue after a signal has stopped the turn. */
   readonly stopped: (signal: Signal) => Effect.Effect<void>
@@ -302,7 +302,7 @@ const sayHowToContinue = (sessionId: SessionId) =>
 const writeLast = (file: string, lastMessage: string | undefined) =>
   Effect.tryPromise({
     try: (signal) => NamedFiles.write(file, lastMessage ?? "", signal),
-    catch: (error) => failed(`cannot write ${file}: ${reasonOf(error)}`)
+    catch: (error) => failure(`cannot write ${file}: ${reasonOf(error)}`)
   })
 
 /** Without `apply_patch` on their path, commands work, so a failure is only logged. */
@@ -318,10 +318,10 @@ const installPatchCommand = (home: string) =>
 const makeDirectory = (path: string) =>
   Effect.try({
     try: () => Directories.makeUnsafe(path),
-    catch: (error) => failed(`cannot make the directory ${path}: ${reasonOf(error)}`)
+    catch: (error) => failure(`cannot make the directory ${path}: ${reasonOf(error)}`)
   })
 
-const failed = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
+const failure = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 
 const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Execution) {
   if (resume === undefined) return undefined
@@ -330,10 +330,10 @@ const resumeOf = Effect.fnUntraced(function* ({ cwd, person, resume, task }: Exe
     yield* checkDirectory(sessionId, cwd, person)
     return sessionId
   }
-  const latest = yield* StoredSessions.latest(resume.all ? {} : { cwd })
+  const latest = yield* StoredSessions.findLatest(resume.all ? {} : { cwd })
   if (latest === undefined) {
     const wanted = task?.needs ?? "to resume"
-    return yield* failed(
+    return yield* failure(
       resume.all
         ? `there is no session ${wanted}`
         : `there is no session of ${cwd} ${wanted} (--all: the last one of any directory)`
@@ -356,5 +356,5 @@ const checkDirectory = Effect.fnUntraced(function* (
   Log.say(`this session worked in ${directory}; it continues in ${cwd}`)
   if (person === undefined) return
   const isWanted = yield* Terminal.confirm(person, "Continue here?")
-  if (!isWanted) return yield* failed(`the session was not resumed; to continue it there: --cd ${directory}`)
+  if (!isWanted) return yield* failure(`the session was not resumed; to continue it there: --cd ${directory}`)
 })

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Help from "../args/Help.ts"
 import * as Log from "../output/Log.ts"
 
-/** Where the configuration is, what the command line switches, and how to print. */
+/** The places of the configuration, the features that the command line switches, and the form of the list. */
 export type Options = Parameters<typeof Settings.features>[0] & { readonly json: boolean }
 
 /** Lists the features, one a line. What is wrong with those that were switched goes to standard error. */

@@ -8,7 +8,7 @@ import * as Help from "../args/Help.ts"
 import * as Log from "../output/Log.ts"
 import * as Platform from "./Platform.ts"
 
-/** Where hooks are looked for. */
+/** The places of hooks. */
 export interface Options {
   readonly settings: Settings
   readonly cwd: string

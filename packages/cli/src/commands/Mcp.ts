@@ -14,7 +14,7 @@ import { CliError } from "./CliError.ts"
 import * as EnvHttpClient from "./envHttpClient.ts"
 import * as Directories from "@spindle/app/Directories"
 
-/** Where the configuration is. */
+/** The places of the configuration. */
 export type Places = Parameters<typeof Settings.mcpServers>[0]
 
 /** Lists the servers of the configuration. */
@@ -26,7 +26,7 @@ export const list = Effect.fnUntraced(function* (places: Places, { json }: { rea
     const target = server._tag === "Stdio" ? [server.command, ...(server.args ?? [])].join(" ") : server.url
     const line = json
       ? JSON.stringify({ name, enabled: isEnabled, transport, ...rest })
-      : `${Ansi.visible(name)}  ${transport}  ${Ansi.visible(target)}${isEnabled ? "" : "  (disabled)"}`
+      : `${Ansi.toVisible(name)}  ${transport}  ${Ansi.toVisible(target)}${isEnabled ? "" : "  (disabled)"}`
     process.stdout.write(`${line}\n`)
   }
   if (servers.length === 0 && !json) process.stdout.write("no MCP servers\n")
@@ -35,7 +35,7 @@ export const list = Effect.fnUntraced(function* (places: Places, { json }: { rea
 
 /** Adds a server to the configuration file. */
 export const add = Effect.fnUntraced(function* (places: Places, server: McpFile.NewServer) {
-  const { file, servers, text } = yield* own(places)
+  const { file, servers, text } = yield* ownServers(places)
   if (servers.some((one) => one.server.name === server.name)) {
     return yield* refuse(`there is an MCP server named ${server.name} already; to replace it, remove it first`)
   }
@@ -46,9 +46,9 @@ export const add = Effect.fnUntraced(function* (places: Places, server: McpFile.
 
 /** Removes a server from the configuration file. */
 export const remove = Effect.fnUntraced(function* (places: Places, name: string) {
-  const found = yield* own(places)
+  const found = yield* ownServers(places)
   const { file, text } = found
-  const { server } = yield* named(found, name)
+  const { server } = yield* findServer(found, name)
   const without = McpFile.remove(text, name)
   if (without === undefined) return yield* refuse(`cannot remove ${name} from ${file}: edit the file by hand`)
   yield* write(file, without)
@@ -67,7 +67,7 @@ export interface Login {
 
 /** Logs in to a server with the browser of the person, and stores the login in the home. */
 export const login = Effect.fnUntraced(function* (places: Places, { name, opensBrowser, scopes }: Login) {
-  const server = yield* remote(places, name)
+  const server = yield* findHttpServer(places, name)
   if (McpLogins.isConfigured(server))
     return yield* refuse(`${name} has its token from the configuration, so it takes no login`)
   const show = (address: string) =>
@@ -92,7 +92,7 @@ const forget = Effect.fnUntraced(function* (places: Places, server: McpLogins.Op
 
 /** Logs out of a server. */
 export const logout = Effect.fnUntraced(function* (places: Places, name: string) {
-  const server = yield* remote(places, name)
+  const server = yield* findHttpServer(places, name)
   const { _tag } = yield* forget(places, server)
   if (_tag === "NotLoggedIn") return yield* refuse(`there is no login to the MCP server ${name}`)
   process.stdout.write(`logged out of the MCP server ${name}\n`)
@@ -100,12 +100,12 @@ export const logout = Effect.fnUntraced(function* (places: Places, name: string)
 })
 
 /** The server over HTTP with this name. */
-const remote = Effect.fnUntraced(function* (places: Places, name: string) {
-  const { server } = yield* Effect.flatMap(Settings.mcpServers(places), (found) => named(found, name))
+const findHttpServer = Effect.fnUntraced(function* (places: Places, name: string) {
+  const { server } = yield* Effect.flatMap(Settings.mcpServers(places), (found) => findServer(found, name))
   return server._tag === "Http" ? server : yield* refuse(`${name} is a command, so it takes no login`)
 })
 
-const named = ({ file, servers }: Settings.McpServers, name: string) => {
+const findServer = ({ file, servers }: Settings.McpServers, name: string) => {
   const found = servers.find(({ server }) => server.name === name)
   return found === undefined
     ? Effect.fail(refuse(`there is no MCP server named ${name} in ${file}`))
@@ -115,7 +115,7 @@ const named = ({ file, servers }: Settings.McpServers, name: string) => {
 const refuse = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 
 /** The servers of a file that this program may change. */
-const own = (places: Places) =>
+const ownServers = (places: Places) =>
   Effect.flatMap(Settings.mcpServers(places), (found) =>
     found.isForeign
       ? Effect.fail(refuse(`${found.file} belongs to another program and is only read; set SPINDLE_HOME`))

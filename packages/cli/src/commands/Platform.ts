@@ -40,8 +40,8 @@ const loopback = Layer.catch(
 export const journals = (home: string): Layer.Layer<Journal | FileSystem.FileSystem | Path.Path> =>
   App.journals(home).pipe(Layer.provideMerge(files))
 
-/** The journals below a home, and what else is kept of sessions there. */
-export const stored = (home: string): Layer.Layer<Journal> =>
+/** The journals below a home, and the other data of sessions there. */
+export const journalsWithStores = (home: string): Layer.Layer<Journal> =>
   StoredSessions.stores(home).pipe(
     Layer.provide(App.snapshots(home)),
     Layer.provideMerge(App.journals(home)),

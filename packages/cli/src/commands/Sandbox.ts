@@ -15,10 +15,10 @@ export const run = (options: Omit<SandboxCommand.Options, "write" | "onDenied">)
   SandboxCommand.run({
     ...options,
     write: (bytes) => void process.stdout.write(bytes),
-    onDenied: (text) => void process.stderr.write(`spindle: network proxy: ${Ansi.visible(text)}\n`)
+    onDenied: (text) => void process.stderr.write(`spindle: network proxy: ${Ansi.toVisible(text)}\n`)
   }).pipe(Effect.provide(Platform.machine))
 
-/** Prints what became of each attempt, and returns 1 if the sandbox did not hold against one. */
+/** Prints the result of each attempt, and returns 1 if the sandbox did not hold against one. */
 export const check = (home: string) =>
   Effect.map(SandboxCommand.tryEscapes(home), (escapes) => {
     process.stdout.write(table(escapes))
@@ -29,7 +29,7 @@ export const check = (home: string) =>
 export const table = (escapes: ReadonlyArray<SandboxCommand.Escape>): string => {
   const width = Math.max(...escapes.map(({ name }) => name.length))
   const lines = escapes.map(({ detail, held, name }) =>
-    `${held ? "held" : "OPEN"}  ${name.padEnd(width)}  ${Ansi.visible(detail)}`.trimEnd()
+    `${held ? "held" : "OPEN"}  ${name.padEnd(width)}  ${Ansi.toVisible(detail)}`.trimEnd()
   )
   const count = escapes.filter(({ held }) => !held).length
   const sum =

@@ -17,7 +17,7 @@ import * as Platform from "./Platform.ts"
 /** How long a process may take to end before it is killed. */
 const graceMillis = 500
 
-/** What to do with the processes of a session: list them, print the output of one, or end some. */
+/** An action on the processes of a session: list them, print the output of one, or end some. */
 export interface Options {
   readonly home: string
   readonly id: string
@@ -33,12 +33,12 @@ export const run = (
   options: Options
 ): Effect.Effect<number, CliError | SessionNotFound | JournalFailed | StoredSessions.SessionAmbiguous> =>
   Effect.gen(function* () {
-    const living = yield* StoredProcesses.living(yield* StoredSessions.find(options.id))
+    const living = yield* StoredProcesses.listLiving(yield* StoredSessions.find(options.id))
     if (options.end !== undefined) {
       const ending = options.end === "all" ? living : [yield* findIn(living, options.end)]
       const { end } = yield* Processes
       yield* Effect.forEach(ending, ({ processId }) => end(processId, graceMillis), { concurrency: "unbounded" })
-      for (const { processId } of ending) process.stdout.write(`ended ${Ansi.visible(processId)}\n`)
+      for (const { processId } of ending) process.stdout.write(`ended ${Ansi.toVisible(processId)}\n`)
     } else if (options.tail !== undefined) {
       const { output, processId } = yield* findIn(living, options.tail)
       const live = yield* StoredProcesses.tail(options.home, processId)
@@ -73,5 +73,5 @@ const printable = (output: string): string => {
 const lineOf = ({ cwd, processId, startedAt, title }: StoredProcesses.StoredProcess): string => {
   const when = new Date(startedAt).toISOString()
   // one line each: a command line may have several
-  return `${[processId, when, cwd, title.trim().replaceAll(/\s+/g, " ")].map(Ansi.visible).join("  ")}\n`
+  return `${[processId, when, cwd, title.trim().replaceAll(/\s+/g, " ")].map(Ansi.toVisible).join("  ")}\n`
 }

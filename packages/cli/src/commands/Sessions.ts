@@ -68,16 +68,16 @@ const lineOf = ({ cwd, firstInput, id, name, parent, turns, updated }: StoredSes
   const when = localTime(new Date(updated))
   const where = cwd ?? (parent === undefined ? "-" : `agent ${name ?? "of another session"}`)
   const count = turns === 1 ? " 1 turn " : `${String(turns).padStart(2)} turns`
-  const input = Ansi.visible((firstInput ?? "").replace(/\s+/g, " "))
+  const input = Ansi.toVisible((firstInput ?? "").replace(/\s+/g, " "))
   const about = process.stdout.isTTY === true ? Ansi.fit(input, 60) : input
-  return `${id}  ${when}  ${count}  ${Ansi.visible(where)}  ${about}`
+  return `${id}  ${when}  ${count}  ${Ansi.toVisible(where)}  ${about}`
 }
 
 /** Formats a time to the minute, in the time zone of this machine. */
 const localTime = (at: Date): string => {
-  const two = (value: number) => String(value).padStart(2, "0")
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
-  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`
+  const twoDigits = (value: number) => String(value).padStart(2, "0")
+  const day = `${at.getFullYear()}-${twoDigits(at.getMonth() + 1)}-${twoDigits(at.getDate())}`
+  return `${day} ${twoDigits(at.getHours())}:${twoDigits(at.getMinutes())}`
 }
 
 /** Shows one session from its journal, as records or as its transcript. */
@@ -109,11 +109,11 @@ export const move = (options: {
     const journal = yield* Journal
     const sessionId = yield* StoredSessions.find(options.id)
     yield* options.to === "archive" ? journal.archive(sessionId) : journal.unarchive(sessionId)
-    process.stdout.write(`${options.to === "archive" ? "archived" : "unarchived"} ${Ansi.visible(sessionId)}\n`)
+    process.stdout.write(`${options.to === "archive" ? "archived" : "unarchived"} ${Ansi.toVisible(sessionId)}\n`)
     return Help.exitCodes.ok
   }).pipe(Effect.provide(Platform.journals(options.home)))
 
-/** Deletes a session, with what is kept of it below the home. */
+/** Deletes a session, with its data below the home. */
 export const remove = (options: {
   readonly home: string
   readonly id: string
@@ -121,9 +121,9 @@ export const remove = (options: {
   Effect.gen(function* () {
     const sessionId = yield* StoredSessions.find(options.id)
     yield* Sessions.deleteClosed(sessionId)
-    process.stdout.write(`deleted ${Ansi.visible(sessionId)}\n`)
+    process.stdout.write(`deleted ${Ansi.toVisible(sessionId)}\n`)
     return Help.exitCodes.ok
-  }).pipe(Effect.provide(Platform.stored(options.home)))
+  }).pipe(Effect.provide(Platform.journalsWithStores(options.home)))
 
 const transcriptOf = (
   sessionId: SessionId,

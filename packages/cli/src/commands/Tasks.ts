@@ -7,9 +7,9 @@ import type { Command } from "../args/Arguments.ts"
 import * as Help from "../args/Help.ts"
 import type { ExecOptions, TaskRun } from "./Exec.ts"
 
-type Rest = Pick<ExecOptions, "settings" | "cwd" | "unattended" | "onRunning">
+type Rest = Pick<ExecOptions, "settings" | "cwd" | "makeUnattended" | "onRunning">
 
-/** Takes back what the last turns of a session changed. */
+/** Takes back the changes of the last turns of a session. */
 export const undo = ({
   options,
   session,

@@ -63,7 +63,7 @@ const load = async () => {
 
 const idOf = Effect.fnUntraced(function* (session: Resume, cwd: string) {
   if (session._tag === "Id") return yield* StoredSessions.find(session.id)
-  const latest = yield* StoredSessions.latest(session.all ? {} : { cwd })
+  const latest = yield* StoredSessions.findLatest(session.all ? {} : { cwd })
   if (latest !== undefined) return latest
   const detail = session.all ? "there is no session yet" : `there is no session of ${cwd} (--all: of any directory)`
   return yield* new CliError({ detail, exitCode: Help.exitCodes.failed })

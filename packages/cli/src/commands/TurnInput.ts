@@ -36,14 +36,14 @@ const mediaTypes: { readonly [extension: string]: string } = {
   ".webp": "image/webp"
 }
 
-const wrong = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.usage })
+const usageError = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.usage })
 
 const imageUrl = (path: string, name: string) => {
   const type = mediaTypes[Path.extname(path).toLowerCase()]
-  if (type === undefined) return Effect.fail(wrong(`${name} is not an image (png, jpeg, gif, webp)`))
+  if (type === undefined) return Effect.fail(usageError(`${name} is not an image (png, jpeg, gif, webp)`))
   return Effect.flatMap(read(path, name), (bytes) =>
     bytes.length === 0
-      ? Effect.fail(wrong(`cannot send ${name}: the file is empty`))
+      ? Effect.fail(usageError(`cannot send ${name}: the file is empty`))
       : Effect.succeed(`data:${type};base64,${bytes.toString("base64")}`)
   )
 }
@@ -51,7 +51,7 @@ const imageUrl = (path: string, name: string) => {
 const read = (path: string, name: string) =>
   Effect.tryPromise({
     try: (signal) => NamedFiles.read(path, signal),
-    catch: (error) => wrong(`cannot read ${name}: ${reasonOf(error)}`)
+    catch: (error) => usageError(`cannot read ${name}: ${reasonOf(error)}`)
   })
 
 /** Reads the JSON Schema that the answer must follow. **Errors**: `CliError` if the file does not contain one. */
@@ -61,10 +61,10 @@ export const outputFormat = Effect.fnUntraced(function* (file: string | undefine
   const schema = yield* Effect.try({
     // the decoder drops a byte order mark
     try: (): unknown => JSON.parse(new TextDecoder().decode(bytes)),
-    catch: (error) => wrong(`${file} is not valid JSON: ${reasonOf(error)}`)
+    catch: (error) => usageError(`${file} is not valid JSON: ${reasonOf(error)}`)
   })
   if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
-    return yield* wrong(`${file} is not a JSON Schema: it must be an object`)
+    return yield* usageError(`${file} is not a JSON Schema: it must be an object`)
   }
   return { name: "answer", schema } satisfies OutputFormat
 })
@@ -74,7 +74,8 @@ export const checkWritable = (file: string | undefined): Effect.Effect<void, Cli
   Effect.suspend(() => {
     if (file === undefined) return Effect.void
     const folder = Fs.statSync(Path.dirname(Path.resolve(file)), { throwIfNoEntry: false })
-    if (folder?.isDirectory() !== true) return Effect.fail(wrong(`cannot write ${file}: its directory does not exist`))
+    if (folder?.isDirectory() !== true)
+      return Effect.fail(usageError(`cannot write ${file}: its directory does not exist`))
     const isDirectory = Fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
-    return isDirectory ? Effect.fail(wrong(`cannot write ${file}: it is a directory`)) : Effect.void
+    return isDirectory ? Effect.fail(usageError(`cannot write ${file}: it is a directory`)) : Effect.void
   })

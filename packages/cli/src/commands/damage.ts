@@ -3,7 +3,7 @@ import { damageText } from "@spindle/app/Damage"
 import type { Opened } from "@spindle/core/Journal"
 import * as Log from "../output/Log.ts"
 
-/** Reports what loading a journal left out, if anything. */
+/** Reports the parts that loading a journal left out, if any. */
 export const warnOfDamage = (opened: Pick<Opened, "cutBytes" | "damage">): void => {
   const text = damageText(opened)
   if (text !== undefined) Log.say(text)

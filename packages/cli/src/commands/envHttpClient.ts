@@ -30,7 +30,7 @@ export const layer = (env: Env): Layer.Layer<HttpClient.HttpClient, CliError> =>
     )
   )
 
-/** What the agents of `node:http` take from an environment. */
+/** Reads the options of the agents of `node:http` from an environment. */
 export const agentOptions = Effect.fnUntraced(function* (env: Env) {
   const proxies = { ...(yield* proxyOf(env, "HTTP_PROXY")), ...(yield* proxyOf(env, "HTTPS_PROXY")) }
   const extra = yield* certificatesOf(env)
@@ -45,7 +45,10 @@ const refuse = (detail: string): Effect.Effect<never, CliError> =>
   Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.configuration }))
 
 /** The value of a variable and its name as it is set. An empty one is not set. */
-const named = (env: Env, ...names: ReadonlyArray<string>): readonly [name: string, value: string] | undefined => {
+const findVariable = (
+  env: Env,
+  ...names: ReadonlyArray<string>
+): readonly [name: string, value: string] | undefined => {
   for (const name of names.flatMap((upper) => [upper.toLowerCase(), upper])) {
     const value = env[name]?.trim()
     if (value !== undefined && value !== "") return [name, value]
@@ -56,7 +59,7 @@ const named = (env: Env, ...names: ReadonlyArray<string>): readonly [name: strin
 type Proxies = { readonly [name: string]: string }
 
 const proxyOf = (env: Env, variable: "HTTP_PROXY" | "HTTPS_PROXY"): Effect.Effect<Proxies, CliError> => {
-  const found = named(env, variable, "ALL_PROXY")
+  const found = findVariable(env, variable, "ALL_PROXY")
   if (found === undefined) return Effect.succeed({})
   const [name, value] = found
   const address = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`
@@ -72,7 +75,7 @@ const proxyOf = (env: Env, variable: "HTTP_PROXY" | "HTTPS_PROXY"): Effect.Effec
 }
 
 const noProxyOf = (env: Env): string =>
-  (named(env, "NO_PROXY")?.[1] ?? "")
+  (findVariable(env, "NO_PROXY")?.[1] ?? "")
     .split(/[\s,]+/)
     .filter((entry) => entry !== "")
     .flatMap(
@@ -94,7 +97,7 @@ const addressOf = (number: number): string =>
   [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".")
 
 const certificatesOf = (env: Env): Effect.Effect<string | undefined, CliError> => {
-  const found = named(env, "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE")
+  const found = findVariable(env, "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE")
   if (found === undefined) return Effect.undefined
   const [name, file] = found
   return Effect.catch(Effect.try({ try: () => RegularFile.readTextUnsafe(file), catch: reasonOf }), (reason) =>

@@ -11,9 +11,9 @@ import { CliError } from "./CliError.ts"
 /** No session accepts a prompt of this size, so the rest need not be read. */
 const limitBytes = 16 * 1_048_576
 
-const noPrompt = () => wrong("give a prompt as an argument or on stdin (see spindle exec --help)")
+const noPrompt = () => usageError("give a prompt as an argument or on stdin (see spindle exec --help)")
 
-const wrong = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.usage })
+const usageError = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.usage })
 
 /**
  * Returns the prompt. Without one on the command line it is standard input. With one, standard input is added as a block
@@ -29,7 +29,7 @@ export const promptOf = (prompt: Prompt, hasImages: boolean): Effect.Effect<stri
 
 /** Returns the patch on standard input. **Errors**: `CliError` if it cannot be read. */
 export const patch: Effect.Effect<string, CliError> = Effect.suspend(() =>
-  process.stdin.isTTY === true ? Effect.fail(wrong("give a patch as an argument or on stdin")) : read
+  process.stdin.isTTY === true ? Effect.fail(usageError("give a patch as an argument or on stdin")) : read
 )
 
 /** Returns the key on standard input. **Errors**: `CliError` if there is none, or if it cannot be read. */
@@ -37,7 +37,7 @@ export const key: Effect.Effect<string, CliError> = Effect.suspend(() =>
   process.stdin.isTTY === true ? Effect.fail(noKey()) : Effect.filterOrFail(read, (text) => text.trim() !== "", noKey)
 ).pipe(Effect.map((text) => text.trim()))
 
-const noKey = () => wrong("give the key on stdin: printenv OPENAI_API_KEY | spindle login --with-api-key")
+const noKey = () => usageError("give the key on stdin: printenv OPENAI_API_KEY | spindle login --with-api-key")
 
 const addition = Effect.gen(function* () {
   if (!isPiped()) return ""
@@ -78,10 +78,10 @@ const read = Effect.flatMap(
       // the decoder drops a byte order mark
       return new TextDecoder().decode(Buffer.concat(chunks)).trimEnd()
     },
-    catch: (error) => wrong(`cannot read standard input: ${Failures.reasonOf(error)}`)
+    catch: (error) => usageError(`cannot read standard input: ${Failures.reasonOf(error)}`)
   }),
   (text) =>
     text === undefined
-      ? Effect.fail(wrong("standard input is too large: it has more than 16 MiB"))
+      ? Effect.fail(usageError("standard input is too large: it has more than 16 MiB"))
       : Effect.succeed(text)
 )

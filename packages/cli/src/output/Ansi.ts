@@ -52,7 +52,7 @@ const unsafeOutsideEmoji = new RegExp(`(?!${joined}|${styled})${unsafe.source}`,
 const unequal = new RegExp(`${unsafe.source}|(?! )\\p{Zs}|\\p{Cs}`, "gu")
 const controls = /(?![\t\n\r])\p{Cc}/gu
 
-const shownBy = (pattern: RegExp, text: string): string =>
+const replaceCharacters = (pattern: RegExp, text: string): string =>
   text.replace(pattern, (character) => {
     const code = character.codePointAt(0)!
     if (code < 0x20) return String.fromCharCode(0x2400 + code)
@@ -60,20 +60,20 @@ const shownBy = (pattern: RegExp, text: string): string =>
   })
 
 /**
- * Makes every character visible that could control a terminal or hide a part of a text. Tabs and line feeds stay. It can
+ * Makes every character toVisible that could control a terminal or hide a part of a text. Tabs and line feeds stay. It can
  * be used piece by piece, because it passes no control character in any context. A carriage return before a line feed is
  * dropped.
  */
-export const visible = (text: string): string => shownBy(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
+export const toVisible = (text: string): string => replaceCharacters(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
 
 /**
- * As {@link visible}, for what a person decides about: no two different texts look the same because of a character that
+ * As {@link toVisible}, for a text that a person decides about: no two different texts look the same because of a character that
  * shows nothing or looks like a space.
  */
-export const exact = (text: string): string => shownBy(unequal, text.replaceAll("\r\n", "\n"))
+export const toExact = (text: string): string => replaceCharacters(unequal, text.replaceAll("\r\n", "\n"))
 
-/** Makes control characters visible and leaves everything else as it is, for a text that a program reads. */
-export const harmless = (text: string): string => shownBy(controls, text)
+/** Makes control characters toVisible and leaves everything else as it is, for a text that a program reads. */
+export const escapeControls = (text: string): string => replaceCharacters(controls, text)
 
 /** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
 export const outputLine = (line: string): string => {
@@ -81,7 +81,7 @@ export const outputLine = (line: string): string => {
   const plain = line.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)/g, "")
   let end = plain.length
   while (plain[end - 1] === "\r") end--
-  return visible(plain.slice(plain.lastIndexOf("\r", end - 1) + 1, end)).replaceAll("\t", "    ")
+  return toVisible(plain.slice(plain.lastIndexOf("\r", end - 1) + 1, end)).replaceAll("\t", "    ")
 }
 
 // variation selectors are marks
@@ -92,7 +92,7 @@ const emoji = /^\p{Emoji_Presentation}$/u
 const colors = /\x1b\[\d+m/g
 
 /** Returns a text without the colours of a {@link palette}. */
-export const plain = (text: string): string => text.replace(colors, "")
+export const stripColors = (text: string): string => text.replace(colors, "")
 
 /** Returns how many columns a text without control characters takes. */
 export const width = (text: string): number => {

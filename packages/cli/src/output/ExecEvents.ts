@@ -2,9 +2,10 @@
  * The lines of `exec --json`: a pure projection of what changes in a thread.
  *
  * The names and shapes are the reference's. Where its lines say less than the thread they stay as they are, with these
- * exceptions: a note of a task is a line `task.note`, a call that was running when its turn was stopped is completed as `failed`, a command or patch that was
- * refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason than an interrupt ends with
- * a `turn.failed` that gives the reason. An interrupted turn just ends, as in the reference.
+ * exceptions: a note of a task is a line `task.note`, a call that was running when its turn was stopped is completed as
+ * `failed`, a command or patch that was refused is shown (as `declined`, `failed`), and a turn that was stopped for
+ * another reason than an interrupt ends with a `turn.failed` that gives the reason. An interrupted turn just ends, as
+ * in the reference.
  */
 import * as Thread from "@spindle/app/Thread"
 import type { CallStatus, CollabAgentToolCall, CollabTool, ThreadItem } from "@spindle/app/ThreadItem"
@@ -148,7 +149,7 @@ const project = (state: ExecState, change: Thread.Change): Step => {
       return [{ ...state, ids: new Map(), plan: undefined }, [...planned, ...endLines(state, change.end)]]
     }
     case "Failed":
-      return [state, change.isInTurn ? failed(change.message) : [{ type: "error", message: change.message }]]
+      return [state, change.isInTurn ? failureLines(change.message) : [{ type: "error", message: change.message }]]
     case "TextAdded":
     case "OutputAdded":
     case "CallRunning":
@@ -159,7 +160,7 @@ const project = (state: ExecState, change: Thread.Change): Step => {
   }
 }
 
-const failed = (message: string): ReadonlyArray<ExecLine> => [
+const failureLines = (message: string): ReadonlyArray<ExecLine> => [
   { type: "error", message },
   { type: "turn.failed", error: { message } }
 ]
@@ -169,7 +170,7 @@ const endLines = ({ thread }: ExecState, end: Terminal): ReadonlyArray<ExecLine>
     case "TurnCompleted":
       return [{ type: "turn.completed", usage: usageOf(thread.usage) }]
     case "TurnFailed":
-      return failed(end.error.message)
+      return failureLines(end.error.message)
     case "TurnAborted": {
       const { reason } = end
       if (reason === "Interrupted") return []
@@ -252,7 +253,7 @@ const bodyOf = (item: ThreadItem): ItemBody | undefined => {
       return {
         type: "file_change",
         changes: item.changes.map(({ kind, path }) => ({ path, kind: kind.type })),
-        status: failedOr(item.status)
+        status: statusWithoutDecline(item.status)
       }
     case "mcpToolCall": {
       const { result, server, tool } = item
@@ -287,14 +288,14 @@ const statuses: { readonly [status in CallStatus]: ExecStatus } = {
 }
 
 /** The status of an item that cannot be `declined`. */
-const failedOr = (status: CallStatus): ExecStatus => (status === "declined" ? "failed" : statuses[status])
+const statusWithoutDecline = (status: CallStatus): ExecStatus => (status === "declined" ? "failed" : statuses[status])
 
 type ToolCallBody = Extract<ItemBody, { readonly type: "mcp_tool_call" }>
 
 const toolCall = (call: Omit<ToolCallBody, "type" | "status">, status: CallStatus): ToolCallBody => ({
   type: "mcp_tool_call",
   ...call,
-  status: failedOr(status)
+  status: statusWithoutDecline(status)
 })
 
 const resultOf = (success: boolean | null, text: string): Pick<ToolCallBody, "result" | "error"> => {
@@ -330,7 +331,7 @@ const collabOf = (item: CollabAgentToolCall): CollabItem | ToolCallBody => {
     receiver_thread_ids: receiverThreadIds,
     prompt,
     agents_states,
-    status: failedOr(status)
+    status: statusWithoutDecline(status)
   }
 }
 

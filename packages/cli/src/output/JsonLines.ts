@@ -4,7 +4,7 @@ import type { SessionId } from "@spindle/core/Ids"
 import * as Effect from "effect/Effect"
 import * as ExecEvents from "./ExecEvents.ts"
 
-/** Where the lines of a session go. `write` gets a line without its line break. */
+/** The options of a printer. `write` gets a line without its line break. */
 export interface Options {
   readonly sessionId: SessionId
   readonly cwd: string

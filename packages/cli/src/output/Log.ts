@@ -6,7 +6,7 @@ import * as Logger from "effect/Logger"
 import * as Ansi from "./Ansi.ts"
 
 /** Prints lines to standard error, without anything that would steer a terminal. */
-export const say = (message: string): void => void process.stderr.write(`spindle: ${Ansi.visible(message)}\n`)
+export const say = (message: string): void => void process.stderr.write(`spindle: ${Ansi.toVisible(message)}\n`)
 
 const logger = Logger.make<unknown, void>(({ cause, message }) => {
   const texts = (Array.isArray(message) ? message : [message]).map((one) =>

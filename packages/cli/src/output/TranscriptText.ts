@@ -1,9 +1,9 @@
 /**
  * A session as text for a person, with colours or without: renders what changes in its thread.
  *
- * The text only grows at its end. The line that changes while something is awaited is {@link status}; the driver draws it
+ * The text only grows at its end. The line that changes during a wait is {@link status}; the driver draws it
  * below the text and erases it again. Everything that comes from a model, a command or a file goes through
- * `Ansi.visible`.
+ * `Ansi.toVisible`.
  */
 import * as Thread from "@spindle/app/Thread"
 import type { CallItem, ThreadItem } from "@spindle/app/ThreadItem"
@@ -20,7 +20,7 @@ import * as Wrapping from "./wrapping.ts"
 
 /**
  * How to show a session. `columns` is the width of the terminal. `wraps`: text is broken between words; without it, text
- * is written as it came, for a pipe. `showsInput`: what the user said is shown, too. `isComplete`: no line is cut and no
+ * is written as it came, for a pipe. `showsInput`: the messages of the user are shown, too. `isComplete`: no line is cut and no
  * output is folded.
  */
 export interface TranscriptOptions {
@@ -77,13 +77,13 @@ export const initial = (options: TranscriptOptions): TranscriptState => ({
   asked: new Map()
 })
 
-/** Tells a transcript that begins in the middle of a session what came before. */
+/** Adds to a transcript that begins in the middle of a session the part before it. */
 export const resume = (state: TranscriptState, snapshot: Snapshot): TranscriptState => ({
   ...state,
   thread: Thread.resume(state.thread, snapshot)
 })
 
-/** Tells a transcript how many tokens all agents have used so far. The next footer shows those that are new. */
+/** Sets how many tokens all agents have used so far. The next footer shows those that are new. */
 export const countAgents = (state: TranscriptState, used: number): TranscriptState =>
   used === state.agentTokens.used ? state : { ...state, agentTokens: { ...state.agentTokens, used } }
 
@@ -127,13 +127,13 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
     case "TaskNoted": {
       const { message } = change.note
       if (message === undefined) return [state, ""]
-      const [first, ...more] = message.split("\n").map(Ansi.visible)
+      const [first, ...more] = message.split("\n").map(Ansi.toVisible)
       return lines(state, [`· ${first}`, ...more.map((line) => `  ${line}`)].map(palette.dim))
     }
     case "Noted":
       return warn(state, change.message)
     case "Failed":
-      return lines(state, [palette.red(`✗ ${Ansi.visible(Failures.textOf(change.message))}`)])
+      return lines(state, [palette.red(`✗ ${Ansi.toVisible(Failures.textOf(change.message))}`)])
     case "TurnEnded":
       return endTurn(state, change.end, change.millis)
   }
@@ -147,7 +147,7 @@ const styleOf = (state: TranscriptState): QuestionText.Style => ({
 })
 
 const warn = (state: TranscriptState, message: string): Step =>
-  lines(state, [paletteOf(state).yellow(`! ${Ansi.visible(message)}`)])
+  lines(state, [paletteOf(state).yellow(`! ${Ansi.toVisible(message)}`)])
 
 /** Adds a line that is not about a change of the thread. */
 export const note = (state: TranscriptState, line: string): Step =>
@@ -167,11 +167,11 @@ const otherAsker = ({ path }: QuestionText.Asked): string | undefined =>
   path.length > 1 ? `session ${path.at(-1)!}` : undefined
 
 /** Prints the answer below a question, before anything else that has happened. The record of it then adds nothing. */
-export const answered = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
+export const answer = (state: TranscriptState, questionId: QuestionId, decision: Decision): Step =>
   lines(markAnswered(state, questionId), QuestionText.answerLines(decision, styleOf(state)))
 
 /** Prints that a question is no longer asked, because it was settled elsewhere. */
-export const withdrawn = (state: TranscriptState, questionId: QuestionId): Step =>
+export const withdrawal = (state: TranscriptState, questionId: QuestionId): Step =>
   lines(markAnswered(state, questionId), QuestionText.answerLines({ _tag: "Cancelled", by: "end" }, styleOf(state)))
 
 const markAnswered = (state: TranscriptState, questionId: QuestionId): TranscriptState => ({
@@ -195,8 +195,8 @@ const settleQuestion = (
 }
 
 /**
- * Returns the line that says what is awaited, without a line break; undefined if nothing is, or if a line of text is
- * open. `agents` says what the agents below the session are doing.
+ * Returns the line that describes the current wait, without a line break; undefined if there is none, or if a line of
+ * text is open. `agents` describes the activity of the agents below the session.
  */
 export const status = (state: TranscriptState, nowMillis: number, agents?: string): string | undefined => {
   const { calls, turnStartedAt, turnUsage } = state.thread
@@ -242,7 +242,7 @@ const tailLimit = 5
 
 /** Adds lines about the session, before its transcript. */
 export const header = (state: TranscriptState, added: ReadonlyArray<string>): Step =>
-  lines(state, [...added.map((line) => paletteOf(state).dim(wrapped(state, Ansi.visible(line)))), ""])
+  lines(state, [...added.map((line) => paletteOf(state).dim(wrap(state, Ansi.toVisible(line)))), ""])
 
 /** Adds complete lines, after ending the line that is open. */
 const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
@@ -253,14 +253,14 @@ const lines = (state: TranscriptState, added: ReadonlyArray<string>): Step => {
 /** Ends the line that is open, with the word that was not written yet. */
 const closeText = (state: TranscriptState): Step => {
   const { options, text } = state
-  const rest = text === undefined ? "" : styled(state, text.type, Wrapping.end(text.line, options.columns))
+  const rest = text === undefined ? "" : style(state, text.type, Wrapping.end(text.line, options.columns))
   return [{ ...state, text: undefined, isAtLineStart: true }, rest + (rest === "" && state.isAtLineStart ? "" : "\n")]
 }
 
-const wrapped = ({ options }: TranscriptState, text: string): string =>
+const wrap = ({ options }: TranscriptState, text: string): string =>
   options.wraps ? Wrapping.all(text, options.columns) : text
 
-const styled = (state: TranscriptState, type: OpenText["type"], text: string): string =>
+const style = (state: TranscriptState, type: OpenText["type"], text: string): string =>
   type === "agentMessage" ? text : paletteOf(state).dim(text)
 
 const addText = (
@@ -271,13 +271,13 @@ const addText = (
   const [before, closed] = isOpen ? [state, ""] : closeText(state)
   const gap = isOpen || state.last !== "call" ? closed : `${closed}\n`
   const { columns, wraps } = state.options
-  const visible = Ansi.visible(text)
+  const visible = Ansi.toVisible(text)
   const line = state.text !== undefined && isOpen ? state.text.line : Wrapping.empty
   const [next, shown] = wraps ? Wrapping.add(line, visible, columns) : [line, visible]
   const isAtLineStart = shown === "" ? before.isAtLineStart : shown.endsWith("\n")
   return [
     { ...before, text: { id, type, line: next }, last: "text", lastCall: undefined, isAtLineStart },
-    gap + styled(state, type, shown)
+    gap + style(state, type, shown)
   ]
 }
 
@@ -303,7 +303,7 @@ const completeItem = (state: TranscriptState, { end, isPartial, item }: Complete
 
 const userMessage = (state: TranscriptState, item: Extract<ThreadItem, { readonly type: "userMessage" }>): Step => {
   const text = item.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n")
-  const shown = paletteOf(state).bold(`> ${Ansi.visible(text)}`)
+  const shown = paletteOf(state).bold(`> ${Ansi.toVisible(text)}`)
   return lines(state, state.isEmpty ? [shown] : ["", shown])
 }
 
@@ -314,7 +314,7 @@ const introduce = (state: TranscriptState, callId: string | undefined): Transcri
   introduced: callId === undefined ? state.introduced : new Set(state.introduced).add(callId)
 })
 
-/** Says what a call is, unless the transcript ends with it. A call that was shown in full before is only named. */
+/** Describes a call, unless the transcript ends with it. A call that was shown in full before is only named. */
 const callHead = (state: TranscriptState, item: CallItem): Step => {
   if (state.lastCall === item.id) return [state, ""]
   const { columns, cwd, isComplete = false } = state.options
@@ -357,17 +357,17 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
   const { shown, used } = state.agentTokens
   const rest = [...took, ...usageOf(end, used - shown), ...contextOf(state), ...name]
   const line = (head: string, paint: (text: string) => string) => {
-    const all = joined(state, [head, ...rest])
+    const all = join(state, [head, ...rest])
     return paint(all.slice(0, head.length)) + dim(all.slice(head.length))
   }
   switch (end._tag) {
     case "TurnCompleted":
       return [line("✓ done", green)]
     case "TurnFailed":
-      return [red(wrapped(state, `✗ ${Ansi.visible(end.error.message)}`)), line("✗ failed", red)]
+      return [red(wrap(state, `✗ ${Ansi.toVisible(end.error.message)}`)), line("✗ failed", red)]
     case "TurnAborted":
       return [
-        ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.visible(straggler)} is still stopping`)),
+        ...end.stragglers.map(({ name: straggler }) => yellow(`! ${Ansi.toVisible(straggler)} is still stopping`)),
         line(`■ stopped${becauseOf(end.reason)}`, yellow),
         dim(`resume: spindle exec resume ${sessionId}`)
       ]
@@ -375,7 +375,7 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
 }
 
 /** Joins the parts of a footer. One that does not fit begins a line, so that it is broken only if it is too long for one. */
-const joined = (state: TranscriptState, parts: ReadonlyArray<string>): string => {
+const join = (state: TranscriptState, parts: ReadonlyArray<string>): string => {
   const { columns, wraps } = state.options
   return parts
     .reduce<ReadonlyArray<string>>((all, part) => {
@@ -383,7 +383,7 @@ const joined = (state: TranscriptState, parts: ReadonlyArray<string>): string =>
       const fits = !wraps || all.length === 0 || Ansi.width(longer) <= columns
       return fits ? [...all.slice(0, -1), longer] : [...all, part]
     }, [])
-    .map((one) => wrapped(state, one))
+    .map((one) => wrap(state, one))
     .join("\n")
 }
 

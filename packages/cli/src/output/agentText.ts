@@ -6,7 +6,7 @@ import { becauseOf } from "./reasons.ts"
 /** Returns the line for a change of the tree. */
 export const lineOf = (tree: Tree.Tree, change: Tree.Change): string => {
   const { depth, name, parentId } = change.agent
-  const line = (sign: string, text: string) => `${"  ".repeat(depth - 1)}${sign} ${Ansi.visible(name)} ${text}`
+  const line = (sign: string, text: string) => `${"  ".repeat(depth - 1)}${sign} ${Ansi.toVisible(name)} ${text}`
   switch (change._tag) {
     case "Started":
       return line("↳", `starts${change.isLinked ? "" : ", detached from this turn"}`)
@@ -22,18 +22,18 @@ export const lineOf = (tree: Tree.Tree, change: Tree.Change): string => {
 }
 
 const firstLine = (text: string | undefined): string =>
-  text === undefined ? "" : `: ${Ansi.visible(text).split("\n")[0]}`
+  text === undefined ? "" : `: ${Ansi.toVisible(text).split("\n")[0]}`
 
 /** Returns one line saying what each busy agent is doing; undefined when all are idle. */
 export const summary = (tree: Tree.Tree): string | undefined => {
   const busy = Tree.workingAgents(tree)
   if (busy.length === 0) return undefined
-  return busy.map((agent) => `${Ansi.visible(agent.name)} ${activityOf(tree, agent)}`).join(", ")
+  return busy.map((agent) => `${Ansi.toVisible(agent.name)} ${activityOf(tree, agent)}`).join(", ")
 }
 
 const activityOf = (tree: Tree.Tree, agent: Tree.Agent): string => {
   if (agent.questionCount > 0) return "asks"
-  const awaited = Tree.awaitedBy(tree, agent).map(Ansi.visible)
+  const awaited = Tree.awaitedNames(tree, agent).map(Ansi.toVisible)
   return awaited.length > 0 ? `waits for ${awaited.join(" and ")}` : "works"
 }
 

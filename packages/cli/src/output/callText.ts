@@ -1,4 +1,4 @@
-/** A call as text: what it is, before it runs, and what came of it. */
+/** A call as text: its description before it runs, and its outcome. */
 import * as Path from "node:path"
 import type { CallEnd } from "@spindle/app/Thread"
 import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "@spindle/app/ThreadItem"
@@ -16,15 +16,15 @@ export interface Style {
   readonly isComplete: boolean
 }
 
-/** Returns the lines that say what a call is. The command line and the diff of a patch are complete. */
+/** Returns the lines that describe a call. The command line and the diff of a patch are complete. */
 export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
   const { columns, isComplete, palette } = style
   const line = (text: string) => [
-    `${palette.cyan("•")} ${Ansi.fit(Ansi.visible(text.replaceAll(/\s+/g, " ").trim()), isComplete ? Infinity : columns - 2)}`
+    `${palette.cyan("•")} ${Ansi.fit(Ansi.toVisible(text.replaceAll(/\s+/g, " ").trim()), isComplete ? Infinity : columns - 2)}`
   ]
   switch (item.type) {
     case "commandExecution": {
-      const [first = "", ...more] = Ansi.exact(item.command).split("\n")
+      const [first = "", ...more] = Ansi.toExact(item.command).split("\n")
       return [`${palette.cyan("$")} ${palette.bold(first)}`, ...more.map((one) => `  ${palette.bold(one)}`)]
     }
     case "fileChange":
@@ -34,7 +34,7 @@ export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
     case "collabAgentToolCall":
       return line(agentTitle(item, style.agents))
     case "mcpToolCall":
-      return line(`${item.server}.${item.tool} ${brief(item.arguments)}`)
+      return line(`${item.server}.${item.tool} ${argumentsLine(item.arguments)}`)
     case "webSearch":
       return line(`search: ${item.query}`)
     case "imageView":
@@ -42,7 +42,7 @@ export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
     case "plan":
       return [...line(item.text === "" ? "plan" : `plan: ${item.text}`), ...item.steps.map(planLine)]
     case "dynamicToolCall":
-      return line(item.title ?? `${item.tool} ${brief(item.arguments)}`)
+      return line(item.title ?? `${item.tool} ${argumentsLine(item.arguments)}`)
   }
 }
 
@@ -50,13 +50,13 @@ export const headOf = (item: CallItem, style: Style): ReadonlyArray<string> => {
 export const titleOf = (item: CallItem): string => {
   switch (item.type) {
     case "commandExecution":
-      return Ansi.visible(item.command.replaceAll(/\s+/g, " "))
+      return Ansi.toVisible(item.command.replaceAll(/\s+/g, " "))
     case "fileChange":
       return "patching"
     case "collabAgentToolCall":
       return agentVerbs[item.tool]
     case "mcpToolCall":
-      return Ansi.visible(`${item.server}.${item.tool}`)
+      return Ansi.toVisible(`${item.server}.${item.tool}`)
     case "webSearch":
       return "searching"
     case "imageView":
@@ -64,11 +64,11 @@ export const titleOf = (item: CallItem): string => {
     case "plan":
       return "planning"
     case "dynamicToolCall":
-      return Ansi.visible(item.title ?? item.tool)
+      return Ansi.toVisible(item.title ?? item.tool)
   }
 }
 
-/** Returns the lines that say what came of a call: its output as far as it is shown, and how it ended. */
+/** Returns the lines with the outcome of a call: its output as far as it is shown, and how it ended. */
 export const endOf = (
   item: CallItem,
   end: CallEnd,
@@ -85,7 +85,7 @@ export const endOf = (
   switch (isError ? "failed" : end.status) {
     case "completed":
       if (isCommand) return [...output, commandEnd(item, took, palette)]
-      return [...shownOf(item, end, isComplete).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
+      return [...resultLines(item, end, isComplete).map((line) => dim(indent(line))), green(`  ✓ done · ${took}`)]
     case "failed":
       return [...output, ...fold(end.text).map((line) => red(indent(line))), red(`  ✗ failed · ${took}`)]
     case "denied":
@@ -102,11 +102,11 @@ const commandEnd = (item: CommandExecution, took: string, { dim, green, red }: A
   if (item.timedOut === true) return red(`  ✗ timed out after ${took}`)
   if (item.exitCode !== null) return red(`  ✗ exit ${item.exitCode} · ${took}`)
   if (item.processId !== undefined) return dim(`  … runs in the background · ${took}`)
-  return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.visible(item.signal)}`} · ${took}`)
+  return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.toVisible(item.signal)}`} · ${took}`)
 }
 
 /** The part of a completed call that is not shown elsewhere. */
-const shownOf = (item: CallItem, { text }: CallEnd, isComplete: boolean): ReadonlyArray<string> => {
+const resultLines = (item: CallItem, { text }: CallEnd, isComplete: boolean): ReadonlyArray<string> => {
   switch (item.type) {
     case "collabAgentToolCall":
       return agentLines(item)
@@ -127,7 +127,7 @@ const agentVerbs: { readonly [tool in CollabAgentToolCall["tool"]]: string } = {
   listAgents: "list agents"
 }
 
-/** What a call to agents does, with names instead of ids. */
+/** Describes a call to agents, with names instead of ids. */
 const agentTitle = (item: CollabAgentToolCall, agents: Style["agents"]): string => {
   const { model, prompt, reasoningEffort, receiverThreadIds, role, tool } = item
   const names = receiverThreadIds.map((id) => agents.get(id) ?? id).join(", ")
@@ -153,10 +153,10 @@ const agentTitle = (item: CollabAgentToolCall, agents: Style["agents"]): string 
 /** The part of an agent call's result that is not shown elsewhere: a new agent, a timeout, the list of agents. */
 const agentLines = ({ agentsStates, timedOut, tool }: CollabAgentToolCall): ReadonlyArray<string> => {
   const states = Object.entries(agentsStates)
-  if (tool === "spawnAgent") return states.map(([id, { name }]) => `as ${Ansi.visible(name ?? id)}`)
+  if (tool === "spawnAgent") return states.map(([id, { name }]) => `as ${Ansi.toVisible(name ?? id)}`)
   if (tool === "wait" && timedOut === true) return ["none of them is done yet"]
   if (tool !== "listAgents") return []
-  return states.map(([id, { name, status }]) => Ansi.visible(`${name ?? id} ${agentWords[status]}`))
+  return states.map(([id, { name, status }]) => Ansi.toVisible(`${name ?? id} ${agentWords[status]}`))
 }
 
 const agentWords: { readonly [status in CollabAgentToolCall["agentsStates"][string]["status"]]: string } = {
@@ -170,7 +170,7 @@ const agentWords: { readonly [status in CollabAgentToolCall["agentsStates"][stri
 }
 
 const planLine = ({ status, step }: { readonly status: string; readonly step: string }): string =>
-  `  ${status === "completed" ? "✓" : status === "inProgress" ? "▸" : "·"} ${Ansi.visible(step)}`
+  `  ${status === "completed" ? "✓" : status === "inProgress" ? "▸" : "·"} ${Ansi.toVisible(step)}`
 
 const relative = (path: string, cwd: string): string => {
   const inside = Path.relative(cwd, path)
@@ -180,12 +180,12 @@ const relative = (path: string, cwd: string): string => {
 const changeLines = ({ diff, kind, path }: Change, { cwd, palette }: Style): ReadonlyArray<string> => {
   const to = kind.type === "update" && kind.move_path !== null ? ` to ${relative(kind.move_path, cwd)}` : ""
   const verb = to === "" ? kind.type : "move"
-  const title = palette.bold(Ansi.exact(`${verb} ${relative(path, cwd)}${to}`))
+  const title = palette.bold(Ansi.toExact(`${verb} ${relative(path, cwd)}${to}`))
   return [title, ...diffLines(diff === "" ? [] : diff.split("\n"), palette)]
 }
 
-/** The arguments of a call in one line: the fields of an object with their values. */
-export const brief = (args: unknown): string => {
+/** Returns the arguments of a call in one line: the fields of an object with their values. */
+export const argumentsLine = (args: unknown): string => {
   if (typeof args !== "object" || args === null || Array.isArray(args)) return textOf(args)
   const isTexts = (value: unknown): value is ReadonlyArray<string> =>
     Array.isArray(value) && value.every((one) => typeof one === "string")

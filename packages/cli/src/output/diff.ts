@@ -3,7 +3,7 @@ import * as Ansi from "./Ansi.ts"
 
 /** Indents and colours the lines of a unified diff. */
 export const diffLines = (diff: ReadonlyArray<string>, palette: Ansi.Palette): ReadonlyArray<string> =>
-  diff.flatMap((line) => Ansi.exact(line).split("\n")).map((line) => diffLine(line, palette))
+  diff.flatMap((line) => Ansi.toExact(line).split("\n")).map((line) => diffLine(line, palette))
 
 const diffLine = (line: string, palette: Ansi.Palette): string => {
   if (line.startsWith("+")) return palette.green(`  ${line}`)

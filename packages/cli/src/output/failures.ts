@@ -39,7 +39,7 @@ const attempts: { readonly [operation: string]: string } = {
 /** The message of a `JournalFailed`. */
 const journalMessage = /^the journal of session \S* failed to (\w+): (.*)$/s
 
-/** Returns what the message of an error says to a person. `home` is named if the message does not say where. */
+/** Returns the message of an error in words for a person. `home` is named if the message does not say where. */
 export const textOf = (message: string, home?: string): string => {
   const [, operation = "", detail = ""] = journalMessage.exec(message) ?? []
   const attempt = attempts[operation]

@@ -1,4 +1,4 @@
-/** What a person fills in if a key cannot answer a question: one line for each field, read as a value. */
+/** The fields that a person fills in if a key cannot answer a question: one line each, read as a value. */
 import type { Question } from "@spindle/core/Approvals"
 
 /** One line that a person fills in. */
@@ -36,7 +36,7 @@ export const fieldsOf = ({ kind, payload }: Pick<Question, "kind" | "payload">):
 const questionsOf = (payload: unknown): ReadonlyArray<Field> => {
   const questions = isTree(payload) ? listOf(payload["questions"]).filter(isTree) : []
   const read = (choices: ReadonlyArray<string>) => (line: string) => ({
-    value: { answers: line === "" ? [] : [chosen(choices, line) ?? line] }
+    value: { answers: line === "" ? [] : [findChoice(choices, line) ?? line] }
   })
   // a payload of another form is shown as it is
   if (questions.length === 0) return [{ id: "answer", title: "Answer", choices: [], isSecret: false, read: read([]) }]
@@ -62,7 +62,7 @@ const propertyOf = (id: string, property: Tree, isRequired: boolean): Field => {
   const read: Field["read"] = (line) => {
     if (line === "" && byDefault !== undefined) return { value: byDefault }
     if (line === "") return isRequired ? undefined : "skip"
-    const value = values === undefined ? scalarOf(property, line) : values.get(chosen(choices, line) ?? line)
+    const value = values === undefined ? scalarOf(property, line) : values.get(findChoice(choices, line) ?? line)
     return value === undefined ? undefined : { value }
   }
   const title = [textOf(property["title"]) ?? id, textOf(property["description"])].filter((one) => one !== undefined)
@@ -92,7 +92,7 @@ const scalarOf = ({ type }: Tree, line: string): unknown => {
 }
 
 /** Returns the choice that a line names: by its number, or by its beginning if that is unique. */
-const chosen = (choices: ReadonlyArray<string>, line: string): string | undefined => {
+const findChoice = (choices: ReadonlyArray<string>, line: string): string | undefined => {
   if (/^\d+$/.test(line)) return choices[Number(line) - 1]
   const found = choices.filter((choice) => choice.toLowerCase().startsWith(line.toLowerCase()))
   return found.length === 1 ? found[0] : undefined

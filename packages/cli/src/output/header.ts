@@ -1,7 +1,7 @@
-/** The lines above a transcript: what runs where, and what it may do. */
+/** The lines above a transcript: the model, the directory and the permissions. */
 import type * as Settings from "@spindle/app/Settings"
 
-/** What a session runs with. */
+/** The subject of a header. */
 export interface Subject {
   readonly cwd: string
   readonly settings: Settings.Settings

@@ -34,8 +34,8 @@ export interface Style {
 /** Returns the lines of a question, in full. `from` is the name of the agent that asks. */
 export const lines = (asked: Asked, style: Style, from?: string): ReadonlyArray<string> => {
   const { columns, palette } = style
-  const asker = from === undefined ? "" : ` (asked by ${Ansi.visible(from)})`
-  const title = broken(`${titles[asked.kind]}${asker}`, { ...style, first: "? ", indent: "  " })
+  const asker = from === undefined ? "" : ` (asked by ${Ansi.toVisible(from)})`
+  const title = breakLine(`${titles[asked.kind]}${asker}`, { ...style, first: "? ", indent: "  " })
   const inner = { palette, columns: columns === undefined ? undefined : columns - 2 }
   return [...title.map((line) => palette.yellow(palette.bold(line))), ...body(asked, inner).map((line) => `  ${line}`)]
 }
@@ -53,7 +53,7 @@ const spaced = /\s\s|\t|^\s|\s$/
  * Breaks a line. `first` is before its first part and `indent` before the others. A long word is cut, and if it `isExact`, so
  * is a text in which a break between words would hide white space.
  */
-const broken = (
+const breakLine = (
   text: string,
   { columns, first, indent, isExact = false }: Pick<Style, "columns"> & Margins
 ): ReadonlyArray<string> => {
@@ -71,7 +71,7 @@ const body = (asked: Asked, style: Style): ReadonlyArray<string> => {
       const command = commandOf(payload)
       if (command === undefined) break
       // a carriage return is a part of a line to a shell, and so it is shown
-      const [first = "", ...more] = command.split("\n").map(Ansi.exact)
+      const [first = "", ...more] = command.split("\n").map(Ansi.toExact)
       return [
         `${palette.cyan("$")} ${palette.bold(first)}`,
         ...more.map((line) => `  ${palette.bold(line)}`),
@@ -87,12 +87,12 @@ const body = (asked: Asked, style: Style): ReadonlyArray<string> => {
     case "elicitation": {
       const found = asked.kind === "question" ? questionLines(payload, style) : formLines(payload, style)
       if (found === undefined) break
-      return tool === undefined ? found : [...found, palette.dim(`  ${Ansi.visible(tool)}`)]
+      return tool === undefined ? found : [...found, palette.dim(`  ${Ansi.toVisible(tool)}`)]
     }
     case "permissions":
       break
   }
-  return Ansi.exact(`${tool ?? "tool"} ${textOf(withoutChoices(payload), 2)}`).split("\n")
+  return Ansi.toExact(`${tool ?? "tool"} ${textOf(withoutChoices(payload), 2)}`).split("\n")
 }
 
 const withoutChoices = (payload: unknown): unknown =>
@@ -107,16 +107,16 @@ const questionLines = (payload: unknown, style: Style): ReadonlyArray<string> | 
   return questions.flatMap((question) => [
     ...textLines(textIn(question, "question") ?? "", style),
     ...Fields.optionsOf(question).map(({ description, label }, index) => {
-      const about = description === undefined ? "" : style.palette.dim(` ${Ansi.visible(description)}`)
-      return `  ${index + 1} ${Ansi.visible(label)}${about}`
+      const about = description === undefined ? "" : style.palette.dim(` ${Ansi.toVisible(description)}`)
+      return `  ${index + 1} ${Ansi.toVisible(label)}${about}`
     })
   ])
 }
 
 const textLines = (text: string, style: Style): ReadonlyArray<string> =>
-  Ansi.visible(text)
+  Ansi.toVisible(text)
     .split("\n")
-    .flatMap((line) => broken(line, { ...style, first: "", indent: "  " }))
+    .flatMap((line) => breakLine(line, { ...style, first: "", indent: "  " }))
 
 /** The message of a form. Its fields are asked for one by one. */
 const formLines = (payload: unknown, style: Style): ReadonlyArray<string> | undefined => {
@@ -139,13 +139,13 @@ const commandOf = (payload: unknown): string | undefined => {
   return Array.isArray(words) ? words.map((word) => JSON.stringify(word)).join(" ") : textIn(payload, "command")
 }
 
-/** Returns the amendment of a question about a command: what an answer may allow always. */
+/** Returns the amendment of a question about a command: the commands that an answer may always allow. */
 export const amendmentIn = (payload: unknown): unknown => {
   const { amendment } = (payload ?? {}) as { readonly amendment?: unknown }
   return RuleFiles.linesOf(amendment).length === 0 ? undefined : amendment
 }
 
-/** A part of what is asked for, which an answer may grant alone. */
+/** A part of a request that an answer may grant alone. */
 export interface Less {
   readonly label: string
   readonly permissions: unknown
@@ -154,7 +154,7 @@ export interface Less {
 /** How many parts can be chosen with one key each. */
 const maxParts = 9
 
-/** Returns the parts of what a question asks for that an answer may grant alone. */
+/** Returns the parts of a question that an answer may grant alone. */
 export const lessIn = (payload: unknown): ReadonlyArray<Less> => {
   const { less } = (payload ?? {}) as { readonly less?: unknown }
   return Array.isArray(less) && less.length <= maxParts && less.every(isLess) ? less : []
@@ -175,8 +175,8 @@ const others = (payload: unknown, shown: string, style: Style): ReadonlyArray<st
         ? RuleFiles.linesOf(value).map((line) => `always adds: ${line}`)
         : [`${name}: ${textOf(value)}`]
     )
-    .flatMap((text) => Ansi.exact(text).split("\n"))
-    .flatMap((line) => broken(line, { ...style, first: "  ", indent: "    ", isExact: true }))
+    .flatMap((text) => Ansi.toExact(text).split("\n"))
+    .flatMap((line) => breakLine(line, { ...style, first: "  ", indent: "    ", isExact: true }))
     .map(style.palette.dim)
 
 const isChoice = (name: string, payload: unknown): boolean => name === "less" && lessIn(payload).length > 0
@@ -200,7 +200,7 @@ const isChange = (value: unknown): value is Change =>
 
 const changeLines = ({ diff, kind, movePath, path }: Change, palette: Ansi.Palette): ReadonlyArray<string> => {
   const to = movePath === undefined ? "" : ` to ${movePath}`
-  return [palette.bold(Ansi.exact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
+  return [palette.bold(Ansi.toExact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
 }
 
 /** Returns the lines below a question that say how it was decided. */
@@ -209,7 +209,7 @@ export const answerLines = (
   style: Style
 ): ReadonlyArray<string> => {
   const [paint, text] = answerOf(decision, style.palette)
-  return broken(text, { ...style, first: "  → ", indent: "    " }).map(paint)
+  return breakLine(text, { ...style, first: "  → ", indent: "    " }).map(paint)
 }
 
 const answerOf = (
@@ -224,7 +224,7 @@ const answerOf = (
     }
     case "Denied": {
       const hasReason = decision.reason !== undefined && decision.reason !== rejectedByUser
-      return [red, `refused${hasReason ? `: ${Ansi.visible(decision.reason)}` : ""}`]
+      return [red, `refused${hasReason ? `: ${Ansi.toVisible(decision.reason)}` : ""}`]
     }
     case "Abort":
       return [red, "refused, and the turn is stopped"]
@@ -236,8 +236,8 @@ const answerOf = (
 }
 
 /**
- * Returns the lines in which a field is filled in: its title, and the end of what was typed so far. A title that needs more
- * than half of the columns has lines for itself, about three at most.
+ * Returns the lines in which a field is filled in: its title, and the end of the text that was typed so far. A title
+ * that needs more than half of the columns has lines for itself, about three at most.
  */
 export const prompt = (
   { choices, isSecret, title }: Pick<Fields.Field, "title" | "choices" | "isSecret">,
@@ -245,10 +245,10 @@ export const prompt = (
   columns: number
 ): ReadonlyArray<string> => {
   const chosen = choices.length === 0 ? "" : ` (${choices.map((choice, index) => `${index + 1} ${choice}`).join(", ")})`
-  const head = Ansi.fit(Ansi.visible(`${title}${chosen}`).replaceAll("\n", " "), 3 * columns)
-  const text = isSecret ? "•".repeat(typed.length) : Ansi.visible(typed)
-  const shown = (used: number) => Ansi.fitEnd(text, Math.max(1, columns - used - 1))
+  const head = Ansi.fit(Ansi.toVisible(`${title}${chosen}`).replaceAll("\n", " "), 3 * columns)
+  const text = isSecret ? "•".repeat(typed.length) : Ansi.toVisible(typed)
+  const fitTyped = (used: number) => Ansi.fitEnd(text, Math.max(1, columns - used - 1))
   const used = Ansi.width(head) + 4
-  if (used <= columns / 2) return [`  ${head}: ${shown(used)}`]
-  return [...broken(`${head}:`, { columns: columns - 1, first: "  ", indent: "  " }), `  ${shown(2)}`]
+  if (used <= columns / 2) return [`  ${head}: ${fitTyped(used)}`]
+  return [...breakLine(`${head}:`, { columns: columns - 1, first: "  ", indent: "  " }), `  ${fitTyped(2)}`]
 }

@@ -3,18 +3,18 @@ import * as Settings from "@spindle/app/Settings"
 import { type Approvals, denyAll } from "@spindle/core/Approvals"
 import type { AbortReason } from "@spindle/core/Outcome"
 
-/** The reason that a person gives for refusing, as the model reads it. It is not shown to that person. */
+/** The reason that a person gives for refuseUnattended, as the model reads it. It is not shown to that person. */
 export const rejectedByUser = "rejected by user"
 
-/** What happens without a terminal. */
+/** The behaviour without a terminal. */
 export interface Unattended {
   readonly approvals: Approvals
   /** The same in words, for the person who reads the output. */
   readonly notice: string
 }
 
-/** Refuses everything that needs approval, and names the flag that changes it. */
-export const refusing = (settings: Settings.Settings, isSandboxed: boolean): Unattended => {
+/** Refuses everything that needs approval, and names the flag that would allow it. */
+export const refuseUnattended = (settings: Settings.Settings, isSandboxed: boolean): Unattended => {
   const { commands, patches } = Settings.permissionsOf(settings, isSandboxed)
   const flag =
     settings.approvalPolicy === "untrusted"

@@ -16,21 +16,21 @@ export interface Line {
 /** An empty line. */
 export const empty: Line = { column: 0, space: "", word: "", isLong: false }
 
-/** Adds a piece that went through `Ansi.visible`. Returns the text that can be written now. */
+/** Adds a piece that went through `Ansi.toVisible`. Returns the text that can be written now. */
 export const add = (line: Line, text: string, columns: number): readonly [line: Line, text: string] => {
   let written = ""
   let next = line
   for (const character of text) {
     if (character === "\n") {
-      written += `${placed(next, columns)[1]}\n`
+      written += `${placeWord(next, columns)[1]}\n`
       next = empty
     } else if (character === " " || character === "\t") {
-      const [before, rest] = placed(next, columns)
+      const [before, rest] = placeWord(next, columns)
       written += rest
       next = { ...before, space: before.space + character, isLong: false }
     } else {
-      const [before, rest] = breaksBefore(next, character) ? placed(next, columns) : ([next, ""] as const)
-      const [after, long] = grown({ ...before, word: before.word + character }, columns)
+      const [before, rest] = breaksBefore(next, character) ? placeWord(next, columns) : ([next, ""] as const)
+      const [after, long] = growWord({ ...before, word: before.word + character }, columns)
       written += rest + long
       next = after
     }
@@ -39,7 +39,7 @@ export const add = (line: Line, text: string, columns: number): readonly [line: 
 }
 
 /** Returns the rest, when the text ends or something else begins. */
-export const end = (line: Line, columns: number): string => placed(line, columns)[1]
+export const end = (line: Line, columns: number): string => placeWord(line, columns)[1]
 
 /** Breaks a complete text. */
 export const all = (text: string, columns: number): string => {
@@ -66,24 +66,24 @@ const breaksBefore = ({ isLong, word }: Line, character: string): boolean =>
   !isLong && word !== "" && !word.endsWith("\u200d") && Ansi.width(character) === 2
 
 /** Puts a word that has ended into the line, or into the next one if it does not fit. */
-const placed = ({ column, space, word, isLong }: Line, columns: number): readonly [Line, string] => {
+const placeWord = ({ column, space, word, isLong }: Line, columns: number): readonly [Line, string] => {
   if (word === "") return [{ column, space, word, isLong }, ""]
-  const begin = afterSpace(column, space)
+  const begin = columnAfter(column, space)
   const width = Ansi.width(word)
   if (column > 0 && begin + width > columns) return [{ ...empty, column: width }, `\n${word}`]
   return [{ ...empty, column: begin + width }, space + word]
 }
 
 /** A word that no line can hold begins a new line, and the terminal breaks it. */
-const grown = (line: Line, columns: number): readonly [Line, string] => {
+const growWord = (line: Line, columns: number): readonly [Line, string] => {
   const width = Ansi.width(line.word)
   if (line.isLong) return [{ ...line, column: (line.column + width) % columns, word: "" }, line.word]
   if (width <= columns) return [line, ""]
-  const [, text] = placed(line, columns)
+  const [, text] = placeWord(line, columns)
   return [{ column: width % columns, space: "", word: "", isLong: true }, text]
 }
 
-const afterSpace = (column: number, space: string): number => {
+const columnAfter = (column: number, space: string): number => {
   let at = column
   for (const character of space) at = character === "\t" ? at - (at % 8) + 8 : at + 1
   return at

@@ -1,13 +1,13 @@
 /**
- * Where a person can be asked: standard input and standard error if they are terminals, else the terminal that controls
- * the process.
+ * The terminal at which a person can be asked: standard input and standard error if they are terminals, else the
+ * terminal that controls the process.
  */
 import * as Fs from "node:fs"
 import * as Tty from "node:tty"
 import type { Output } from "./Region.ts"
 import type { Keyboard } from "./Terminal.ts"
 
-/** A keyboard, and the screen that shows what is asked. */
+/** A keyboard, and the screen that shows the questions. */
 export interface Person {
   readonly keyboard: Keyboard
   readonly screen: Output

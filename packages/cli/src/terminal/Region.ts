@@ -1,7 +1,7 @@
 /** The lines at the end of a screen that are redrawn in place. They leave nothing in its scrollback. */
 import * as Ansi from "../output/Ansi.ts"
 
-/** Where to write: `process.stdout` is one. */
+/** An output: `process.stdout` is one. */
 export interface Output {
   readonly isTTY?: boolean
   readonly columns?: number
@@ -9,7 +9,7 @@ export interface Output {
   readonly write: (text: string) => unknown
 }
 
-/** Where lines are drawn, one text for each line. */
+/** A region of the screen. Lines are drawn in it, one text for each line. */
 export interface Region {
   /** Draws these lines in place of the ones before, unless they are the same. */
   readonly draw: (lines: ReadonlyArray<string>) => void
@@ -31,7 +31,10 @@ const makeErasable = (screen: Output): Region => {
   /** Erases all rows: after a screen has become narrower, a line may take several. */
   const erasure = (): string => {
     const columns = screen.columns || 80
-    const rows = shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(Ansi.width(Ansi.plain(line)) / columns)), 0)
+    const rows = shown.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(Ansi.width(Ansi.stripColors(line)) / columns)),
+      0
+    )
     return rows < 2 ? eraseLine : `\r\x1b[${rows - 1}A\x1b[J`
   }
   const draw = (lines: ReadonlyArray<string>) => {

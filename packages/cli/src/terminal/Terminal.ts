@@ -2,7 +2,7 @@
  * The driver of a transcript: writes it to a stream, draws the status line and the last lines of a running command, and
  * asks for approvals with a key press.
  *
- * It owns the timer of what is redrawn and, while it asks, the keyboard. A stream that is not a terminal gets plain text
+ * It owns the timer of the redrawn lines and, while it asks, the keyboard. A stream that is not a terminal gets plain text
  * and nothing that is redrawn. Questions are then asked at another screen, if there is one.
  */
 import * as Clock from "effect/Clock"
@@ -26,7 +26,7 @@ import * as QuestionText from "../output/question.ts"
 import * as Region from "./Region.ts"
 import * as Transcript from "../output/TranscriptText.ts"
 
-/** Where keys come from: `process.stdin` is one. */
+/** A source of keys: `process.stdin` is one. */
 export interface Keyboard {
   readonly isTTY?: boolean
   readonly setRawMode?: (raw: boolean) => unknown
@@ -37,7 +37,7 @@ export interface Keyboard {
 }
 
 /**
- * What a terminal is made from. `screen` shows the questions if `output` is not a terminal. `verbose`: nothing is cut or
+ * The options of a terminal. `screen` shows the questions if `output` is not a terminal. `verbose`: nothing is cut or
  * folded. `onCtrlC` replaces SIGINT, which a terminal does not send while a key is awaited.
  */
 export interface Options {
@@ -70,11 +70,12 @@ export interface Terminal {
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
    * Asks the person, one question at a time: y once, t for the turn, a for the session, p always, by a rule, n or Escape
-   * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do
-   * not answer it. Undefined if there is no keyboard or no screen. **Interruption**: releases the keyboard.
+   * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and
+   * Escape declines it. Keys that were typed before the question was shown do not answer it. Undefined if there is no
+   * keyboard or no screen. **Interruption** releases the keyboard.
    */
   readonly approvals: Approvals | undefined
-  /** Erases what is redrawn and releases the keyboard at once, for a program that cannot wait for the scope. */
+  /** Erases the redrawn lines and releases the keyboard at once, for a program that cannot wait for the scope. */
   readonly restore: () => void
 }
 
@@ -82,7 +83,7 @@ export interface Terminal {
 const typedAheadMillis = 100
 const frameMillis = 100
 
-/** A key that decides, and what it says. */
+/** A key that decides, with its label. */
 interface Choice {
   readonly key: string
   readonly label: string
@@ -96,10 +97,10 @@ interface Choice {
 const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> => {
   const amendment = QuestionText.amendmentIn(payload)
   const turn: Decision = { _tag: "Approved", scope: "turn" }
-  // a command runs at once with what it gets; permissions are for the commands that follow
+  // a command runs at once with its grant; permissions are for the commands that follow
   const scope = kind === "command" || turnId === undefined ? "once" : "turn"
   const less = QuestionText.lessIn(payload).map(({ label, permissions }, index): Choice => {
-    const text = Ansi.visible(label)
+    const text = Ansi.toVisible(label)
     return { key: String(index + 1), label: text, short: text, decision: { _tag: "Approved", scope, permissions } }
   })
   const always: Decision = { _tag: "Approved", scope: "session", amendment }
@@ -127,7 +128,7 @@ const choicePrompt = (choices: ReadonlyArray<Choice>, columns: number): Readonly
   return [...choices.map(({ key, short }) => Ansi.fit(`  ${key} ${short}`, Math.max(1, columns - 1))), shortest]
 }
 
-/** Makes a terminal. When the scope closes, what is redrawn is erased. */
+/** Makes a terminal. When the scope closes, it erases the redrawn lines. */
 export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { color, cwd, env, keyboard, output, sessionId } = options
@@ -160,8 +161,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
       region.erase()
       output.write(text)
     }
-    /** Writes what belongs to a question, also to the screen where it is asked. */
-    const writeAsked = (step: (from: Transcript.TranscriptState) => ReturnType<typeof Transcript.question>) => {
+    /** Writes the text of a question, and writes it to the screen on which the question is asked, too. */
+    const writeStep = (step: (from: Transcript.TranscriptState) => ReturnType<typeof Transcript.question>) => {
       const screenColor = Ansi.usesColor(color, true, env)
       const shown = step({ ...state, options: { ...state.options, color: screenColor } })[1]
       write(step(state))
@@ -204,22 +205,22 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     const oneByOne = yield* Semaphore.make(1)
     const screenColumns = () => screen?.columns || 80
     const drawPrompt = (lines: ReadonlyArray<string>) => draw((prompt = [...lines]))
-    const entered = () => region.keep(prompt.splice(0))
+    const keepPrompt = () => region.keep(prompt.splice(0))
     const ask = (request: Question) => {
       const fields = Fields.fieldsOf(request)
       return Effect.acquireUseRelease(
         Effect.sync(() => {
           asking = true
           region.erase()
-          writeAsked((from) => Transcript.question(from, request, AgentText.askerOf(tree, request.path)))
+          writeStep((from) => Transcript.question(from, request, AgentText.askerOf(tree, request.path)))
           return listen(keyboard, options.onCtrlC)
         }),
         (heard) =>
           Effect.sleep(typedAheadMillis).pipe(
             Effect.andThen(
               Effect.suspend(() => {
-                const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, entered }
-                return fields.length === 0 ? byKey(lines, choicesOf(request)) : byFields(lines, request.kind, fields)
+                const lines: Lines = { heard, columns: screenColumns, prompt: drawPrompt, keepPrompt }
+                return fields.length === 0 ? askKey(lines, choicesOf(request)) : askFields(lines, request.kind, fields)
               })
             )
           ),
@@ -230,10 +231,10 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
             asking = false
             prompt = []
             const { questionId } = request
-            writeAsked((from) =>
+            writeStep((from) =>
               Exit.isSuccess(exit)
-                ? Transcript.answered(from, questionId, exit.value)
-                : Transcript.withdrawn(from, questionId)
+                ? Transcript.answer(from, questionId, exit.value)
+                : Transcript.withdrawal(from, questionId)
             )
             for (const step of held.splice(0)) step()
           })
@@ -287,12 +288,12 @@ const isSilent = (event: SessionEvent): boolean =>
   event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
 
 /** The decision of a person who leaves a question: no answer to a question, and no to a form. */
-const leftOf = (kind: Question["kind"]): Decision =>
+const decisionOnLeave = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
-/** Waits for a key that decides. A person who leaves the line for what to do instead, or enters nothing, chooses again. */
-const byKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
-  const { columns, entered, heard, prompt } = lines
+/** Waits for a key that decides. A person who leaves the line for another instruction, or enters nothing, chooses again. */
+const askKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
+  const { columns, keepPrompt, heard, prompt } = lines
   const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
   for (;;) {
     prompt(choicePrompt(choices, columns()))
@@ -300,7 +301,7 @@ const byKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<
     if (decision !== undefined) return decision
     const reason = (yield* heard.line((typed) => prompt(QuestionText.prompt(instead, typed, columns()))))?.trim()
     if (reason === undefined || reason === "") continue
-    entered()
+    keepPrompt()
     return { _tag: "Denied", reason } satisfies Decision as Decision
   }
 })
@@ -311,17 +312,17 @@ const instead: Pick<Fields.Field, "title" | "choices" | "isSecret"> = {
   isSecret: false
 }
 
-/** Where lines are typed and drawn. */
+/** The part of a terminal in which lines are typed and drawn. */
 interface Lines {
   readonly heard: Heard
   readonly columns: () => number
   readonly prompt: (lines: ReadonlyArray<string>) => void
-  readonly entered: () => void
+  readonly keepPrompt: () => void
 }
 
 /** Reads a line for each field. A line that makes no sense is asked for again. */
-const byFields = Effect.fnUntraced(function* (
-  { columns, entered, heard, prompt }: Lines,
+const askFields = Effect.fnUntraced(function* (
+  { columns, keepPrompt, heard, prompt }: Lines,
   kind: Question["kind"],
   fields: ReadonlyArray<Fields.Field>
 ) {
@@ -330,10 +331,10 @@ const byFields = Effect.fnUntraced(function* (
   for (let field = waiting.shift(); field !== undefined;) {
     const asked = field
     const line = yield* heard.line((typed) => prompt(QuestionText.prompt(asked, typed, columns())))
-    if (line === undefined) return leftOf(kind)
+    if (line === undefined) return decisionOnLeave(kind)
     const read = asked.read(line.trim())
     if (read === undefined) continue
-    entered()
+    keepPrompt()
     if (read !== "skip") answers[asked.id] = read.value
     field = waiting.shift()
   }

@@ -3,14 +3,14 @@ import * as Ansi from "../../src/output/Ansi.ts"
 
 describe("visible", () => {
   it("passes no control sequence, however it is cut into pieces", () => {
-    assert.strictEqual(Ansi.visible("a\x1b[31mb\x1b]0;title\x07c"), "a␛[31mb␛]0;title␇c")
-    assert.strictEqual(["\x1b", "[2J"].map(Ansi.visible).join(""), "␛[2J")
-    assert.strictEqual(Ansi.visible("\x9b31m\x7f\r\b"), "\\u{9b}31m␡␍␈")
+    assert.strictEqual(Ansi.toVisible("a\x1b[31mb\x1b]0;title\x07c"), "a␛[31mb␛]0;title␇c")
+    assert.strictEqual(["\x1b", "[2J"].map(Ansi.toVisible).join(""), "␛[2J")
+    assert.strictEqual(Ansi.toVisible("\x9b31m\x7f\r\b"), "\\u{9b}31m␡␍␈")
   })
 
   it("shows marks that reorder or hide text, and keeps tabs and line breaks", () => {
-    assert.strictEqual(Ansi.visible("rm \u202etxt.cod\u2066 \u200b"), "rm \\u{202e}txt.cod\\u{2066} \\u{200b}")
-    assert.strictEqual(Ansi.visible("a\tb\r\nc 👩‍👧 é"), "a\tb\nc 👩‍👧 é")
+    assert.strictEqual(Ansi.toVisible("rm \u202etxt.cod\u2066 \u200b"), "rm \\u{202e}txt.cod\\u{2066} \\u{200b}")
+    assert.strictEqual(Ansi.toVisible("a\tb\r\nc 👩‍👧 é"), "a\tb\nc 👩‍👧 é")
   })
 })
 
@@ -77,19 +77,19 @@ describe("characters that show nothing", () => {
   it.each(Object.entries(hidden))("are shown by number: %s", (_, code) => {
     const text = `x${String.fromCodePoint(code)}y`
     const shown = `x\\u{${code.toString(16)}}y`
-    assert.deepStrictEqual([Ansi.visible(text), Ansi.exact(text)], [shown, shown])
+    assert.deepStrictEqual([Ansi.toVisible(text), Ansi.toExact(text)], [shown, shown])
   })
 
   it("are left alone inside an emoji, except in what a person decides about", () => {
     for (const text of ["⚠\ufe0f", "👩\u200d💻", "1\ufe0f\u20e3", "naïve", "日本語", "e\u0301", "grüße 👍"]) {
-      assert.strictEqual(Ansi.visible(text), text)
+      assert.strictEqual(Ansi.toVisible(text), text)
     }
-    assert.strictEqual(Ansi.exact("⚠\ufe0f"), "⚠\\u{fe0f}")
-    assert.strictEqual(Ansi.exact("a\u00a0b\ud83dc"), "a\\u{a0}b\\u{d83d}c")
-    assert.strictEqual(Ansi.exact("naïve 日本語 👍\n\t"), "naïve 日本語 👍\n\t")
+    assert.strictEqual(Ansi.toExact("⚠\ufe0f"), "⚠\\u{fe0f}")
+    assert.strictEqual(Ansi.toExact("a\u00a0b\ud83dc"), "a\\u{a0}b\\u{d83d}c")
+    assert.strictEqual(Ansi.toExact("naïve 日本語 👍\n\t"), "naïve 日本語 👍\n\t")
   })
 
   it("stay in the text for a program, without control characters", () => {
-    assert.strictEqual(Ansi.harmless("a\u200fb\x1b[2J\x9b\r\n\t"), "a\u200fb\u241b[2J\\u{9b}\r\n\t")
+    assert.strictEqual(Ansi.escapeControls("a\u200fb\x1b[2J\x9b\r\n\t"), "a\u200fb\u241b[2J\\u{9b}\r\n\t")
   })
 })

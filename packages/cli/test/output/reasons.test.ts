@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type * as Settings from "@spindle/app/Settings"
-import { refusing } from "../../src/output/reasons.ts"
+import { refuseUnattended } from "../../src/output/reasons.ts"
 
-describe("refusing", () => {
+describe("refuseUnattended", () => {
   type Row = readonly [
     approvalPolicy: Settings.ApprovalPolicy,
     sandboxMode: Settings.SandboxMode,
@@ -39,7 +39,7 @@ describe("refusing", () => {
   for (const [approvalPolicy, sandboxMode, isSandboxed, notice] of rows) {
     it(`names what is refused with ${approvalPolicy} and ${sandboxMode} ${isSandboxed ? "in" : "without"} a sandbox`, () => {
       const settings = { approvalPolicy, sandboxMode } as Settings.Settings
-      assert.strictEqual(refusing(settings, isSandboxed).notice, notice)
+      assert.strictEqual(refuseUnattended(settings, isSandboxed).notice, notice)
     })
   }
 })

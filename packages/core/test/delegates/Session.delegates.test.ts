@@ -48,7 +48,7 @@ describe("the delegates of a turn", () => {
       assert.strictEqual((yield* outcome)._tag, "Completed")
       assert.deepStrictEqual(log, ["Parent"])
       yield* TestClock.adjust("100 millis")
-      yield* h.awaitEvent(SessionHarness.tagged("DelegateEnded"))
+      yield* h.awaitEvent(SessionHarness.hasTag("DelegateEnded"))
       assertTurns(h.events)
     })
   )
@@ -83,7 +83,7 @@ describe("the delegates of a turn", () => {
       yield* h.session.awaitIdle
       assert.deepStrictEqual(abortedOf(h.events).stragglers, [{ kind: "delegate", name: "child" }])
       yield* TestClock.adjust("200 millis")
-      yield* h.awaitEvent(SessionHarness.tagged("StragglerEnded"))
+      yield* h.awaitEvent(SessionHarness.hasTag("StragglerEnded"))
     })
   )
 
@@ -227,7 +227,7 @@ describe("the session of a turn", () => {
           })
         )
       )
-      const first = yield* h.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      const first = yield* h.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
       yield* h.session.submit(Op.answer(first.questionId, { _tag: "Approved", scope: "turn" }))
       assert.deepStrictEqual(log, ["Approved", "Approved"])
       assert.deepStrictEqual(
@@ -307,7 +307,7 @@ describe("notices that wait", () => {
         script: [[ScriptedModel.gate("here"), ScriptedModel.text("one")], [ScriptedModel.text("two")]]
       })
       yield* h.submit("hello")
-      yield* h.model.reached("here")
+      yield* h.model.awaitGate("here")
       assert.strictEqual((yield* h.session.submit(notice))._tag, "Steered")
       yield* h.model.open("here")
       yield* h.session.awaitIdle

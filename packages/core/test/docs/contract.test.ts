@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { clausesOf, markedIn, problemsOf, shownIn, survey } from "../../../../scripts/contract.mjs"
+import { clausesOf, clausesMarkedIn, problemsOf, clausesShownIn, survey } from "../../../../scripts/contract.mjs"
 
 describe("contract.md", () => {
   it("has a mark in the sources and a test for each clause, and no test shows a clause that does not exist", () =>
@@ -21,18 +21,18 @@ describe("reading the contract", () => {
 
   it("finds the numbers in the names of tests", () => {
     for (const source of [`it("S1 holds"`, `it.effect(\n "S1 holds"`, `it.effect.each([1, 2])("S1 holds"`]) {
-      assert.deepStrictEqual([...shownIn(source)], ["S1"], source)
+      assert.deepStrictEqual([...clausesShownIn(source)], ["S1"], source)
     }
-    assert.deepStrictEqual([...shownIn(`describe("I2, S1 hold"`)], ["I2", "S1"])
-    assert.deepStrictEqual([...shownIn(`it("holds (S1)"`)], [])
+    assert.deepStrictEqual([...clausesShownIn(`describe("I2, S1 hold"`)], ["I2", "S1"])
+    assert.deepStrictEqual([...clausesShownIn(`it("holds (S1)"`)], [])
   })
 
   it("finds marks in comments only", () => {
     assert.deepStrictEqual(
-      [...markedIn("// mutant abort-once (I1: one wins): drop\n/** Ends (contract S2, S7). */")],
+      [...clausesMarkedIn("// mutant abort-once (I1: one wins): drop\n/** Ends (contract S2, S7). */")],
       ["I1", "S2", "S7"]
     )
-    assert.deepStrictEqual([...markedIn(`const text = "(I1)"`)], [])
+    assert.deepStrictEqual([...clausesMarkedIn(`const text = "(I1)"`)], [])
   })
 
   it("reports what is missing", () => {

@@ -120,7 +120,7 @@ describe("a decision is recorded with its source", () => {
     Effect.gen(function* () {
       const harness = yield* Harness.make({ script: script(["a"]), tools: { tool: tool() } })
       yield* harness.submit("go")
-      const { questionId } = yield* harness.awaitEvent(Harness.tagged("QuestionOpened"))
+      const { questionId } = yield* harness.awaitEvent(Harness.hasTag("QuestionOpened"))
       const amendment = [["a"]]
       yield* harness.session.submit(Op.answer(questionId, { _tag: "Approved", scope: "session", amendment }))
       yield* harness.session.awaitIdle

@@ -20,7 +20,7 @@ const warnings = (harness: SessionHarness.SessionHarness) =>
 
 const { agent, handlers } = SessionHarness.agentOf(asking.tools!)
 
-const isQuestion = SessionHarness.tagged("QuestionOpened")
+const isQuestion = SessionHarness.hasTag("QuestionOpened")
 
 describe("a question", () => {
   it.effect("A2 that waits without a decider, a deadline and a client is reported, once", () =>

@@ -38,7 +38,7 @@ describe("an answer that JSON cannot represent", () => {
         const harness = yield* SessionHarness.make()
         const { session } = harness
         const { outcome } = yield* session.start(asking)
-        const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+        const { questionId } = yield* harness.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
         const decision = { _tag: "Answered", answers: given } as Op.Decision
         const receipt = yield* session.submit(Op.answer(questionId, decision))
         assert.deepInclude(receipt._tag === "Rejected" ? receipt.reason : receipt, {
@@ -59,7 +59,7 @@ describe("an answer that JSON cannot represent", () => {
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make()
       const { outcome } = yield* harness.session.start(asking)
-      const { questionId } = yield* harness.awaitEvent(SessionHarness.tagged("QuestionOpened"))
+      const { questionId } = yield* harness.awaitEvent(SessionHarness.hasTag("QuestionOpened"))
       yield* harness.session.submit(
         Op.answer(questionId, { _tag: "Answered", answers: { size: Infinity, when: new Date(0), none: undefined } })
       )

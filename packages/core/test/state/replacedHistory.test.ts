@@ -184,7 +184,7 @@ describe("a history that was replaced", () => {
           }
         })
         yield* harness.submit("forget everything")
-        if (until !== undefined) yield* harness.awaitEvent(SessionHarness.tagged(until))
+        if (until !== undefined) yield* harness.awaitEvent(SessionHarness.hasTag(until))
         yield* Deferred.succeed(start, undefined)
         yield* harness.session.awaitIdle
         assert.match(exits[0] ?? "", /between model requests, while no call is open/)

@@ -122,7 +122,7 @@ describe("the compact task of a provider with an endpoint", () => {
       const harness = yield* make([[Model.sealedSummary("xyz"), Model.gate("g")]])
       const before = yield* historyOf(harness)
       yield* harness.session.submit(Op.startTask("compact"))
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       assert.strictEqual(terminals(harness.events).at(-1)?._tag, "TurnAborted")

@@ -175,7 +175,7 @@ describe("the compact task", () => {
       yield* harness.run("one")
       yield* harness.run("two")
       yield* harness.session.submit(Op.startTask("compact"))
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       const second = yield* harness.session.submit(Op.startTask("compact"))
       assert.strictEqual(second._tag, "Queued")
       yield* harness.model.open("g")
@@ -196,7 +196,7 @@ describe("the compact task", () => {
       yield* harness.run("one")
       const before = yield* historyOf(harness)
       yield* harness.session.submit(Op.startTask("compact"))
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       yield* harness.submit("waiting")
       yield* harness.session.abort()
       yield* harness.session.awaitIdle

@@ -53,7 +53,7 @@ describe("the gate of a turn", () => {
         script: [[call("write", "1"), call("read", "2"), call("decide", "3")], ScriptedModel.text("done")]
       })
       yield* harness.submit("go")
-      yield* harness.awaitEvent(Harness.tagged("ModelResponded"))
+      yield* harness.awaitEvent(Harness.hasTag("ModelResponded"))
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(ran.toSorted(), ["gate", "gate", "read"])
       yield* Deferred.succeed(open, undefined)
@@ -136,7 +136,7 @@ describe("the gate of a turn", () => {
         script: [[call("write", "1")], ScriptedModel.text("done")]
       })
       yield* harness.submit("go")
-      yield* harness.awaitEvent(Harness.tagged("ModelResponded"))
+      yield* harness.awaitEvent(Harness.hasTag("ModelResponded"))
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(ran, ["gate"])

@@ -289,7 +289,7 @@ describe("a nested call", () => {
         }
       })
       yield* h.submit("go")
-      yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
+      yield* h.awaitEvent(Harness.hasTag("QuestionOpened"))
       yield* h.session.abort()
       yield* h.session.awaitIdle
       assert.deepStrictEqual(
@@ -316,7 +316,7 @@ describe("a nested call", () => {
         }
       })
       yield* h.submit("go")
-      const { questionId } = yield* h.awaitEvent(Harness.tagged("QuestionOpened"))
+      const { questionId } = yield* h.awaitEvent(Harness.hasTag("QuestionOpened"))
       yield* h.session.submit(Op.answer(questionId, { _tag: "Abort" }))
       yield* h.session.awaitIdle
       assert.strictEqual(abortedOf(h.events).reason, "Interrupted")

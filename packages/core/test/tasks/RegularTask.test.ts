@@ -73,7 +73,7 @@ describe("the journal comes first", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(started, 0)
       yield* Deferred.succeed(opened, undefined)
-      yield* harness.model.reached("open")
+      yield* harness.model.awaitGate("open")
       yield* TestClock.adjust("1 second")
       assert.strictEqual(started, 1)
       yield* harness.model.open("open")
@@ -388,7 +388,7 @@ describe("retries", () => {
         assert.strictEqual(harness.requests.length, 1)
         assert.deepStrictEqual(of(harness, "ModelRetrying"), [], "the delay begins when the call has ended")
         yield* Deferred.succeed(finishCall, undefined)
-        yield* harness.awaitEvent(SessionHarness.tagged("ModelRetrying"))
+        yield* harness.awaitEvent(SessionHarness.hasTag("ModelRetrying"))
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(turn)
         assert.deepStrictEqual(
@@ -402,7 +402,7 @@ describe("retries", () => {
     Effect.gen(function* () {
       const harness = yield* SessionHarness.make({ script: () => [fail("ServerError")] })
       yield* harness.submit("hi")
-      yield* harness.awaitEvent(SessionHarness.tagged("ModelRetrying"))
+      yield* harness.awaitEvent(SessionHarness.hasTag("ModelRetrying"))
       assert.isTrue(yield* harness.session.abort())
       yield* harness.session.awaitIdle
       yield* TestClock.adjust("10 seconds")

@@ -62,7 +62,7 @@ describe("running tools", () => {
         tools
       })
       const turn = yield* Effect.forkChild(harness.run("hi"))
-      yield* harness.model.reached("rest")
+      yield* harness.model.awaitGate("rest")
       yield* started("a")
       yield* end("a")
       yield* settle

@@ -80,7 +80,7 @@ describe("a task alongside a turn", () => {
       const receipt = yield* start(harness, "ada")
       assert.deepStrictEqual(receipt, { _tag: "Steered", submissionId: id("ada"), turnId: harness.turnId })
       yield* end("seen")
-      yield* harness.awaitEvent(Harness.tagged("TaskReported"))
+      yield* harness.awaitEvent(Harness.hasTag("TaskReported"))
       yield* harness.model.open("held")
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(started, ["ada"])
@@ -225,7 +225,7 @@ describe("a task alongside a turn", () => {
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(abortedOf(harness.events).stragglers, [{ kind: "task", name: "watch" }])
       yield* Deferred.succeed(gate, undefined)
-      yield* harness.awaitEvent(Harness.tagged("StragglerEnded"))
+      yield* harness.awaitEvent(Harness.hasTag("StragglerEnded"))
       yield* harness.run("next")
       const { items } = yield* harness.session.snapshot
       assert.deepStrictEqual([textsOf(items), textsOf(items, "watch")], [[], [about("was cut off")]])
@@ -245,7 +245,7 @@ describe("a task alongside a turn", () => {
       for (const [how, run] of runs) {
         const harness = yield* running({ tasks: [watching(run)] })
         yield* start(harness, "ada")
-        yield* harness.awaitEvent(Harness.tagged("TaskReported"))
+        yield* harness.awaitEvent(Harness.hasTag("TaskReported"))
         yield* harness.model.open("held")
         yield* harness.session.awaitIdle
         assert.strictEqual(terminals(harness.events)[0]?._tag, "TurnCompleted")
@@ -321,7 +321,7 @@ describe("a task alongside a turn", () => {
           const harness = yield* running({ tasks: options.tasks })
           yield* start(harness, "ada")
           yield* harness.session.submit({ id: id("bob"), op: Op.startTask("quick", { name: "bob" }) })
-          yield* harness.awaitEvent(Harness.tagged("TaskReported"))
+          yield* harness.awaitEvent(Harness.hasTag("TaskReported"))
           yield* harness.model.open("held")
           yield* end("seen")
           yield* harness.session.awaitIdle

@@ -142,7 +142,7 @@ describe("a turn that reaches the limit of its context", () => {
       yield* harness.run("one")
       const before = yield* itemsOf(harness)
       yield* harness.submit("two")
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       const end = harness.records().at(-1)!
@@ -188,7 +188,7 @@ describe("a turn that reaches the limit of its context", () => {
               )
       })
       yield* harness.submit("read")
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       assert.strictEqual((yield* harness.submit("and this"))._tag, "Steered")
       yield* harness.model.open("g")
       yield* harness.session.awaitIdle

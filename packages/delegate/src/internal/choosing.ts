@@ -6,14 +6,14 @@ import { SubAgentFailed } from "../DelegateError.ts"
 import type { NamedModel, Role, Settings, Wish } from "../Roles.ts"
 
 /** Fails with a text for the model. */
-export const failed = (detail: string): Effect.Effect<never, SubAgentFailed, Turn> =>
+export const fail = (detail: string): Effect.Effect<never, SubAgentFailed, Turn> =>
   Effect.flatMap(Turn, ({ session }) => Effect.fail(new SubAgentFailed({ path: session.path, detail })))
 
 /** Returns the role of this name. */
 export const roleOf = <R>(settings: Settings<R>, name: string): Effect.Effect<Role<R>, SubAgentFailed, Turn> => {
   const role = own(settings.roles, name)
   if (role !== undefined) return Effect.succeed(role)
-  return failed(`there is no agent type ${name}; there are: ${namesOf(settings.roles)}`)
+  return fail(`there is no agent type ${name}; there are: ${namesOf(settings.roles)}`)
 }
 
 /** Returns the model that was asked for, else that of the role. Undefined means the model of the session. */
@@ -29,15 +29,15 @@ export const modelOf = Effect.fnUntraced(function* <R>(
   if (named === undefined) {
     const known = namesOf({ [current.model]: true, ...models })
     return asked === undefined
-      ? yield* failed(`the reasoning effort of model ${name} cannot be chosen`)
-      : yield* failed(`there is no model ${name}; there are: ${known}`)
+      ? yield* fail(`the reasoning effort of model ${name} cannot be chosen`)
+      : yield* fail(`there is no model ${name}; there are: ${known}`)
   }
   if (effort === undefined || named.efforts.includes(effort)) return yield* named.make(effort)
   const efforts = named.efforts.length === 0 ? "none can be chosen" : `it has: ${named.efforts.join(", ")}`
-  return yield* failed(`model ${name} has no reasoning effort ${effort}; ${efforts}`)
+  return yield* fail(`model ${name} has no reasoning effort ${effort}; ${efforts}`)
 })
 
-/** What a model may choose from, by name. `Settings` have this shape. */
+/** The choices of a model, by name. `Settings` have this shape. */
 export interface Choices {
   readonly roles: { readonly [name: string]: Pick<Role, "description"> }
   readonly models?: { readonly [name: string]: Pick<NamedModel, "efforts"> } | undefined

@@ -1,4 +1,4 @@
-/** What a delegate is to its owner, and how it is started. `Delegate` re-exports these types. */
+/** The types of a delegate, for its owner. `Delegate` re-exports these types. */
 import type { Agent } from "@spindle/core/Agent"
 import type { SessionId, TurnId } from "@spindle/core/Ids"
 import type { Op, Receipt, Submission } from "@spindle/core/Op"
@@ -31,7 +31,7 @@ export interface DelegateOptions<out R> {
   readonly detached?: boolean | undefined
   /** A name for people. Default: the source. */
   readonly name?: string | undefined
-  /** What it is for, written into its first record, such as `review`. Default: `subagent`. */
+  /** The purpose of the delegate, such as `review`, written into its first record. Default: `subagent`. */
   readonly source?: string | undefined
   /** More metadata for its first record. */
   readonly meta?: { readonly [key: string]: string } | undefined

@@ -6,11 +6,11 @@ import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Effect from "effect/Effect"
 
-/** What the copy reads as the result of each open call, including the call that started it. */
+/** The text that the copy reads as the result of each open call, including the call that started it. */
 export const defaultNote =
   "You are the new delegate that this call started. The messages above are the history of the agent that started you. Treat them as background. Work on the input that follows."
 
-/** What to copy. */
+/** The session to copy, and how. */
 export interface ForkOptions {
   readonly delegateId: SessionId
   readonly source: SessionId

@@ -270,7 +270,7 @@ export class Handle implements Member {
       for (let count = 0; ;) {
         // mutant notifies-once (D7: the parent gets one notice each time that a detached delegate settles):
         //   replace: yield* tracking.settled
-        count = yield* tracking.settledAfter(count)
+        count = yield* tracking.awaitSettledAfter(count)
         if (count === Infinity) return
         // mutant notifies-each-time (D7: the parent gets a notice each time that a detached delegate settles):
         //   replace: `yield*` => `return yield*`
@@ -282,7 +282,7 @@ export class Handle implements Member {
   }
 }
 
-/** What a delegate is made of. */
+/** The parts of a delegate. */
 export interface HandleOptions {
   readonly delegateId: SessionId
   readonly path: ReadonlyArray<SessionId>
@@ -300,7 +300,7 @@ export interface HandleOptions {
   readonly newId: () => string
 }
 
-/** What a delegate has once it is open. */
+/** The parts of a delegate that exist once it is open. */
 export interface Opened {
   readonly session: Session
   /** Closes the session. */

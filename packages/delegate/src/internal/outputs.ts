@@ -10,7 +10,7 @@ export const formatOf = (schema: Schema.Top): OutputFormat => ({
   schema: Tool.getJsonSchemaFromSchema(schema)
 })
 
-/** Decodes the answer. Fails with a description of what is wrong with it. */
+/** Decodes the answer. Fails with a description of its fault. */
 export const decode = <A, I>(schema: Schema.Codec<A, I>, message: string | undefined): Effect.Effect<A, string> =>
   message === undefined
     ? Effect.fail("it is empty")

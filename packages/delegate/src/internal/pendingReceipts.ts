@@ -51,7 +51,7 @@ export class PendingReceipts {
     Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? this.replyOf(exit.value) : this.failureOf(exit))
   }
 
-  /** Refuses what the child does not have yet, now and later. The child may still reply to the one that it has. */
+  /** Refuses the submissions that the child does not have yet, now and later. The child may still reply to the one that it has. */
   refuseQueued(): void {
     this.isRefusing = true
     for (const [id, receipt] of this.waiting) {

@@ -8,7 +8,7 @@ import { DelegateNotFound } from "../DelegateError.ts"
 import type { Wish } from "../Roles.ts"
 import * as Status from "../Status.ts"
 
-/** What the journal of an agent says about it. */
+/** The facts about an agent in its journal. */
 export interface Recorded {
   readonly agentId: SessionId
   readonly nickname: string

@@ -1,4 +1,4 @@
-/** What a session and its delegates used before the session was resumed (contract D6). */
+/** The spending of a session and its delegates before the session was resumed (contract D6). */
 import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
 import type { JournalFailed } from "@spindle/core/SessionError"
@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { Node } from "./tree.ts"
 
 /**
- * Counts, once, what a session used before it was resumed. Its own records say it, except for delegates that ran when the
+ * Counts, once, the spending of a session before it was resumed. Its own records contain it, except for delegates that ran when the
  * process died: those are read from their journals. One that was resumed afterwards counts with all of its journal.
  */
 export const restore = Effect.fnUntraced(function* (node: Node, session: TurnSession) {
@@ -28,7 +28,7 @@ interface Used {
   readonly tokens: number
 }
 
-/** Returns what a session and everything below it used, from its journal; nothing if that was deleted. */
+/** Returns the spending of a session and everything below it, from its journal; nothing if that was deleted. */
 const usedBy: (sessionId: SessionId) => Effect.Effect<Used, JournalFailed, Journal> = Effect.fnUntraced(
   function* (sessionId) {
     const journal = yield* Journal

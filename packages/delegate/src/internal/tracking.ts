@@ -1,4 +1,4 @@
-/** Tracks what a delegate does: status, slot in the tree, tokens. Called synchronously with each event of its session. */
+/** Tracks the work of a delegate: status, slot in the tree, tokens. Called synchronously with each event of its session. */
 import type { SubmissionId } from "@spindle/core/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
@@ -154,7 +154,7 @@ export class Tracking {
   readonly settled: Effect.Effect<void> = this.until(() => this.isSettled)
 
   /** Waits until it has settled more than `count` times. Returns how often, or `Infinity` once it has ended. */
-  settledAfter(count: number): Effect.Effect<number> {
+  awaitSettledAfter(count: number): Effect.Effect<number> {
     return Effect.map(
       // mutant counts-while-notifying (D7: a delegate that settles while the notice before is sent gets another one):
       //   replace: `this.until` => `((count = this.settles), this).until`

@@ -34,7 +34,7 @@ export class Node {
   private active = 0
   private started = 0
   private spent = 0
-  /** Whether what the session used before it was resumed is counted. */
+  /** Whether the spending of the session before it was resumed is counted. */
   isRestored = false
 
   constructor(path: ReadonlyArray<SessionId>, limits: Limits.Limits, parent?: Node, endsAt = Infinity) {
@@ -84,7 +84,7 @@ export class Node {
     return Math.min(this.endsAt, (this.firstStartAt ?? nowMillis) + millis(this.limits.wallTime))
   }
 
-  /** Counts what the session used before it was resumed. The sessions above it know it from their own records. */
+  /** Counts the spending of the session before it was resumed. The sessions above it know it from their own records. */
   restore({ firstStartAt, started, tokens }: Omit<Spending, "unsettled">): void {
     if (this.isRestored) return
     this.isRestored = true
@@ -96,7 +96,7 @@ export class Node {
 
   private restored = { started: 0, tokens: 0 }
 
-  /** What the delegates below this session have used since it was opened. */
+  /** The spending of the delegates below this session since it was opened. */
   get used(): DelegateSpending {
     return { started: this.started - this.restored.started, tokens: this.spent - this.restored.tokens }
   }

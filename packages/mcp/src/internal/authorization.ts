@@ -18,7 +18,7 @@ import * as Challenge from "./challenge.ts"
 import type { OAuthFailed } from "./oauth.ts"
 import * as Wire from "./wire.ts"
 
-/** What requests to a server are authorized with. */
+/** The authorization of requests to a server. */
 export interface Authorization {
   /**
    * Sends a request with the headers that authorize it. If the server refuses them, they are renewed, and the request is
@@ -28,13 +28,13 @@ export interface Authorization {
     send: (headers: Headers) => Effect.Effect<A, McpClientError.McpClientError, R>
   ) => Effect.Effect<A, McpClientError.McpClientError, R>
   /** Returns the headers of the last request, for one that is not worth a renewal. */
-  readonly known: () => Headers
+  readonly lastHeaders: () => Headers
 }
 
 /** For a server whose configuration has the headers that it needs. */
-export const none: Authorization = { use: (send) => send({}), known: () => ({}) }
+export const none: Authorization = { use: (send) => send({}), lastHeaders: () => ({}) }
 
-/** What an authorization is made from. `renew` asks the authorization server for another token. */
+/** The options of an authorization. `renew` asks the authorization server for another token. */
 export interface Options {
   readonly server: HttpServer
   readonly grants: Grants
@@ -69,21 +69,21 @@ class Tokens implements Authorization {
     this.renewals = renewals
   }
 
-  readonly known = (): Headers => headersOf(this.grant)
+  readonly lastHeaders = (): Headers => headersOf(this.grant)
 
   readonly use: Authorization["use"] = (send) =>
-    Effect.flatMap(orLost(this.current), (grant) =>
+    Effect.flatMap(toTransportError(this.current), (grant) =>
       Effect.catch(send(headersOf(grant)), (error) => {
         const refusal = refusalOf(error, grant !== undefined)
         if (refusal === undefined) return Effect.fail(error)
         if (refusal._tag === "Scope") {
           const scope = union(grant?.scope, refusal.scope)
-          return orLost(needsLogin(this.options.server, { _tag: "Scope", scope }))
+          return toTransportError(needsLogin(this.options.server, { _tag: "Scope", scope }))
         }
-        return Effect.flatMap(orLost(this.renewed(grant)), (renewed) =>
+        return Effect.flatMap(toTransportError(this.renewed(grant)), (renewed) =>
           Effect.catch(send(headersOf(renewed)), (again) =>
             refusalOf(again, true)?._tag === "Token"
-              ? orLost(needsLogin(this.options.server, { _tag: "Expired" }))
+              ? toTransportError(needsLogin(this.options.server, { _tag: "Expired" }))
               : Effect.fail(again)
           )
         )
@@ -191,7 +191,7 @@ const isSame = (one: Redacted.Redacted, other: Redacted.Redacted): boolean =>
 const isExpiring = ({ expiresAt }: Grant): Effect.Effect<boolean> =>
   Effect.map(Clock.currentTimeMillis, (now) => expiresAt !== undefined && expiresAt - marginMillis <= now)
 
-/** Returns what is wrong with the token of a request that was refused; undefined if it failed for another reason. */
+/** Returns the fault of the token of a request that was refused; undefined if it failed for another reason. */
 const refusalOf = (
   { reason }: McpClientError.McpClientError,
   hadToken: boolean
@@ -204,5 +204,5 @@ const refusalOf = (
 }
 
 /** An error of this client as the cause of one of the transport; `failures.ts` takes it out again. */
-const orLost = <A>(effect: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpClientError.McpClientError> =>
-  Effect.mapError(effect, (error) => Wire.lost(error.message, error))
+const toTransportError = <A>(effect: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpClientError.McpClientError> =>
+  Effect.mapError(effect, (error) => Wire.lostError(error.message, error))

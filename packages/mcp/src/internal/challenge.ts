@@ -1,4 +1,4 @@
-/** What a server asks for when it refuses a request: the header `WWW-Authenticate`, as far as it speaks of bearer tokens. */
+/** Reads what a server asks for when it refuses a request: the header `WWW-Authenticate`, as far as it speaks of bearer tokens. */
 
 /** A challenge for a bearer token. */
 export interface Challenge {

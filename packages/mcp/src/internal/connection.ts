@@ -17,7 +17,7 @@ import { headersOf, type HttpServer, isAuthorized, isOffered, type ServerConfig 
 import * as TurnHeaders from "../TurnHeaders.ts"
 import * as Authorization from "./authorization.ts"
 import { CurrentCall, type OpenQuestions } from "./currentCall.ts"
-import { failedOf } from "./failures.ts"
+import { toMcpFailed } from "./failures.ts"
 import * as Http from "./http.ts"
 import * as Incoming from "./incoming.ts"
 import * as ModernHttp from "./modernHttp.ts"
@@ -26,7 +26,7 @@ import { type Running, ServerState } from "./serverState.ts"
 import * as Stdio from "./stdio.ts"
 import type * as Wire from "./wire.ts"
 
-/** What a connection is made from. */
+/** The options of a connection. */
 export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly config: ServerConfig
   readonly program: { readonly name: string; readonly version: string }
@@ -37,7 +37,7 @@ export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
 
 /** A server that ran for this long has not failed in a row. */
 const stableMillis = 60_000
-/** How long the end of a connection is waited for. */
+/** How long to wait for the end of a connection. */
 const closeMillis = 3_000
 
 const startupSecondsOf = (config: ServerConfig) => config.startupSeconds ?? 10
@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const use =
     <A>(run: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError>) =>
     (running: Running): Effect.Effect<A, McpFailed> =>
-      Effect.mapError(run(running.client), (error) => failedOf(placeOf(config, false, running.transport), error))
+      Effect.mapError(run(running.client), (error) => toMcpFailed(placeOf(config, false, running.transport), error))
   const withServer = <A>(run: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError>) => {
     const once = use(run)
     return Effect.flatMap(state.running, (running) =>
@@ -116,7 +116,7 @@ const runOnce = (options: Options, state: ServerState, onStarted: () => void) =>
         const { running, toolsChanged } = yield* start(options, state)
         onStarted()
         yield* Effect.forkScoped(followTools(options.config, state, running, toolsChanged))
-        return failedOf(placeOf(options.config, false, running.transport), yield* running.transport.ended)
+        return toMcpFailed(placeOf(options.config, false, running.transport), yield* running.transport.ended)
       }).pipe(
         Scope.provide(scope),
         Effect.catch((error) => Effect.succeed(error))
@@ -143,7 +143,7 @@ const start = Effect.fnUntraced(function* (options: Options, state: ServerState)
   })
   return yield* started.pipe(
     Effect.mapError((error) =>
-      error instanceof McpFailed ? error : failedOf(placeOf(config, true, transport), error)
+      error instanceof McpFailed ? error : toMcpFailed(placeOf(config, true, transport), error)
     ),
     Effect.timeoutOrElse({
       duration: `${seconds} seconds`,

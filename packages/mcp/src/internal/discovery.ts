@@ -1,4 +1,4 @@
-/** Which authorization server a server over HTTP names, and what is known of it. */
+/** Finds the authorization server that a server over HTTP names, and reads its description. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -8,7 +8,7 @@ import * as Challenge from "./challenge.ts"
 import * as OAuth from "./oauth.ts"
 import * as Web from "./web.ts"
 
-/** Where to log in for a server. */
+/** The place to log in for a server. */
 export interface Described {
   /** The server, as the authorization server knows it. */
   readonly resource: string
@@ -18,11 +18,11 @@ export interface Described {
 }
 
 /**
- * Asks the server without a token, and reads what it and its authorization server say about themselves. Returns undefined
- * if it names none. **Errors**: `OAuthFailed`.
+ * Asks the server without a token, and reads the descriptions of the server and of its authorization server. Returns
+ * undefined if it names none. **Errors**: `OAuthFailed`.
  */
 export const discover = Effect.fnUntraced(function* (address: string, headers: Headers) {
-  const url = yield* OAuth.secure(address)
+  const url = yield* OAuth.parseSecure(address)
   const challenge = yield* challengeOf(url, headers)
   const metadata = yield* resourceMetadata(url, challenge?.resourceMetadata)
   if (metadata !== undefined && !covers(metadata.resource, url)) {
@@ -84,14 +84,14 @@ const covers = (resource: string, url: Web.URL): boolean => {
   return origin === url.origin && `${url.pathname}/`.startsWith(above)
 }
 
-/** Reads what an authorization server says about itself, at the addresses that two standards name. */
+/** Reads the description of an authorization server, at the addresses that two standards name. */
 const serverAt = Effect.fnUntraced(function* (issuer: string) {
   const found = yield* tryServerAt(issuer)
   return found ?? (yield* new OAuth.OAuthFailed({ detail: `${issuer} does not describe itself` }))
 })
 
 const tryServerAt = Effect.fnUntraced(function* (issuer: string) {
-  const url = yield* OAuth.secure(issuer)
+  const url = yield* OAuth.parseSecure(issuer)
   const path = url.pathname.replace(/\/$/, "")
   const addresses = [
     `${url.origin}/.well-known/oauth-authorization-server${path}`,
@@ -135,5 +135,5 @@ const checkEndpoints = Effect.fnUntraced(function* (server: Protocol.Authorizati
   if (methods?.includes("S256") !== true) {
     return yield* new OAuth.OAuthFailed({ detail: `${issuer} does not support PKCE with S256` })
   }
-  yield* Effect.forEach([authorize, token_endpoint], OAuth.secure)
+  yield* Effect.forEach([authorize, token_endpoint], OAuth.parseSecure)
 })

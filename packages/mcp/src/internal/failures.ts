@@ -7,29 +7,33 @@ import * as Url from "effect/http/Url"
 import { McpFailed, type Reason } from "../McpFailed.ts"
 import * as Wire from "./wire.ts"
 
-/** Where an error happened. */
+/** The server and the phase in which an error happened. */
 export interface Place {
   readonly server: string
   readonly isStarting: boolean
   /** How long the start may take. */
   readonly startupSeconds: number
-  /** What the process has printed. */
+  /** The text that the process has printed. */
   readonly stderr: string
 }
 
 /** Converts an error. */
-export const failedOf = (place: Place, { reason }: McpClientError): McpFailed =>
+export const toMcpFailed = (place: Place, { reason }: McpClientError): McpFailed =>
   new McpFailed({ server: place.server, reason: reasonOf(place, reason) })
 
 const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {
   const stderr = place.stderr === "" ? {} : { stderr: place.stderr }
-  const lost = (detail: string): Reason => ({ _tag: place.isStarting ? "NotStarted" : "Ended", detail, ...stderr })
+  const lostReason = (detail: string): Reason => ({
+    _tag: place.isStarting ? "NotStarted" : "Ended",
+    detail,
+    ...stderr
+  })
   switch (reason._tag) {
     case "TransportError":
       if (reason.cause instanceof McpFailed) return reason.cause.reason
-      return lost(reason.message)
+      return lostReason(reason.message)
     case "ClosedError":
-      return reason.sessionExpired === true ? { _tag: "SessionEnded" } : lost(reason.message)
+      return reason.sessionExpired === true ? { _tag: "SessionEnded" } : lostReason(reason.message)
     case "HttpError":
       return reason.status === 401 || reason.status === 403
         ? { _tag: "NotAuthorized", status: reason.status }

@@ -16,13 +16,13 @@ import { type Address, HttpLink } from "./httpLink.ts"
 import { Pauses } from "./pauses.ts"
 import * as Wire from "./wire.ts"
 
-/** What the transport is made from. */
+/** The options of the transport. */
 export interface Options extends Wire.TransportOptions, Address {
   /** When a stream of the server that has ended is opened again. */
   readonly reconnects: Schedule.Schedule<unknown>
 }
 
-/** How long the end of a connection waits for what it still has to send. */
+/** How long the end of a connection waits for the messages that it still has to send. */
 const closeMillis = 1_000
 /** The longest pause that a server may set. */
 const longestRetryMillis = 30_000
@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   return transport
 })
 
-/** What reads streams of the server. `receive` gets the messages that no request waits for. */
+/** A reader of the streams of the server. `receive` gets the messages that no request waits for. */
 interface Reader extends Pick<Options, "reconnects"> {
   readonly receive: (message: McpSchema.JsonRpcMessage) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -138,7 +138,7 @@ interface Received {
   readonly isWhole: boolean
 }
 
-/** Closes what a response lives in, which aborts its request. One whose body was read to its end has nothing to abort. */
+/** Closes the scope of a response, which aborts its request. One whose body was read to its end has nothing to abort. */
 const closeUnread = (lifetime: Scope.Closeable, exit: Exit.Exit<Received, unknown>) =>
   Exit.isSuccess(exit) && exit.value.isWhole ? Effect.void : Scope.close(lifetime, exit)
 
@@ -147,27 +147,28 @@ const readResponse = Effect.fnUntraced(function* (link: HttpLink, first: HttpCli
   const { id, receive, reconnects } = waiting
   if (HttpBody.isJson(first)) {
     const message = yield* HttpBody.readMessage(first)
-    if (!Wire.isResponse(message)) return yield* unreadable("the response to a request is none of JSON-RPC")
+    if (!Wire.isResponse(message)) return yield* unreadableError("the response to a request is not a JSON-RPC response")
     return { message, isWhole: true } satisfies Received as Received
   }
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
   let found: McpSchema.JsonRpcResponse | undefined
   for (let response = first; ;) {
-    if (!HttpBody.isEvents(response)) return yield* unreadable("the response to a request has another content type")
+    if (!HttpBody.isEvents(response))
+      return yield* unreadableError("the response to a request has another content type")
     yield* HttpBody.readEvents(response, position, (message) => {
       if (Wire.isResponse(message) && (message.id === id || message.id == null)) found = message
       return Effect.as(receive(message), found === undefined)
     })
     if (found !== undefined) return { message: found, isWhole: false } satisfies Received as Received
     const canContinue = position.lastEventId !== undefined && (yield* pauseFor(new Pauses(reconnects), position))
-    if (!canContinue) return yield* Wire.lost("it closed the response before its end")
+    if (!canContinue) return yield* Wire.lostError("it closed the response before its end")
     response = yield* Effect.flatMap(link.listen(position), HttpBody.checkStatus)
   }
 })
 
-const unreadable = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
+const unreadableError = (description: string) => Wire.failure(new McpClientError.ProtocolError({ description }))
 
-/** Listens to what the server sends outside requests, for as long as the server allows it. */
+/** Listens to the messages that the server sends outside requests, for as long as the server allows it. */
 const listen = Effect.fnUntraced(function* (link: HttpLink, { receive, reconnects }: Reader) {
   const position: HttpBody.Position = { lastEventId: undefined, retryMillis: undefined }
   const pauses = new Pauses<void>(reconnects)

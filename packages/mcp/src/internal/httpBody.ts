@@ -8,7 +8,7 @@ import * as Sse from "effect/encoding/Sse"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as Wire from "./wire.ts"
 
-/** Where a stream of events can be continued, and when. */
+/** The position from which a stream of events can be continued, and the pause before that. */
 export interface Position {
   lastEventId: string | undefined
   retryMillis: number | undefined
@@ -50,15 +50,15 @@ export const readMessage = (response: HttpClientResponse) => Effect.flatMap(text
 const textOf = (response: HttpClientResponse): Effect.Effect<string, McpClientError.McpClientError> => {
   const { "content-encoding": encoding, "content-length": length } = response.headers
   return encoding === undefined && Number(length) <= Wire.limitBytes
-    ? Effect.mapError(response.text, broken)
+    ? Effect.mapError(response.text, breakError)
     : bytesOf(response).pipe(
-        Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLarge())),
+        Stream.limitBytes(Wire.limitBytes, () => Stream.fail(Wire.tooLargeError())),
         Stream.decodeText(),
         Stream.mkString
       )
 }
 
-const broken = (cause: unknown) => Wire.lost("the response broke off", cause)
+const breakError = (cause: unknown) => Wire.lostError("the response broke off", cause)
 
 /** Calls `receive` with the message of each event, until it returns false or the stream ends. Updates the position. */
 export const readEvents = <R>(
@@ -83,7 +83,7 @@ export const readEvents = <R>(
       const batch = events
       events = []
       for (const data of batch) if (!(yield* receive(yield* Wire.decode(data)))) return false
-      return error === undefined ? true : yield* Wire.tooLarge()
+      return error === undefined ? true : yield* Wire.tooLargeError()
     })
     return bytesOf(response).pipe(
       Stream.decodeText(),
@@ -93,4 +93,4 @@ export const readEvents = <R>(
     )
   })
 
-const bytesOf = (response: HttpClientResponse) => Stream.mapError(response.stream, broken)
+const bytesOf = (response: HttpClientResponse) => Stream.mapError(response.stream, breakError)

@@ -100,7 +100,7 @@ export class HttpLink {
       this.session === undefined
         ? Effect.void
         : HttpClientRequest.delete(this.address.url).pipe(
-            HttpClientRequest.setHeaders(this.headers(this.address.authorization.known())),
+            HttpClientRequest.setHeaders(this.headers(this.address.authorization.lastHeaders())),
             this.client.execute,
             Effect.scoped,
             Effect.asVoid
@@ -123,7 +123,7 @@ export class HttpLink {
     const sent = Effect.catch(this.client.execute(request), (cause) =>
       // a client may take a status for a failure
       cause.response === undefined
-        ? Effect.fail(Wire.lost(Failures.requestDetail(cause, this.address.url), cause))
+        ? Effect.fail(Wire.lostError(Failures.requestDetail(cause, this.address.url), cause))
         : Effect.succeed(cause.response)
     )
     return Effect.flatMap(sent, (response) => {

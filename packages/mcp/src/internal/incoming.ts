@@ -1,4 +1,4 @@
-/** What a server sends by itself: questions to a person, progress, news about its tools. */
+/** Handles the messages that a server sends by itself: questions to a person, progress, news about its tools. */
 import type { Answer, Turn } from "@spindle/core/Turn"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -6,7 +6,7 @@ import * as McpSchema from "effect/ai/McpSchema"
 import type { CurrentCall } from "./currentCall.ts"
 import * as Wire from "./wire.ts"
 
-/** Handles what the server of this name sends. `onToolsChanged` runs when it says that its tools have changed. */
+/** Handles the messages of the server of this name. `onToolsChanged` runs when it says that its tools have changed. */
 export const make = (server: string, onToolsChanged: Effect.Effect<void>): Wire.Incoming => ({
   onRequest: (request, call) => {
     switch (request.method) {

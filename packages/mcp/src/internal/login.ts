@@ -67,7 +67,7 @@ const clientOf = Effect.fnUntraced(function* (
     return { id: server.clientId!, secret: undefined, authentication: "none" } satisfies Client as Client
   }
   if (server.clientId !== undefined && !isDocument) {
-    const authentication = clientSecret === undefined ? "none" : confidential(authorizationServer)
+    const authentication = clientSecret === undefined ? "none" : confidentialMethod(authorizationServer)
     return { id: server.clientId, secret: clientSecret, authentication } satisfies Client as Client
   }
   const { registration_endpoint: address } = authorizationServer
@@ -90,7 +90,8 @@ const clientOf = Effect.fnUntraced(function* (
   if (Option.isNone(registered)) return yield* OAuth.refusalOf(received, `${address} registered no client`)
   const { client_id, client_secret, token_endpoint_auth_method: method } = registered.value
   const secret = client_secret === undefined ? undefined : Redacted.make(client_secret)
-  const authentication = secret === undefined ? "none" : (known(method) ?? confidential(authorizationServer))
+  const authentication =
+    secret === undefined ? "none" : (knownMethod(method) ?? confidentialMethod(authorizationServer))
   return { id: client_id, secret, authentication } satisfies Client as Client
 })
 
@@ -102,20 +103,20 @@ const Registration = Schema.Struct({
 })
 const decodeRegistration = Schema.decodeUnknownOption(Schema.fromJsonString(Registration))
 
-const known = (method: string | undefined): ClientAuthentication | undefined =>
+const knownMethod = (method: string | undefined): ClientAuthentication | undefined =>
   method === "none" || method === "client_secret_basic" || method === "client_secret_post" ? method : undefined
 
 type Methods = Pick<Protocol.AuthorizationServer, "token_endpoint_auth_methods_supported">
 
-/** How a client with a secret proves who it is. Basic is what servers support that do not say. */
-const confidential = ({ token_endpoint_auth_methods_supported: methods }: Methods): ClientAuthentication =>
+/** Returns how a client with a secret authenticates itself. Servers that do not say what they support take basic authentication. */
+const confidentialMethod = ({ token_endpoint_auth_methods_supported: methods }: Methods): ClientAuthentication =>
   methods?.includes("client_secret_basic") === false && methods.includes("client_secret_post")
     ? "client_secret_post"
     : "client_secret_basic"
 
-/** How a new client proves who it is: not at all if the server allows it, because a program cannot keep a secret. */
+/** Returns how a new client authenticates itself: not at all if the server allows it, because a program cannot keep a secret. */
 const preferredAuthentication = (server: Methods): ClientAuthentication =>
-  server.token_endpoint_auth_methods_supported?.includes("none") === false ? confidential(server) : "none"
+  server.token_endpoint_auth_methods_supported?.includes("none") === false ? confidentialMethod(server) : "none"
 
 interface AuthorizationRequest extends Discovery.Described {
   readonly client: Client
@@ -158,7 +159,7 @@ const exchange = Effect.fnUntraced(function* (url: string, request: Authorizatio
   const protocolClient = OAuth.clientOf({ clientId: client.id })
   const parameters = yield* Effect.try({
     try: () => Protocol.validateAuthResponse(authorizationServer, protocolClient, new Web.URL(url) as never, state),
-    catch: (error) => OAuth.failedOf(error, [])
+    catch: (error) => OAuth.toOAuthFailed(error, [])
   })
   const code = new Web.URL(url).searchParams.get("code") ?? ""
   const secret = client.secret === undefined ? "" : Redacted.value(client.secret)

@@ -66,7 +66,7 @@ export const run = <A>(
           [Protocol.allowInsecureRequests]: true,
           signal: signal as never
         }),
-      catch: (error) => failedOf(error, secrets)
+      catch: (error) => toOAuthFailed(error, secrets)
     })
   )
 
@@ -83,7 +83,7 @@ export const responseOf = ({ headers, status, text }: Received): never =>
 
 /** Sends one request, without following redirections, and reads its response. */
 export const send = Effect.fnUntraced(function* (url: string, { body, headers, method }: Init) {
-  const { host } = yield* secure(url)
+  const { host } = yield* parseSecure(url)
   const client = yield* HttpClient.HttpClient
   const fail = (what: string) => new OAuthFailed({ detail: `${host} ${what}` })
   const request = HttpClientRequest.make(method as HttpMethod)(url, { headers })
@@ -108,7 +108,7 @@ export const send = Effect.fnUntraced(function* (url: string, { body, headers, m
 })
 
 /** Parses an address. Tokens go over https only, or to a server on this machine. */
-export const secure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
+export const parseSecure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
   Effect.suspend(() => {
     if (!Web.URL.canParse(url))
       return Effect.fail(new OAuthFailed({ detail: `${JSON.stringify(url)} is not an address` }))
@@ -120,33 +120,33 @@ export const secure = (url: string): Effect.Effect<Web.URL, OAuthFailed> =>
   })
 
 /** Converts an error of the library. */
-export const failedOf = (error: unknown, secrets: ReadonlyArray<string>): OAuthFailed => {
+export const toOAuthFailed = (error: unknown, secrets: ReadonlyArray<string>): OAuthFailed => {
   if (error instanceof OAuthFailed) return error
   if (error instanceof Protocol.ResponseBodyError || error instanceof Protocol.AuthorizationResponseError) {
     const { error: code, error_description: description } = error
     const detail = description === undefined ? code : `${code}: ${description}`
     const isAnswer = error instanceof Protocol.AuthorizationResponseError
-    return new OAuthFailed({ code, isAnswer, detail: readable(detail, secrets) })
+    return new OAuthFailed({ code, isAnswer, detail: toReadable(detail, secrets) })
   }
-  return new OAuthFailed({ detail: readable(error instanceof Error ? error.message : String(error), secrets) })
+  return new OAuthFailed({ detail: toReadable(error instanceof Error ? error.message : String(error), secrets) })
 }
 
 const decodeError = Schema.decodeUnknownOption(
   Schema.fromJsonString(Schema.Struct({ error: Schema.String, error_description: Schema.optionalKey(Schema.String) }))
 )
 
-/** The error of a response that is none of success: `what`, and what the server says about it. */
+/** Makes the error of a response that reports no success: `what`, and the words of the server. */
 export const refusalOf = ({ status, text }: Received, what: string): OAuthFailed => {
   const said = Option.match(decodeError(text), {
     onNone: () => `HTTP ${status}`,
     onSome: ({ error, error_description: description }) =>
       description === undefined ? error : `${error}: ${description}`
   })
-  return new OAuthFailed({ detail: `${what}: ${readable(said, [])}` })
+  return new OAuthFailed({ detail: `${what}: ${toReadable(said, [])}` })
 }
 
 /** A text of a server for a person: one line of bounded length, without secrets. */
-const readable = (text: string, secrets: ReadonlyArray<string>): string =>
+const toReadable = (text: string, secrets: ReadonlyArray<string>): string =>
   secrets
     .filter((secret) => secret !== "")
     .reduce((shown, secret) => shown.replaceAll(secret, "..."), text)

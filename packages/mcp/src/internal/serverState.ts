@@ -1,4 +1,4 @@
-/** What is known of a server, and the wait for it to run. */
+/** The state of a server, and the wait for it to run. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

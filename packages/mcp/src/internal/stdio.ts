@@ -19,7 +19,7 @@ import * as Failures from "./failures.ts"
 import * as InputRequests from "./inputRequests.ts"
 import * as Wire from "./wire.ts"
 
-/** What the transport is made from. `onStart` is called with the process id; its result, when the process has ended. */
+/** The options of the transport. `onStart` is called with the process id; its result, when the process has ended. */
 export interface Options extends Wire.TransportOptions {
   readonly server: StdioServer
   readonly variables: Variables
@@ -51,7 +51,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const scope = yield* Scope.Scope
   const spawner = yield* ChildProcessSpawner
   const child = yield* Effect.mapError(spawner.spawn(commandOf(server, variables)), (cause) =>
-    Wire.lost(Failures.startDetail(cause, server.command, server.cwd), cause)
+    Wire.lostError(Failures.startDetail(cause, server.command, server.cwd), cause)
   )
   const onEnd = onStart(child.pid)
   yield* Effect.addFinalizer(() => Effect.sync(onEnd))
@@ -91,26 +91,26 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
     Exit.isSuccess(exit) ? `its process exited with code ${exit.value}` : "its process was killed"
   )
   // a stream that closes is most often the first sign of an exit, which says more
-  const closed = (what: string) =>
+  const endClosed = (what: string) =>
     Effect.andThen(Fiber.await(printing), exited).pipe(
       Effect.timeoutOption(drainMillis),
-      Effect.flatMap((how) => end(Wire.lost(Option.getOrElse(how, () => what))))
+      Effect.flatMap((how) => end(Wire.lostError(Option.getOrElse(how, () => what))))
     )
   yield* Stream.fromQueue(input).pipe(
     Stream.encodeText,
     Stream.run(child.stdin),
-    Effect.catch(() => closed("it closed its standard input")),
+    Effect.catch(() => endClosed("it closed its standard input")),
     Effect.forkScoped
   )
-  // what it wrote before it exited is read first
+  // the output that it wrote before it exited is read first
   yield* readLines(child.stdout, receive).pipe(
-    Effect.matchEffect({ onFailure: end, onSuccess: () => closed("it closed its standard output") }),
+    Effect.matchEffect({ onFailure: end, onSuccess: () => endClosed("it closed its standard output") }),
     Effect.forkScoped
   )
   // a descendant may keep the output open
   yield* exited.pipe(
     Effect.tap(() => Effect.sleep(drainMillis)),
-    Effect.flatMap((how) => end(Wire.lost(how))),
+    Effect.flatMap((how) => end(Wire.lostError(how))),
     Effect.forkScoped
   )
   yield* Effect.addFinalizer(() =>
@@ -184,17 +184,17 @@ const readLines = Effect.fnUntraced(function* <E>(
 ) {
   let buffer = ""
   yield* output.pipe(
-    Stream.mapError((cause) => Wire.lost("its standard output cannot be read", cause)),
+    Stream.mapError((cause) => Wire.lostError("its standard output cannot be read", cause)),
     Stream.decodeText(),
     Stream.runForEach(
       Effect.fnUntraced(function* (text) {
         const lines = (buffer + text).split("\n")
         buffer = lines.pop()!
         for (const line of lines) {
-          if (line.length > Wire.limitBytes) return yield* Wire.tooLarge()
+          if (line.length > Wire.limitBytes) return yield* Wire.tooLargeError()
           if (line.trim() !== "") yield* receive(yield* Wire.decode(line))
         }
-        if (buffer.length > Wire.limitBytes) return yield* Wire.tooLarge()
+        if (buffer.length > Wire.limitBytes) return yield* Wire.tooLargeError()
       })
     )
   )

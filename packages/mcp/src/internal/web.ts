@@ -19,7 +19,7 @@ const web = globalThis as unknown as {
   readonly Response: new (body: string | null, options: { readonly status: number; readonly headers: object }) => object
 }
 
-/** Parses an address, and throws if it is none. */
+/** Parses an address. Throws if the text is not an address. */
 export const URL = web.URL
 
 /** A response as `fetch` returns it. */

@@ -13,7 +13,7 @@ export type Protocol = McpProtocol.ProtocolAdapter<McpClient.ProtocolVersion>
 /** The largest message that is read. */
 export const limitBytes = 8 * 1024 * 1024
 
-/** Receives what a server sends by itself. `call` is the one that it belongs to, if that is known. */
+/** Receives the messages that a server sends by itself. `call` is the one that it belongs to, if that is known. */
 export interface Incoming {
   readonly onRequest: (
     request: McpSchema.JsonRpcRequest,
@@ -30,11 +30,11 @@ export interface ServerTransport extends McpClient.Transport {
   /** Waits until the server can no longer be reached, and returns why. */
   readonly ended: Effect.Effect<McpClientError.McpClientError>
   readonly isEnded: () => boolean
-  /** The end of what the process has printed to its standard error. */
+  /** The end of the text that the process has printed to its standard error. */
   readonly stderr: () => string
 }
 
-/** What all transports are made from. */
+/** The options that all transports have. */
 export interface TransportOptions {
   readonly protocol: Protocol
   readonly incoming: Incoming
@@ -45,11 +45,11 @@ export const failure = (reason: McpClientError.McpClientErrorReason): McpClientE
   new McpClientError.McpClientError({ reason })
 
 /** The error of a connection that broke. */
-export const lost = (description: string, cause?: unknown): McpClientError.McpClientError =>
+export const lostError = (description: string, cause?: unknown): McpClientError.McpClientError =>
   failure(new McpClientError.TransportError({ description, cause }))
 
 /** The error of a message that is too large. */
-export const tooLarge = (): McpClientError.McpClientError =>
+export const tooLargeError = (): McpClientError.McpClientError =>
   failure(new McpClientError.LimitError({ description: `a message has more than ${limitBytes} bytes` }))
 
 /** The text of a message. */
@@ -93,7 +93,7 @@ export const refusal = (
   error: { code, message }
 })
 
-/** What this client can do for a server: put its questions to a person. */
+/** The capabilities of this client: it puts the questions of a server to a person. */
 const capabilities = { elicitation: { form: {}, url: {} } }
 
 /** Adds to a request of revision 2026-07-28 what this client can do. */

@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as ApiKeys from "../ApiKeys.ts"
 import * as Failures from "./failures.ts"
 
-/** A key, or where it comes from. The message of a failure says why there is none. */
+/** A key, or an effect that returns it. The message of a failure says why there is no key. */
 export type ApiKey =
   | Redacted.Redacted<string>
   | Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>

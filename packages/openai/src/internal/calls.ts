@@ -14,14 +14,14 @@ export const argumentsText = ({ params }: Pick<ToolCall, "params">): string => s
 export const inputText = (params: unknown): string =>
   jsonText((isObject(params) && "input" in params ? params["input"] : params) ?? "")
 
-/** What a model reads of a result of this call. */
+/** Returns the text that a model reads as the result of this call. */
 export const resultText = (result: ToolResult, call: ToolCall): string =>
-  jsonText(result.output) + brokenArguments(call)
+  jsonText(result.output) + brokenArgumentsText(call)
 
 const mostArgumentCharacters = 4_000
 
 /** Tells the model which arguments it sent, when they were not a JSON object and `{}` takes their place. */
-const brokenArguments = ({ freeform, invalid, params }: ToolCall): string => {
+const brokenArgumentsText = ({ freeform, invalid, params }: ToolCall): string => {
   if (freeform || isObject(params) || (invalid === undefined && (params ?? undefined) === undefined)) return ""
   const text = shorten(invalid ?? stringify(params), mostArgumentCharacters)
   return `\n\nThe arguments of this call were not a JSON object. They were:\n${text}`

@@ -28,7 +28,7 @@ const charsetOf = ({ headers, status }: HttpClientResponse.HttpClientResponse): 
   try {
     return new Platform.TextDecoder(named).encoding
   } catch {
-    // a name that nobody knows
+    // an unknown name
     return "utf-8"
   }
 }
@@ -64,7 +64,7 @@ const decodeBytes = (
       if (start === undefined) return all
       const format = formats[encoding]
       const name = format?.(start)
-      // a server may name what is no encoding, for example a character set
+      // a server may name something other than an encoding, for example a character set
       if (name === undefined && (format !== undefined || isText(start))) return all
       const decompress = name === undefined ? undefined : makeDecompression(name)
       if (decompress === undefined) {

@@ -38,7 +38,7 @@ export const searchOf = (item: Json, count: number): ModelPart => {
   }
 }
 
-/** What a search looked for: its query, or the page that it opened. */
+/** Returns what a search looked for: its query, or the page that it opened. */
 const queryOf = ({ pattern, queries, query, url }: Json): string => {
   const texts = [query, ...(Array.isArray(queries) ? queries : []), pattern, url]
   return texts.find((text) => typeof text === "string" && text !== "") ?? ""

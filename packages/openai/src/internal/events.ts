@@ -259,7 +259,7 @@ export class EventReader extends ResponseReader {
   }
 
   /**
-   * Takes what came only in the last event, and ends what is open. Calls count only when they are complete: in a
+   * Takes the items that came only in the last event, and ends the open ones. Calls count only when they are complete: in a
    * response that was cut off, the item of a call must say so.
    */
   private takeOutput(response: Json, isComplete: boolean): void {

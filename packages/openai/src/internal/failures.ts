@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import { isObject, jsonText, parse, shorten, textOf } from "./json.ts"
 
-/** What all failures of one model have in common. `secrets` are the texts that must not appear in one. */
+/** The context of all failures of one model. `secrets` are the texts that must not appear in one. */
 export interface FailureContext {
   readonly provider: string
   readonly model: string
@@ -43,7 +43,7 @@ export const failure = (context: FailureContext, kind: ModelFailureKind, details
     kind,
     provider: context.provider,
     model: context.model,
-    detail: plain(scrub(context, details.detail)),
+    detail: toPlainLine(scrub(context, details.detail)),
     ...(details.status === undefined ? {} : { status: details.status }),
     ...(details.retryAfterMillis === undefined ? {} : { retryAfterMillis: details.retryAfterMillis }),
     ...(details.cause === undefined ? {} : { cause: copyOf(context, details.cause) })
@@ -54,7 +54,7 @@ export const scrub = ({ secrets }: FailureContext, text: string): string =>
   secrets.reduce((done, secret) => (secret === "" ? done : done.replaceAll(secret, "<redacted>")), text)
 
 /** Shortens a text to one line without control characters, which a terminal would obey. */
-export const plain = (text: string): string =>
+export const toPlainLine = (text: string): string =>
   shorten(
     text
       .toWellFormed()
@@ -65,7 +65,7 @@ export const plain = (text: string): string =>
   )
 
 const copyOf = (context: FailureContext, cause: unknown): Error => {
-  const copy = new Error(plain(scrub(context, messageOf(cause))))
+  const copy = new Error(toPlainLine(scrub(context, messageOf(cause))))
   if (cause instanceof Error) copy.name = cause.name
   return copy
 }
@@ -115,7 +115,7 @@ export interface FailedResponse {
   readonly nowMillis: number
 }
 
-/** Makes the failure of a response that is no stream: an error by its status, or a success of another kind. */
+/** Makes the failure of a response that is not a stream: an error by its status, or a success of another kind. */
 export const fromResponse = (context: FailureContext, response: FailedResponse): ModelFailed => {
   const { body, headers, nowMillis, status } = response
   const error = errorOf(body)

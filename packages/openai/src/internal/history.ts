@@ -101,7 +101,7 @@ const partOf = (part: Input.InputPart): ReadonlyArray<Wire> => {
 
 /**
  * Reasoning without its sealed form cannot be found again by a server that stores nothing, and is refused; so is a seal
- * of another provider. An item that does not say who sealed it may be of any.
+ * of another provider. An item that does not name its maker may be of any provider.
  */
 const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | undefined => {
   if (item.encrypted === undefined || (item.sealedBy !== undefined && item.sealedBy !== seal)) return undefined

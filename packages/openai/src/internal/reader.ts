@@ -1,4 +1,4 @@
-/** What the readers of all APIs share: they turn the events of one response into parts. */
+/** The base of the readers of all APIs: they turn the events of one response into parts. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Failures from "./failures.ts"
@@ -6,7 +6,7 @@ import { isObject, type Json, parse, shorten, textOf } from "./json.ts"
 
 /** The request of a response, as far as its reader needs it. */
 export interface ReadingContext extends Failures.FailureContext {
-  /** Is recorded with sealed reasoning; see {@link sealOf}. */
+  /** The seal that is recorded with sealed reasoning; see {@link sealOf}. */
   readonly seal: string
   /** The name of a tool by its name on the wire, where the two differ. */
   readonly toolNames: ReadonlyMap<string, string>
@@ -79,7 +79,7 @@ export abstract class ResponseReader {
     }
   }
 
-  /** Reads a body that is no stream: a complete response in JSON. Any other body leaves the reader as it is. */
+  /** Reads a body that is not a stream: a complete response in JSON. Any other body leaves the reader as it is. */
   abstract readResponse(body: string): void
 
   /**
@@ -98,7 +98,7 @@ export abstract class ResponseReader {
     served.add(model)
     if (plainName(model) === plainName(wanted)) return
     const message = `${provider} uses the model ${shorten(model, longestSample)} in place of ${wanted}`
-    this.parts.push({ _tag: "Warning", message: Failures.plain(message) })
+    this.parts.push({ _tag: "Warning", message: Failures.toPlainLine(message) })
   }
 
   /** Fails with an error in the words of the provider. Returns true. */

@@ -5,7 +5,7 @@ import { stringify } from "./json.ts"
 import { wireName } from "./toolNames.ts"
 import { mapOnce } from "./wireTools.ts"
 
-/** What a body says in addition to the request. */
+/** The options of a body that no request has. */
 export interface BodyOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
@@ -19,7 +19,7 @@ export interface BodyOptions {
 }
 
 /**
- * What a body needs of a request. `sessionId` becomes the key of the prompt cache; `toolChoice` is sent as it is, with
+ * The part of a request that a body needs. `sessionId` becomes the key of the prompt cache; `toolChoice` is sent as it is, with
  * names of tools from `wireName`.
  */
 export interface BodyRequest extends Pick<ModelRequest, "instructions" | "items" | "tools" | "output"> {

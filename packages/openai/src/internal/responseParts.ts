@@ -8,7 +8,7 @@ import type * as Response from "effect/ai/Response"
 
 type Finish = Extract<ModelPart, { _tag: "Finish" }>
 
-/** What becomes a part of a response: anything but warnings and compactions, which `effect/ai` has no parts for. */
+/** The parts that become parts of a response: all but warnings and compactions, which `effect/ai` has no parts for. */
 export type ContentPart = Exclude<ModelPart, { _tag: "Warning" | "SealedSummary" }>
 
 /** Converts a part of a stream. Arguments that are not JSON stay a text, for the tool's schema to refuse. */

@@ -111,7 +111,7 @@ const pullParts = (
     if (!reader.isOver) reader.end(false)
     if (reader.isOver) return Effect.succeed([""])
     return Effect.map(Clock.currentTimeMillis, (nowMillis): Texts => {
-      reader.failure = endedEarly(reader, { status: response.status, headers: response.headers, body, nowMillis })
+      reader.failure = earlyEndFailure(reader, { status: response.status, headers: response.headers, body, nowMillis })
       return [""]
     })
   })
@@ -141,7 +141,7 @@ const pullParts = (
 }
 
 /** Makes the failure of a stream that ended without its last event. */
-const endedEarly = (reader: ResponseReader, response: Failures.FailedResponse): ModelFailed => {
+const earlyEndFailure = (reader: ResponseReader, response: Failures.FailedResponse): ModelFailed => {
   const { api, context, skipped, understood } = reader
   if (understood > 0) {
     const frames = skipped.count === 0 ? "" : `; frames that made no sense: ${skipped.count}`

@@ -39,8 +39,8 @@ export type Send<R extends WireRequest> = (request: R) => Stream.Stream<ModelPar
 /** Sends requests to one model. */
 export interface Sampling {
   readonly provider: string
-  /** Returns the function that sends over an API. All share the key, and what the provider has refused. */
-  readonly over: <R extends WireRequest>(wire: Wire<R>) => Send<R>
+  /** Returns the function that sends over an API. All share the key, and the items that the provider has refused. */
+  readonly senderOf: <R extends WireRequest>(wire: Wire<R>) => Send<R>
 }
 
 /** A model, as far as its requests need it. */
@@ -60,7 +60,7 @@ interface Connection<R extends WireRequest> {
   isPlain: boolean
 }
 
-/** The repairs of a request so far: what is left out, and what a person should know about it. */
+/** The repairs of a request so far: the items that are left out, and the warnings about them. */
 interface Repairs {
   readonly leftOut: ReadonlySet<Item>
   readonly warnings: ReadonlyArray<string>
@@ -82,7 +82,7 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
     const refused = new WeakSet<Item>()
     const served = new Set<string>()
     const repairs: Repairs = { leftOut: new Set(), warnings: [], isKeyRenewed: false, isPlain: false }
-    const over = <R extends WireRequest>(wire: Wire<R>): Send<R> => {
+    const senderOf = <R extends WireRequest>(wire: Wire<R>): Send<R> => {
       const connection: Connection<R> = {
         client,
         wire,
@@ -97,7 +97,7 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
       }
       return (request) => Stream.unwrap(sample(connection, request, repairs))
     }
-    return { provider, over }
+    return { provider, senderOf }
   })
 
 /** Reads a limit of time. Zero and less mean no limit, as infinity does. */
@@ -149,12 +149,12 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   if (!connection.isPlain && !repairs.isPlain && wire.optionalFields.some((name) => refusal.body.includes(name))) {
     return yield* sample(connection, request, { ...repairs, isPlain: true })
   }
-  const next = without(context, refusal, written, repairs)
+  const next = repairsAfter(context, refusal, written, repairs)
   return next === undefined ? yield* failure : yield* sample(connection, request, next)
 })
 
 /** The repairs of the next attempt, or undefined when the refusal names no item that can be left out. */
-const without = (
+const repairsAfter = (
   context: Failures.FailureContext,
   refusal: Failures.FailedResponse,
   written: WrittenRequest,
@@ -163,7 +163,7 @@ const without = (
   const error = Failures.errorOf(refusal.body)
   const named = written.refusedItems(error)
   if (named.length === 0 || repairs.warnings.length === mostRefusals) return undefined
-  const warning = Failures.plain(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
+  const warning = Failures.toPlainLine(Failures.scrub(context, Refusals.warningOf(context.provider, named, error)))
   return {
     ...repairs,
     leftOut: new Set([...repairs.leftOut, ...named]),

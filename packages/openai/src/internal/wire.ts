@@ -6,7 +6,7 @@ import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { ProviderError } from "./failures.ts"
 import type { ReadingContext, ResponseReader } from "./reader.ts"
 
-/** What every API needs of a request. */
+/** The part of a request that every API needs. */
 export type WireRequest = Pick<ModelRequest, "instructions" | "items" | "tools" | "output">
 
 /** A request as it is sent. */
@@ -30,11 +30,11 @@ export interface Writing {
 
 /** One API, for requests of type `R`. */
 export interface Wire<R extends WireRequest> {
-  /** What follows the base URL. */
+  /** The path after the base URL. */
   readonly path: string
   /** The type of content that a response should have. Default: `text/event-stream`. */
   readonly accept?: string
-  /** Names who can read the sealed reasoning of a model. */
+  /** Returns a name for the models that can read the sealed reasoning of a model. */
   readonly sealOf: (provider: string, model: string) => string
   /** Fields of the body that a server may refuse, and that a request can do without. */
   readonly optionalFields: ReadonlyArray<string>

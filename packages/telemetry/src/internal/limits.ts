@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
-/** What a number is when it makes no sense, and the bounds of one that does. */
+/** The bounds of a number, and the value that replaces one that makes no sense. */
 export interface Bounds<A> {
   readonly otherwise: A
   readonly least?: A | undefined

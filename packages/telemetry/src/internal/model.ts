@@ -3,7 +3,7 @@ import type { CallId, ProcessId, QuestionId, SessionId, SubmissionId } from "@sp
 import type { KnownRecord } from "@spindle/core/SessionEvent"
 import type { Measurement } from "../Metrics.ts"
 
-/** What the fold knows about its surroundings. */
+/** The options of the fold. */
 export interface Options {
   /** Whether to measure under the names of the reference as well. */
   readonly reference: boolean
@@ -15,7 +15,7 @@ export interface Options {
   readonly isGit: boolean
 }
 
-/** What the fold remembers of one session. Its size is bounded by what is open in the session. */
+/** The memory of the fold for one session. Its size is bounded by the open work of the session. */
 export interface State {
   readonly options: Options
   readonly turnsCount: number
@@ -35,7 +35,7 @@ export interface State {
 export interface TurnState {
   readonly kind: string
   readonly at: number
-  /** Whether this is a compaction that is not counted yet: what it asks first is recorded after its start. */
+  /** Whether this is a compaction that is not counted yet. Its type is known only from its first note, after its start. */
   readonly isUncounted: boolean
   readonly hasOutput: boolean
   readonly hasMessage: boolean

@@ -6,7 +6,7 @@ import type { Redact } from "../Redaction.ts"
 import type { SpanAttributes, SpanData } from "../SpanData.ts"
 import * as Reference from "./reference.ts"
 
-/** How spans are made, and what is called with them. */
+/** How spans are made, and the functions that are called with them. */
 export interface TracerOptions {
   readonly redact: Redact
   /** Whether spans contain the messages of errors. */

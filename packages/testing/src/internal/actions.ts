@@ -12,7 +12,7 @@ import type { Probe } from "./probe.ts"
 /** Starts the action. */
 export type StartAction = () => void
 
-/** What the actions need of their scheduler. */
+/** The part of the scheduler that the actions need. */
 export interface Surroundings {
   readonly schedule: Decisions["at"]
   readonly fork: (action: Effect.Effect<unknown, unknown>) => AnyFiber
@@ -26,7 +26,7 @@ export class Actions implements Stage {
   points = 0
   /** How many actions were started. */
   startedCount = 0
-  /** Where the started actions came, if there is a probe. */
+  /** The places of the started actions, if there is a probe. */
   readonly places: Array<ActionPlace> = []
   /** A scheduled action that the program did not arm. */
   unknownAction: Error | undefined

@@ -1,4 +1,4 @@
-/** Finds what is wrong with a run. */
+/** Finds the fault of a run. */
 import * as Cause from "effect/Cause"
 import type * as Exit from "effect/Exit"
 import type { RunResult } from "./decisions.ts"
@@ -27,11 +27,11 @@ export interface Finding {
 
 /** The laws that must hold after a run. */
 export interface Laws<A, E> {
-  /** Returns what is wrong with a run that ended; undefined if nothing is. */
+  /** Returns the fault of a run that ended; undefined if there is none. */
   readonly law?: ((exit: Exit.Exit<A, E>) => string | undefined) | undefined
   /** The same by name. The first broken law counts, and the report starts with its name. */
   readonly laws?: { readonly [name: string]: (exit: Exit.Exit<A, E>) => string | undefined } | undefined
-  /** Must hold for the result of the program. A text says what is wrong. A program that fails breaks it. */
+  /** Must hold for the result of the program. A text describes the fault. A program that fails breaks it. */
   readonly invariant?: ((value: A) => boolean | string | undefined) | undefined
 }
 
@@ -50,7 +50,7 @@ const brokenLaw = <A, E>({ invariant, law, laws }: Laws<A, E>, exit: Exit.Exit<A
   return `the invariant is broken: ${result === false ? JSON.stringify(exit.value) : result}`
 }
 
-/** Returns what is wrong with a run; undefined if nothing is. */
+/** Returns the fault of a run; undefined if there is none. */
 export const findingOf = <A, E>(laws: Laws<A, E>, result: RunResult<A, E>): Finding | undefined => {
   if (result.exit === undefined) return stallOf(result)
   const broken = brokenLaw(laws, result.exit)

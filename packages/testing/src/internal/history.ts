@@ -37,5 +37,5 @@ export interface History {
   readonly processes?: ReadonlyArray<ProcessId> | undefined
 }
 
-/** Returns what is wrong with a history, as a sentence that starts with the clause; undefined if nothing is. */
+/** Returns the violation in a history, as a sentence that starts with the clause; undefined if there is none. */
 export type Law = (history: History) => string | undefined

@@ -4,14 +4,14 @@ import type { Receipt } from "@spindle/core/Op"
 import * as SessionEvent from "@spindle/core/SessionEvent"
 import * as SessionState from "@spindle/core/SessionState"
 import type { History, Law } from "./history.ts"
-import { isFailed, recordsOf, tagged } from "./lawsOfRecords.ts"
+import { isFailed, recordsOf, recordsWithTag } from "./lawsOfRecords.ts"
 
 /** The receipts of accepted input. */
 const acceptedReceipts = ({ receipts }: History): ReadonlyArray<Receipt> =>
   (receipts ?? []).filter(({ _tag }) => _tag === "Started" || _tag === "Steered" || _tag === "Queued")
 
 /** The submission that a record carries: input into the history, a task into its turn. */
-const carriedBy = (record: SessionEvent.JournalRecord): SubmissionId | undefined => {
+const carriedSubmission = (record: SessionEvent.JournalRecord): SubmissionId | undefined => {
   if (record._tag === "TurnStarted") return record.carried === true ? record.submissionId : undefined
   return record._tag === "ItemRecorded" && record.item._tag === "UserMessage" ? record.item.submissionId : undefined
 }
@@ -32,7 +32,7 @@ export const P1: Law = ({ receipts }) => {
 export const P2: Law = (history) => lostInput(history) ?? wrongFate(history) ?? unnamedInput(history)
 
 const lostInput = (history: History): string | undefined => {
-  const accepted = new Set(tagged(history, "InputAccepted").map(({ submissionId }) => submissionId))
+  const accepted = new Set(recordsWithTag(history, "InputAccepted").map(({ submissionId }) => submissionId))
   const lost = acceptedReceipts(history).find(({ submissionId }) => !accepted.has(submissionId))
   return lost === undefined ? undefined : `P2 ${lost.submissionId} was acknowledged, but is not in the journal`
 }
@@ -42,7 +42,7 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
   const fates = new Map<SubmissionId, Array<string>>()
   const add = (id: SubmissionId, fate: string) => void fates.set(id, [...(fates.get(id) ?? []), fate])
   for (const record of recordsOf(history)) {
-    const carried = carriedBy(record)
+    const carried = carriedSubmission(record)
     if (carried !== undefined) add(carried, "carried")
     if (record._tag === "InputBlocked") add(record.submissionId, "blocked")
     if (record._tag === "InputWithdrawn") add(record.submissionId, "withdrawn")
@@ -56,7 +56,7 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
 
 /**
  * The input that waits at the end. The live state of a failed session has input that could not be written, so its
- * records count: they are what a resume sees.
+ * records count: a resume sees them.
  */
 const waitingAtEnd = (history: History): ReadonlyArray<SubmissionId> =>
   isFailed(history)
@@ -65,7 +65,7 @@ const waitingAtEnd = (history: History): ReadonlyArray<SubmissionId> =>
 
 const wrongFate = (history: History): string | undefined => {
   const fates = fatesOf(history)
-  for (const { submissionId } of tagged(history, "InputAccepted")) {
+  for (const { submissionId } of recordsWithTag(history, "InputAccepted")) {
     const fate = fates.get(submissionId) ?? []
     const isWrong = fate.length > 1 || (fate.length === 0 && history.final !== undefined)
     if (isWrong) return `P2 input ${submissionId} has the fates [${fate.join(", ")}]`
@@ -74,7 +74,7 @@ const wrongFate = (history: History): string | undefined => {
 }
 
 /**
- * Input that waits while nothing runs must be named by the turn before, unless it waits for the next turn whatever comes.
+ * Input that waits while nothing runs must be named by the turn before, unless its delivery is `wait`.
  * A closed session keeps its input for a resume.
  */
 const unnamedInput = (history: History): string | undefined => {
@@ -84,7 +84,7 @@ const unnamedInput = (history: History): string | undefined => {
     .filter(({ seq }) => seq < idle.seq)
     .findLast(SessionEvent.isTerminal)
   const named = last === undefined || last._tag === "TurnCompleted" ? [] : last.kept
-  const joining = tagged(history, "InputAccepted").filter(({ delivery }) => delivery === "wait")
+  const joining = recordsWithTag(history, "InputAccepted").filter(({ delivery }) => delivery === "wait")
   const known = new Set([...named, ...joining.map(({ submissionId }) => submissionId)])
   const unnamed = idle.waiting.filter((id) => !known.has(id))
   return unnamed.length === 0 ? undefined : `P2 ${unnamed.join(", ")} waits, but the turn before did not name it`
@@ -92,13 +92,13 @@ const unnamedInput = (history: History): string | undefined => {
 
 export const P3: Law = (history) => {
   // a task that replaces the running turn starts ahead of the queue
-  const queued = tagged(history, "InputAccepted").filter(
+  const queued = recordsWithTag(history, "InputAccepted").filter(
     ({ task, turnId }) => turnId === undefined && task?.mode !== "replace"
   )
   const order = new Map(queued.map(({ submissionId }, index) => [submissionId, index]))
   let latest = -1
   for (const record of recordsOf(history)) {
-    const id = carriedBy(record) ?? (record._tag === "InputBlocked" ? record.submissionId : undefined)
+    const id = carriedSubmission(record) ?? (record._tag === "InputBlocked" ? record.submissionId : undefined)
     const index = id === undefined ? undefined : order.get(id)
     if (index === undefined) continue
     if (index < latest) return `P3 input ${id} was carried after input that was queued later`
@@ -109,15 +109,16 @@ export const P3: Law = (history) => {
 
 export const P4: Law = (history) => {
   // a task alongside the turn may report its result when the turn takes no more input
-  const tasks = new Set(tagged(history, "InputAccepted").flatMap((one) => (one.task ? [one.submissionId] : [])))
-  const withdrawn = new Set(tagged(history, "InputWithdrawn").map(({ submissionId }) => submissionId))
+  const tasks = new Set(recordsWithTag(history, "InputAccepted").flatMap((one) => (one.task ? [one.submissionId] : [])))
+  const withdrawn = new Set(recordsWithTag(history, "InputWithdrawn").map(({ submissionId }) => submissionId))
   for (const receipt of acceptedReceipts(history)) {
     if (receipt._tag !== "Steered" || tasks.has(receipt.submissionId)) continue
     const { submissionId, turnId } = receipt
     const records = recordsOf(history).filter((record) => "turnId" in record && record.turnId === turnId)
     const isTaken = records.some(
       (record) =>
-        carriedBy(record) === submissionId || (record._tag === "InputBlocked" && record.submissionId === submissionId)
+        carriedSubmission(record) === submissionId ||
+        (record._tag === "InputBlocked" && record.submissionId === submissionId)
     )
     const end = records.find((record) => SessionEvent.isTerminal(record))
     if (!isTaken && !withdrawn.has(submissionId) && end?._tag === "TurnCompleted")
@@ -128,13 +129,13 @@ export const P4: Law = (history) => {
 
 export const P6: Law = (history) => {
   const accepted = new Set<SubmissionId>()
-  for (const { submissionId } of tagged(history, "InputAccepted")) {
+  for (const { submissionId } of recordsWithTag(history, "InputAccepted")) {
     if (accepted.has(submissionId)) return `P6 ${submissionId} was accepted twice`
     accepted.add(submissionId)
   }
   const carried = new Set<SubmissionId>()
   for (const record of recordsOf(history)) {
-    const id = carriedBy(record)
+    const id = carriedSubmission(record)
     if (id === undefined) continue
     if (carried.has(id)) return `P6 ${id} was carried twice`
     carried.add(id)

@@ -14,7 +14,7 @@ export const recordsOf = ({ events }: History): ReadonlyArray<SessionEvent.Journ
   events.filter(SessionEvent.isRecord)
 
 /** The records of one kind. */
-export const tagged = <Tag extends Known["_tag"]>(history: History, tag: Tag): ReadonlyArray<Tagged<Tag>> =>
+export const recordsWithTag = <Tag extends Known["_tag"]>(history: History, tag: Tag): ReadonlyArray<Tagged<Tag>> =>
   recordsOf(history).filter((record): record is Tagged<Tag> => record._tag === tag)
 
 const terminalOf = (history: History, turnId: TurnId): SessionEvent.Terminal | undefined =>
@@ -56,7 +56,7 @@ export const S2: Law = (history) => {
     }
     if (SessionEvent.isRecord(event) && SessionEvent.isTerminal(event)) ended.set(event.turnId, event.seq)
   }
-  const open = tagged(history, "TurnStarted").filter(({ turnId }) => !ended.has(turnId))
+  const open = recordsWithTag(history, "TurnStarted").filter(({ turnId }) => !ended.has(turnId))
   if (isEnded(history) && open.length > 0) return `S2 turn ${open[0]!.turnId} has no terminal event`
   const failed = history.events.findIndex(({ _tag }) => _tag === "SessionFailed")
   return failed >= 0 && failed < history.events.length - 1 ? "S2 an event was published after the failure" : undefined
@@ -85,10 +85,10 @@ export const S4: Law = (history) => {
 
 export const I1: Law = (history) => {
   if (history.abortCount === undefined || isFailed(history)) return undefined
-  const aborted = tagged(history, "TurnAborted").filter(
+  const aborted = recordsWithTag(history, "TurnAborted").filter(
     ({ crashed, reason }) => reason === "Interrupted" && crashed === undefined
   ).length
-  const byAnswer = tagged(history, "QuestionSettled").filter(({ decision }) => decision._tag === "Abort").length
+  const byAnswer = recordsWithTag(history, "QuestionSettled").filter(({ decision }) => decision._tag === "Abort").length
   return aborted >= history.abortCount && aborted <= history.abortCount + byAnswer
     ? undefined
     : `I1 ${history.abortCount} aborts returned true, ${aborted} turns were aborted`
@@ -99,7 +99,7 @@ const isStart = (record: SessionEvent.JournalRecord): boolean =>
   starting.has(record._tag) || (record._tag === "TaskNote" && record.name === NestedCallStarted.name)
 
 export const I2: Law = (history) => {
-  for (const { crashed, requestedAt, turnId } of tagged(history, "TurnAborted")) {
+  for (const { crashed, requestedAt, turnId } of recordsWithTag(history, "TurnAborted")) {
     if (crashed) continue
     const late = recordsOf(history).find(
       (record) => isStart(record) && "turnId" in record && record.turnId === turnId && record.at > requestedAt
@@ -147,7 +147,7 @@ export const I5: Law = (history) => {
   return undefined
 }
 
-/** Returns what is wrong with the items that a model would get, without superseded text. */
+/** Returns the fault of the items that a model would get, without superseded text. */
 const pairingDefect = (items: Parameters<typeof HistoryRules.defect>[0]): string | undefined =>
   HistoryRules.defect(items.filter((item) => !("partial" in item) || item.partial !== "superseded"))
 
@@ -187,17 +187,17 @@ export const A1: Law = (history) => {
 }
 
 export const A2: Law = (history) =>
-  endedAs(history, "A2", (decision) => decision._tag === "Cancelled" && decision.by === "abort")
+  checkAborted(history, "A2", (decision) => decision._tag === "Cancelled" && decision.by === "abort")
 
-export const A5: Law = (history) => endedAs(history, "A5", (decision) => decision._tag === "Abort")
+export const A5: Law = (history) => checkAborted(history, "A5", (decision) => decision._tag === "Abort")
 
 /** Requires that turns with such a decision were aborted. */
-const endedAs = (
+const checkAborted = (
   history: History,
   clause: string,
   is: (decision: Tagged<"QuestionSettled">["decision"]) => boolean
 ): string | undefined => {
-  for (const { decision, questionId, turnId } of tagged(history, "QuestionSettled")) {
+  for (const { decision, questionId, turnId } of recordsWithTag(history, "QuestionSettled")) {
     if (!is(decision)) continue
     const end = turnId === undefined ? undefined : terminalOf(history, turnId)
     if (end !== undefined && end._tag !== "TurnAborted") {
@@ -229,18 +229,18 @@ export const J3: Law = (history) => {
 
 export const J8: Law = (history) => {
   const calls = new Set<CallId>()
-  for (const { item } of tagged(history, "ItemRecorded")) {
+  for (const { item } of recordsWithTag(history, "ItemRecorded")) {
     if (item._tag === "ToolCall") calls.add(item.callId)
     if (item._tag === "ToolResult" && !calls.has(item.callId)) return `J8 a result of ${item.callId} before its call`
   }
-  const recorded = tagged(history, "ModelRequested").length
+  const recorded = recordsWithTag(history, "ModelRequested").length
   const sent = history.requests?.length ?? 0
   return sent <= recorded ? undefined : `J8 ${sent} requests were sent, ${recorded} were recorded`
 }
 
 export const X1: Law = (history) => {
   if (history.processes === undefined) return undefined
-  for (const { keep, processId, turnId } of tagged(history, "ProcessStarted")) {
+  for (const { keep, processId, turnId } of recordsWithTag(history, "ProcessStarted")) {
     if (!history.processes.includes(processId) || keep || turnId === undefined) continue
     if (terminalOf(history, turnId) !== undefined) return `X1 process ${processId} outlives its turn ${turnId}`
   }

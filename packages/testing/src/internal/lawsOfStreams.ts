@@ -1,7 +1,7 @@
 /** Laws that compare the published events with those of a subscriber and with the journal. */
 import * as SessionEvent from "@spindle/core/SessionEvent"
 import type { History, Law } from "./history.ts"
-import { recordsOf, tagged } from "./lawsOfRecords.ts"
+import { recordsOf, recordsWithTag } from "./lawsOfRecords.ts"
 
 export const I7: Law = (history) => lostText(history, history.events) ?? lostText(history, history.subscribed ?? [])
 
@@ -16,7 +16,7 @@ const lostText = (history: History, events: ReadonlyArray<SessionEvent.SessionEv
   }
   if (streamed.size === 0 || !isSettled(history)) return undefined
   const items = new Map<string, string>()
-  for (const { item } of tagged(history, "ItemRecorded")) if ("text" in item) items.set(item.id, item.text)
+  for (const { item } of recordsWithTag(history, "ItemRecorded")) if ("text" in item) items.set(item.id, item.text)
   for (const [itemId, text] of streamed) {
     if (items.get(itemId)?.startsWith(text) !== true)
       return `I7 ${JSON.stringify(text)} was streamed, but is not recorded`

@@ -9,7 +9,7 @@ export type EffectPrimitive<X> = Tracer.EffectPrimitive<X>
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** A context in which a function evaluates the operations. Spans are made as by the default tracer. */
-export const observingOperations = (
+export const makeObservingContext = (
   evaluate: <X>(primitive: EffectPrimitive<X>, fiber: AnyFiber) => X
 ): Context.Context<never> => {
   const native = Context.get(Context.empty(), Tracer.Tracer)

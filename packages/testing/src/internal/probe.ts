@@ -139,7 +139,7 @@ export class Probe {
     }
   }
 
-  /** What a promise continuation starts belongs to the fiber that started the promise. */
+  /** Assigns resources that a promise continuation starts to the fiber that started the promise. */
   private watchOutside(): () => void {
     const hooks = asyncHooks()
     const hook = hooks?.createHook({

@@ -82,7 +82,7 @@ const smallestOfFault = function* <A, E>(
   maxRuns: number
 ): Runs<A, E, Smallest> {
   const [first] = found as [Violation]
-  const start = yield* withChoices(subject, fewest(found).decisions)
+  const start = yield* withChoices(subject, smallestViolation(found).decisions)
   const isAlike = function* (decisions: Decisions): Runs<A, E, boolean> {
     const { finding } = yield* judgeOf(fault)(subject, decisions)
     return finding !== undefined && faultOf(finding) === fault
@@ -107,7 +107,7 @@ const smallestOfFault = function* <A, E>(
 const judgeOf = (fault: string) => (fault === "left the simulation" ? judgeClosely : judge)
 
 /** The violation with the fewest actions, and among those the one with the plainest decisions. */
-const fewest = (found: ReadonlyArray<Violation>): Violation =>
+const smallestViolation = (found: ReadonlyArray<Violation>): Violation =>
   found.reduce((best, one) => (weight(one.decisions) < weight(best.decisions) ? one : best))
 
 const weight = ({ at, choices, mode, seed }: Decisions): number =>

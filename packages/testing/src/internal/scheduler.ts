@@ -16,11 +16,11 @@ import { Actions } from "./actions.ts"
 import { type Choices, draw, fromList, plain, randomOf } from "./choices.ts"
 import type { AnyFiber, Decisions, Lifetime, RunResult, Stage } from "./decisions.ts"
 import { drainMicrotasks, quietDrains } from "./microtasks.ts"
-import { type EffectPrimitive, observingOperations, opensRegion } from "./operations.ts"
+import { type EffectPrimitive, makeObservingContext, opensRegion } from "./operations.ts"
 import { Probe } from "./probe.ts"
 import { VirtualClock } from "./virtualClock.ts"
 
-/** What to run, and how. */
+/** A run: the program and its decisions. */
 export interface RunOptions<A, E> {
   readonly program: (stage: Stage) => Effect.Effect<A, E>
   readonly decisions: Decisions
@@ -29,7 +29,7 @@ export interface RunOptions<A, E> {
   readonly isProbed?: boolean | undefined
 }
 
-/** Runs a program once, passes the result to a function, and ends what the run left running. */
+/** Runs a program once, passes the result to a function, and ends the fibers that the run left running. */
 export const runOnce = <A, E, B>(options: RunOptions<A, E>, judge: (result: RunResult<A, E>) => B): B => {
   const scheduler = new ExploringScheduler(options)
   const unwatch = scheduler.probe?.watch()
@@ -111,7 +111,7 @@ class ExploringScheduler implements Scheduler.Scheduler {
     )
     const isObserved = this.probe !== undefined || (decisions.mode === "during" && decisions.at.length > 0)
     const observing = isObserved
-      ? observingOperations((primitive, fiber) => this.evaluate(primitive, fiber))
+      ? makeObservingContext((primitive, fiber) => this.evaluate(primitive, fiber))
       : Context.empty()
     this.context = Context.merge(services, observing) as Context.Context<never>
   }
@@ -156,7 +156,7 @@ class ExploringScheduler implements Scheduler.Scheduler {
   /** Evaluates an operation, and starts the action that comes during it. */
   private evaluate<X>(primitive: EffectPrimitive<X>, fiber: AnyFiber): X {
     const start = this.actions.takeForOperation()
-    // an interruption takes effect at once and replaces what the operation hands on. An operation that opens an
+    // an interruption takes effect at once and replaces the value that the operation hands on. An operation that opens an
     // uninterruptible region hands nothing on: no fiber can interrupt between its start and the region, so the action
     // comes after it
     const isRegion = start !== undefined && opensRegion(primitive)
@@ -260,7 +260,7 @@ class ExploringScheduler implements Scheduler.Scheduler {
     return Array.from(this.fibers.keys()).filter((fiber) => fiber.pollUnsafe() === undefined)
   }
 
-  /** Ends what a run left running, so that it keeps nothing alive and does nothing when a wait outside ends. */
+  /** Ends the fibers that a run left running, so that they keep nothing alive and do nothing when a wait outside ends. */
   abandon(): void {
     if (this.interruptAll()) while (this.finishNext());
   }

@@ -36,7 +36,7 @@ const maxBytes = 67_108_864
 const refuse = (detail: string) => new FileRefused({ detail })
 
 /** Runs an operation in a directory; it gets the file system and a function from a name to a path in the directory. */
-export const within = <A, E, R>(
+export const useDirectory = <A, E, R>(
   directory: string,
   use: (fileSystem: FileSystem.FileSystem, at: (name: string) => string) => Effect.Effect<A, E, R>
 ) =>
@@ -104,9 +104,9 @@ export const look = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Seen | undefined, Failure, Services> {
   const path = yield* Path.Path
   const fileSystem = yield* FileSystem.FileSystem
-  const info = yield* optionally(fileSystem.lstat(target))
+  const info = yield* ignoreMissing(fileSystem.lstat(target))
   if (info === undefined) return undefined
-  return yield* within(path.dirname(target), (fileSystem, at) => {
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) => {
     const name = at(path.basename(target))
     return info.type === "SymbolicLink"
       ? Effect.map(fileSystem.readLink(name), (link): Seen => ({ info, content: Utf8.encode(link) }))
@@ -115,7 +115,9 @@ export const look = Effect.fnUntraced(function* (
 })
 
 /** Turns the absence of a file into undefined. */
-const optionally = <A, R>(effect: Effect.Effect<A, PlatformError, R>): Effect.Effect<A | undefined, PlatformError, R> =>
+const ignoreMissing = <A, R>(
+  effect: Effect.Effect<A, PlatformError, R>
+): Effect.Effect<A | undefined, PlatformError, R> =>
   Effect.catchReason(effect, "PlatformError", "NotFound", () => Effect.undefined)
 
 const readAll = Effect.fnUntraced(function* (file: {
@@ -151,7 +153,7 @@ export const overwrite = Effect.fnUntraced(function* (
   yield* write(target, content, check)
 })
 
-/** Writes the content that was seen again, whatever of a new one has been written. */
+/** Writes back the content that was seen, regardless of how much of a new one has been written. */
 export const restore = Effect.fnUntraced(function* (target: string, seen: Seen) {
   yield* write(target, seen.content, (info) => checkSame(info, seen))
 })
@@ -162,7 +164,7 @@ const write = Effect.fnUntraced(function* (
   check: (info: FileSystem.File.Info) => Effect.Effect<void, FileRefused>
 ) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
     Effect.gen(function* () {
       const { handle, info } = yield* openFile(fileSystem, at(path.basename(target)))
       yield* check(info)
@@ -175,7 +177,7 @@ const write = Effect.fnUntraced(function* (
 /** Fails if the file that was seen has changed since. */
 export const checkUnchangedAt = Effect.fnUntraced(function* (target: string, seen: Seen) {
   const fileSystem = yield* FileSystem.FileSystem
-  const info = yield* optionally(fileSystem.lstat(target))
+  const info = yield* ignoreMissing(fileSystem.lstat(target))
   if (info === undefined) return yield* refuse("was removed after the patch was checked")
   yield* checkUnchanged(info, seen)
 })
@@ -193,7 +195,7 @@ const checkUnchanged = (info: FileSystem.File.Info, seen: Seen): Effect.Effect<v
 /** Creates a file that does not exist. A symbolic link is not followed. */
 export const create = Effect.fnUntraced(function* (target: string, content: Uint8Array, mode?: number) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) => {
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) => {
     const name = at(path.basename(target))
     const setMode = mode === undefined ? Effect.void : fileSystem.chmod(name, mode & 0o7777)
     return Effect.flatMap(fileSystem.open(name, { flag: "wx" }), (handle) =>
@@ -205,14 +207,16 @@ export const create = Effect.fnUntraced(function* (target: string, content: Uint
 /** Creates a symbolic link where there is no file. */
 export const createLink = Effect.fnUntraced(function* (target: string, content: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) => fileSystem.symlink(content, at(path.basename(target))))
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
+    fileSystem.symlink(content, at(path.basename(target)))
+  )
 })
 
 /** Renames a file or symbolic link, and replaces the file or symbolic link that has the new name. */
 export const replace = Effect.fnUntraced(function* (from: string, to: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(from), (_, source) =>
-    within(path.dirname(to), (fileSystem, target) =>
+  return yield* useDirectory(path.dirname(from), (_, source) =>
+    useDirectory(path.dirname(to), (fileSystem, target) =>
       fileSystem.rename(source(path.basename(from)), target(path.basename(to)))
     )
   )
@@ -221,8 +225,8 @@ export const replace = Effect.fnUntraced(function* (from: string, to: string) {
 /** Renames a file or symbolic link. The new name is created first, so that no file of that name is replaced. */
 export const rename = Effect.fnUntraced(function* (from: string, to: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(from), (_, source) =>
-    within(path.dirname(to), (fileSystem, target) =>
+  return yield* useDirectory(path.dirname(from), (_, source) =>
+    useDirectory(path.dirname(to), (fileSystem, target) =>
       Effect.gen(function* () {
         const name = target(path.basename(to))
         yield* Effect.scoped(fileSystem.open(name, { flag: "wx" }))
@@ -237,7 +241,7 @@ export const rename = Effect.fnUntraced(function* (from: string, to: string) {
 /** Removes a file or symbolic link if it exists. */
 export const remove = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
     fileSystem.remove(at(path.basename(target)), { force: true })
   )
 })
@@ -245,13 +249,15 @@ export const remove = Effect.fnUntraced(function* (target: string) {
 /** Creates a directory in an existing one. */
 export const makeDirectory = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) => fileSystem.makeDirectory(at(path.basename(target))))
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
+    fileSystem.makeDirectory(at(path.basename(target)))
+  )
 })
 
 /** Removes an empty directory. */
 export const removeDirectory = Effect.fnUntraced(function* (target: string) {
   const path = yield* Path.Path
-  return yield* within(path.dirname(target), (fileSystem, at) =>
+  return yield* useDirectory(path.dirname(target), (fileSystem, at) =>
     fileSystem.remove(at(path.basename(target)), { recursive: true })
   )
 })

@@ -11,20 +11,20 @@ export interface Conflict {
   readonly detail: string
 }
 
-/** What has to be done, and the conflicts that forbid it. `untouched` has the paths that are not restored. */
+/** The steps of a plan, and the conflicts that forbid it. `untouched` has the paths that are not restored. */
 export interface Planned {
   readonly steps: ReadonlyArray<Step>
   readonly conflicts: ReadonlyArray<Conflict>
   readonly untouched: ReadonlyArray<Conflict>
 }
 
-/** What the plan is made from. */
+/** The input of a plan. */
 export interface PlanInput {
   /** The changes to take back, the latest first. */
   readonly changes: ReadonlyArray<ChangeDifferences>
   /** How the tree differs now from the tree after the latest change. */
   readonly since: ReadonlyArray<Difference>
-  /** The paths that a snapshot left out: what they were is not known. */
+  /** The paths that a snapshot left out, whose earlier content is not known. */
   readonly leftOut: ReadonlySet<string>
 }
 
@@ -34,8 +34,9 @@ const isSame = (one: TreeEntry | undefined, two: TreeEntry | undefined): boolean
   one?.mode === two?.mode && one?.oid === two?.oid
 
 /**
- * Plans for each path the way from what it is now to what it was before the earliest change. A path that differs from
- * what a change left was changed by somebody else, which is a conflict, unless it is what it was before already.
+ * Plans for each path the step from its present content to its content before the earliest change. A path whose content
+ * differs from the one that a change left was changed by somebody else. That is a conflict, unless the path already has
+ * its earlier content.
  */
 export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
   const present = new Map(since.map((one) => [one.path, one]))
@@ -69,24 +70,24 @@ export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
       steps.push({ path, ...(now === undefined ? {} : { from: now }), ...(to === undefined ? {} : { to }) })
     }
   }
-  const inWay = inTheWay(steps, since)
+  const inWay = findObstacles(steps, since)
   return { steps, conflicts: [...conflicts, ...inWay], untouched }
 }
 
 /** Returns the paths that now lie below a path where a file has to be, or that are a file where a directory has to be. */
-const inTheWay = (steps: ReadonlyArray<Step>, since: ReadonlyArray<Difference>): ReadonlyArray<Conflict> => {
+const findObstacles = (steps: ReadonlyArray<Step>, since: ReadonlyArray<Difference>): ReadonlyArray<Conflict> => {
   const created = new Set(steps.flatMap((step) => (step.to === undefined ? [] : [step.path])))
   const removed = new Set(steps.flatMap((step) => (step.to === undefined ? [step.path] : [])))
-  const parents = new Set(Array.from(created).flatMap(above))
+  const parents = new Set(Array.from(created).flatMap(directoriesAbove))
   return since.flatMap(({ path, to }) => {
     if (to === undefined || removed.has(path) || created.has(path)) return []
-    const isInWay = parents.has(path) || above(path).some((directory) => created.has(directory))
+    const isInWay = parents.has(path) || directoriesAbove(path).some((directory) => created.has(directory))
     return isInWay ? [{ path, detail: "is where a file has to be restored" }] : []
   })
 }
 
 /** Returns the directories above a path. */
-const above = (path: string): ReadonlyArray<string> => {
+const directoriesAbove = (path: string): ReadonlyArray<string> => {
   const found: Array<string> = []
   for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) found.push(path.slice(0, end))
   return found

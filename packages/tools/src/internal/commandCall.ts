@@ -20,7 +20,7 @@ export const pieceBytes = 8_192
 
 const bytesPerToken = 4
 
-/** What a call knows. `waitMillis` is how long it waits for the end of the command. */
+/** A call of a command. `waitMillis` is how long it waits for the end of the command. */
 export interface Call {
   readonly callId: string | undefined
   readonly waitMillis: number
@@ -28,7 +28,7 @@ export interface Call {
   readonly isContinued: boolean
 }
 
-/** What a call has read: how the command ended, if it did, and its output since the last call. */
+/** The result of a read: how the command ended, if it did, and its output since the last call. */
 export interface Read {
   readonly ending: Commands.Ending | undefined
   readonly elapsedMillis: number
@@ -44,8 +44,8 @@ export const clampMillis = (
 ): number => Math.min(Math.max(Number.isFinite(millis) ? millis! : otherwise, min), max)
 
 /**
- * Waits for the end of a command, and publishes its output meanwhile. It reports to the turn what is known about the
- * command at first, at the end, and when the handler is interrupted, which stops only the wait.
+ * Waits for the end of a command, and publishes its output meanwhile. It reports the state of the command to the turn
+ * at first, at the end, and when the handler is interrupted, which stops only the wait.
  */
 export const read = Effect.fnUntraced(function* (command: Commands.Command, { callId, isContinued, waitMillis }: Call) {
   const turn = yield* Turn
@@ -67,7 +67,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
             ...(ending?.exit.signal === undefined ? {} : { signal: ending.exit.signal }),
             ...(ending?.timeout === undefined ? {} : { timedOut: true }),
             durationMillis: Math.round(millis),
-            output: BoundedOutput.toText(output.kept(detailBytes)),
+            output: BoundedOutput.toText(output.toKept(detailBytes)),
             ...background
           })
         )
@@ -75,10 +75,10 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
     call === undefined
       ? Effect.void
       : Effect.forEach(Utf8.split(text, pieceBytes), (piece) => turn.output(call, piece), { discard: true })
-  yield* report(undefined, command.unread())
+  yield* report(undefined, command.peek())
   const waiting = Effect.timeoutOption(command.ended, waitMillis)
-  const ended = yield* Effect.onInterrupt(command.publishing(publish, waiting), () =>
-    Effect.suspend(() => report(undefined, command.unread()))
+  const ended = yield* Effect.onInterrupt(command.publishDuring(publish, waiting), () =>
+    Effect.suspend(() => report(undefined, command.peek()))
   )
   const ending = Option.getOrUndefined(ended)
   const output = command.take()
@@ -88,7 +88,7 @@ export const read = Effect.fnUntraced(function* (command: Commands.Command, { ca
   return result
 })
 
-/** Returns the text for the model. `state` says what the command does if it has not ended. */
+/** Returns the text for the model. `state` describes the command if it has not ended. */
 export const textOf = (
   { denials, elapsedMillis, ending, output }: Read,
   {
@@ -108,7 +108,7 @@ export const textOf = (
     ending === undefined ? state : sentenceOf(ending),
     `Original token count: ${Math.ceil(output.totalBytes() / bytesPerToken)}`,
     "Output:",
-    BoundedOutput.toText(output.kept(limitBytes(maxOutputTokens)))
+    BoundedOutput.toText(output.toKept(limitBytes(maxOutputTokens)))
   ].join("\n")
 
 /** The limit that the model asked for, and never more than the output that is kept. */

@@ -11,7 +11,7 @@ import { uuidV7 } from "@spindle/core/Ids"
 /** The control group of one process and everything it starts. */
 export interface ControlGroup {
   /** Returns the command that enters the group and then becomes `command`, so that nothing starts outside of it. */
-  readonly entering: (command: ReadonlyArray<string>) => ReadonlyArray<string>
+  readonly commandInside: (command: ReadonlyArray<string>) => ReadonlyArray<string>
   /** Returns the living members. */
   readonly members: Effect.Effect<ReadonlyArray<number>>
   /** Kills all members, those that are being forked included. */
@@ -74,7 +74,7 @@ const groupAt = (fileSystem: FileSystem.FileSystem, directory: string): ControlG
   const members = `${directory}/cgroup.procs`
   const killFile = `${directory}/cgroup.kill`
   return {
-    entering: (command) => ["/bin/sh", "-c", '{ echo $$ > "$0"; } 2> /dev/null; exec "$@"', members, ...command],
+    commandInside: (command) => ["/bin/sh", "-c", '{ echo $$ > "$0"; } 2> /dev/null; exec "$@"', members, ...command],
     members: Effect.match(fileSystem.readFileString(members), {
       onFailure: () => [],
       onSuccess: (text) =>

@@ -1,4 +1,4 @@
-/** What happens after the sandbox has blocked a command: the second decision about it. */
+/** Makes the second decision about a command, after the sandbox has blocked it. */
 import * as Effect from "effect/Effect"
 import { CallId } from "@spindle/core/Ids"
 import { type Answer, Turn } from "@spindle/core/Turn"
@@ -9,8 +9,8 @@ import * as Permissions from "../sandbox/Permissions.ts"
 import * as Grants from "./project/grants.ts"
 
 /**
- * The command runs again outside the sandbox, it runs again inside with what was granted in addition, the model reads how to
- * ask for more, or it only reads what happened.
+ * A decision: the command runs again outside the sandbox, it runs again inside with further permissions, the model learns
+ * how to ask for more, or the model only learns what happened.
  */
 export type Escalation = "retry" | Permissions.Grant | "advise" | "report"
 

@@ -9,11 +9,11 @@ import * as Stream from "effect/Stream"
 /** How much may wait for the process. */
 const capacityBytes = 1_048_576
 
-/** `source` is what the process reads. Run `ended` when the process has exited. */
+/** `source` is the input that the process reads. Call `end` when the process has exited. */
 export interface InputPipe {
   readonly input: ProcessInput
   readonly source: Stream.Stream<Uint8Array>
-  readonly ended: () => void
+  readonly end: () => void
 }
 
 /** Makes the pipe of a process. */
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* (processId: ProcessId) {
       waitingBytes -= bytes.length
       return bytes
     }),
-    ended: () => close("it has ended")
+    end: () => close("it has ended")
   }
   return pipe
 })

@@ -1,5 +1,5 @@
 /**
- * Finds the processes that a host has left which was killed (contract X3). Each process carries a mark of its host in its
+ * Finds the processes that a killed host has left (contract X3). Each process carries a mark of its host in its
  * environment: the boot of the machine, the process namespace, and the pid and the start time of the host, so that a later
  * process with the same pid is not taken for it.
  */
@@ -11,7 +11,7 @@ import { hasGone, markerName } from "./processTable.ts"
 /** The environment variable with the mark of the host. */
 export const hostName = "SPINDLE_HOST"
 
-/** What hosts have left. */
+/** The processes that hosts have left. */
 export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined

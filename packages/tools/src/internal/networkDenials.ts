@@ -1,4 +1,4 @@
-/** What a call says about hosts that its process did not reach, because the list of its policy denies them. */
+/** Reports the hosts that a process did not reach because the list of its policy denies them. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ProcessId } from "@spindle/core/Ids"

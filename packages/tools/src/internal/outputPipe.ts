@@ -16,7 +16,7 @@ const tailMillis = 100
 
 /**
  * `pump` moves the output until the last writer has closed its end. Run `ended` when the process has exited; it returns
- * when `output` is complete. What descendants write later is read and dropped, so that they do not block.
+ * when `output` is complete. Output that descendants write later is read and dropped, so that they do not block.
  */
 export interface OutputPipe {
   readonly output: Stream.Stream<Uint8Array>

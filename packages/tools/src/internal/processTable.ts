@@ -9,7 +9,7 @@ import * as TableReads from "./tableReads.ts"
 /** The environment variable that marks a process and everything it starts. */
 export const markerName = "SPINDLE_PROCESS"
 
-/** What to find. */
+/** The processes to find. */
 export interface Wanted {
   /** The group; undefined for none. */
   readonly groupId: number | undefined
@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const host = yield* hostOf(fileSystem)
   const withReads = TableReads.make(fileSystem)
   const table: ProcessTable = {
-    finder: () => byTable(withReads, { blindly: byGroup(signals), host }),
+    finder: () => makeFindByTable(withReads, { blindly: byGroup(signals), host }),
     now: Effect.match(fileSystem.readFileString("/proc/uptime"), {
       onSuccess: (text) => Math.floor(Number(text.split(" ")[0]) * ticksPerSecond),
       onFailure: () => undefined
@@ -93,7 +93,7 @@ const byGroup =
           hasVanished: false
         }))
 
-/** What is compared with a process that hides its environment. */
+/** The process of this program, which is compared with a process that hides its environment. */
 interface HostProcess {
   /** The ancestors of this process, one of which adopts the orphans of its commands. */
   readonly ancestors: ReadonlySet<number>
@@ -113,7 +113,7 @@ const hostOf = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem) {
   return host
 })
 
-/** Returns what the processes of one user and one login have in common: user, control group and audit session. */
+/** Returns the identity that the processes of one user and one login share: user, control group and audit session. */
 const loginOf = Effect.fnUntraced(function* (
   read: (path: string) => Effect.Effect<string | undefined>,
   pid: number | "self"
@@ -154,8 +154,8 @@ const entryOf = (pid: number, stat: string): Entry => {
   }
 }
 
-/** Finds in the table, and with `blindly` what the table does not show. */
-const byTable = (
+/** Makes a finder that reads the table, and uses `blindly` for processes that the table does not show. */
+const makeFindByTable = (
   withReads: TableReads.WithReads,
   { blindly, host }: { readonly blindly: Find; readonly host: HostProcess }
 ): Find => {

@@ -19,7 +19,7 @@ import * as Files from "./anchoredFiles.ts"
 import * as Shadow from "./shadowRepository.ts"
 import type * as Path from "effect/Path"
 
-/** What a restoration does to one path. */
+/** A step of a restoration: its change of one path. */
 export const Step = Schema.Struct({
   path: Schema.String,
   from: Schema.optionalKey(Shadow.TreeEntry),
@@ -122,7 +122,7 @@ const modeOf = Effect.fnUntraced(function* (path: string, isExecutable: boolean)
   return isExecutable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
 })
 
-/** Removes what was staged. */
+/** Removes the staged files. */
 export const discard = (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>): Effect.Effect<void, Failure, Services> =>
   Effect.forEach(steps, ({ staged }) => (staged === undefined ? Effect.void : remove(at(shadow, staged))), {
     discard: true
@@ -134,13 +134,13 @@ const remove = (path: string): Effect.Effect<void, Files.FileRefused | PlatformE
 /** Moves every file into place. If that fails, everything is moved back. **Errors**: `PathRefused` for the first path. */
 export const move = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const done: Array<Step> = []
-  for (const step of inOrder(steps)) {
+  for (const step of sortSteps(steps)) {
     done.push(step)
     const moved = yield* Effect.result(apply(shadow, step))
     if (moved._tag === "Success") continue
     const left: Array<string> = []
     // mutant failed-move-is-taken-back (S12: files that were moved before one that cannot be moved are put back): drop
-    for (const one of inOrder(done.map(({ from, path, to }) => reverse({ path, from, to })))) {
+    for (const one of sortSteps(done.map(({ from, path, to }) => reverse({ path, from, to })))) {
       if ((yield* Effect.result(recreate(shadow, one)))._tag === "Failure") left.push(one.path)
     }
     const rest = left.length === 0 ? "every file is as it was" : `not put back: ${left.join(", ")}`
@@ -156,7 +156,7 @@ const reverse = ({ from, path, to }: { readonly [K in keyof Step]: Step[K] | und
 })
 
 /** Removals first, the deepest ones before those above: a file may take the place of a directory, and the reverse. */
-const inOrder = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => [
+const sortSteps = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => [
   ...steps.filter((step) => step.to === undefined).toReversed(),
   ...steps.filter((step) => step.to !== undefined)
 ]
@@ -224,7 +224,7 @@ const isEqual = (one: Uint8Array, two: Uint8Array): boolean =>
  */
 export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const left: Array<string> = []
-  for (const step of inOrder(steps)) {
+  for (const step of sortSteps(steps)) {
     if (yield* has(shadow, step.path, step.to)) continue
     // mutant foreign-change-is-kept (S12: what the user changed after a crash is kept): true
     if (yield* has(shadow, step.path, step.from)) yield* recreate(shadow, step)
@@ -240,7 +240,7 @@ export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps:
  */
 export const check = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const fileSystem = yield* FileSystem.FileSystem
-  const changed = new Set(yield* Shadow.changedSince(shadow))
+  const changed = new Set(yield* Shadow.changedPaths(shadow))
   const removed = new Set(steps.flatMap((step) => (step.from === undefined ? [] : [step.path])))
   for (const { from, path } of steps) {
     if (changed.has(path)) return yield* refuse(path, "changed while it was about to be restored")

@@ -17,13 +17,13 @@ export type Value = Place &
 /** A call. `error` is the first thing that is wrong with its syntax. */
 export interface Call extends Place {
   readonly name: string
-  /** Its text, and what follows it up to the next call. */
+  /** Its text, and the text after it up to the next call. */
   readonly source: string
   readonly args: ReadonlyArray<Place & { readonly name: string; readonly value: Value }>
   readonly error: SyntaxProblem | undefined
 }
 
-/** What is wrong, and where. */
+/** A fault and its place. */
 export interface SyntaxProblem extends Place {
   readonly message: string
 }
@@ -82,7 +82,7 @@ class Reader {
     return this.next.kind === "end"
   }
 
-  /** Reads a call, or what is there instead of one. */
+  /** Reads a call, or the text in place of one. */
   call(): Call {
     const start = this.at
     const { column, index, line, text } = this.next

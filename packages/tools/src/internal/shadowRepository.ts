@@ -36,7 +36,7 @@ export const Captured = Schema.Struct({ tree: Schema.String, leftOut: Schema.Arr
 /** @see {@link Captured} */
 export type Captured = typeof Captured.Type
 
-/** What a tree has at a path. The mode is that of git: 100644, 100755, 120000 for a link, 160000 for a submodule. */
+/** The entry of a tree at a path. The mode is that of git: 100644, 100755, 120000 for a link, 160000 for a submodule. */
 export const TreeEntry = Schema.Struct({ mode: Schema.String, oid: Schema.String })
 /** @see {@link TreeEntry} */
 export type TreeEntry = typeof TreeEntry.Type
@@ -153,7 +153,7 @@ const select = Effect.fnUntraced(function* (top: string, candidates: Candidates)
   return { paths, directories, leftOut, bytes }
 })
 
-/** Returns the size of a file in bytes, or why it cannot be captured: a file that is a directory now is none. */
+/** Returns the size of a file in bytes, or why it cannot be captured; `directory` for a directory in its place. */
 const sizeOf = Effect.fnUntraced(function* (
   top: string,
   path: string
@@ -175,7 +175,7 @@ interface RepositorySettings {
   /** Whether git converts line ends in every file of the repository. */
   readonly convertsLineEnds: boolean
   readonly excludesFile: string | undefined
-  /** What the host of the repository can do with files. */
+  /** The abilities of the host with files, as settings of git. */
   readonly files: ReadonlyArray<readonly [name: string, value: string]>
 }
 
@@ -238,7 +238,7 @@ const copyIndex = Effect.fnUntraced(function* (
   const list = (...args: ReadonlyArray<string>) =>
     Effect.map(Git.text({ cwd: repository.top, args: ["ls-files", "-z", ...args] }), Git.parts)
   const filtered = yield* list("--", ":(exclude,attr:!filter)")
-  if (convertsLineEnds) return { converted: without(yield* list(), filtered), filtered }
+  if (convertsLineEnds) return { converted: excludePaths(yield* list(), filtered), filtered }
   const target = `${directory}/index`
   yield* fileSystem.copyFile(repository.index, target)
   // git compares the time of the index with that of files: a file as new as the index may have changed unnoticed
@@ -246,7 +246,7 @@ const copyIndex = Effect.fnUntraced(function* (
   yield* fileSystem.utimes(target, seconds, seconds)
   const ends = yield* list("--", ":(exclude,attr:!text !eol !crlf !ident !working-tree-encoding)")
   const conflicts = yield* list("-u")
-  const converted = without([...ends, ...conflicts.map((line) => line.slice(line.indexOf("\t") + 1))], filtered)
+  const converted = excludePaths([...ends, ...conflicts.map((line) => line.slice(line.indexOf("\t") + 1))], filtered)
   const unknown = [...converted, ...filtered]
   if (unknown.length > 0) {
     yield* git(shadow, ["update-index", "--force-remove", "-z", "--stdin"], lines(unknown))
@@ -254,7 +254,7 @@ const copyIndex = Effect.fnUntraced(function* (
   return { converted, filtered }
 })
 
-const without = (paths: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {
+const excludePaths = (paths: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {
   const left = new Set(others)
   return left.size === 0 ? paths : paths.filter((path) => !left.has(path))
 }
@@ -287,7 +287,7 @@ export const differences = Effect.fnUntraced(function* (
 })
 
 /** Returns the paths whose files have changed since the last capture. */
-export const changedSince = (shadow: Shadow): Effect.Effect<ReadonlyArray<string>, Failure, Services> =>
+export const changedPaths = (shadow: Shadow): Effect.Effect<ReadonlyArray<string>, Failure, Services> =>
   gitPaths(shadow, ["ls-files", "-z", "-m"])
 
 /** Reads contents by their ids. **Errors**: `GitFailed` if one is missing. */

@@ -12,7 +12,7 @@ import * as InputPipe from "./inputPipe.ts"
 import type { Spawned } from "./spawned.ts"
 import * as Terminal from "./terminal.ts"
 
-/** What starts programs. */
+/** The services that start programs. */
 export interface Platform {
   readonly spawner: ChildProcessSpawner["Service"]
   readonly fileSystem: FileSystem.FileSystem
@@ -33,7 +33,7 @@ export interface SpawnOptions {
   readonly hasProgram: boolean
 }
 
-/** Whether the program of a command exists: without it, the spawner says what is wrong, and not a shell. */
+/** Whether the program of a command exists: without it, the spawner has to report the failure, and not a shell. */
 export const hasProgram = Effect.fnUntraced(function* (
   { fileSystem }: Platform,
   { command: [program = ""], cwd }: ProcessSpec,
@@ -57,7 +57,7 @@ export const spawn = (
   spec: ProcessSpec,
   options: SpawnOptions
 ): Effect.Effect<Spawned, ProcessFailed, Scope.Scope> =>
-  Effect.catchDefect(spawnProgram(platform, spec, options), (defect) => thrown(spec, defect))
+  Effect.catchDefect(spawnProgram(platform, spec, options), (defect) => failThrown(spec, defect))
 
 const spawnProgram = Effect.fnUntraced(function* (
   platform: Platform,
@@ -65,7 +65,7 @@ const spawnProgram = Effect.fnUntraced(function* (
   { control, env, hasProgram }: SpawnOptions
 ) {
   const { cwd, input = "none" } = spec
-  const command = control === undefined ? spec.command : control.entering(spec.command)
+  const command = control === undefined ? spec.command : control.commandInside(spec.command)
   const terminals = typeof input === "string" ? undefined : yield* platform.terminals
   // a terminal does not report that the program or the directory of its command does not exist: the spawner does
   if (terminals !== undefined && hasProgram && (yield* Effect.isSuccess(platform.fileSystem.access(cwd)))) {
@@ -102,7 +102,7 @@ const spawnOnPipes = Effect.fnUntraced(function* (
     pid: handle.pid,
     input: pipe?.input,
     output: handle.all,
-    exit: pipe === undefined ? exit : Effect.tap(exit, () => Effect.sync(pipe.ended)),
+    exit: pipe === undefined ? exit : Effect.tap(exit, () => Effect.sync(pipe.end)),
     unref: Effect.ignore(handle.unref)
   }
   return spawned
@@ -133,7 +133,7 @@ export const reasonOf = (reason: PlatformError["reason"]): string => {
 }
 
 /** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
-const thrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
+const failThrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
   if (code === undefined) return Effect.die(defect)
   const sizeBytes = spec.command.reduce((sum, word) => sum + Utf8.encode(word).length, 0)

@@ -12,6 +12,6 @@ export interface Spawned {
   /** Everything that it prints. */
   readonly output: Stream.Stream<Uint8Array, PlatformError>
   readonly exit: Effect.Effect<ProcessExit>
-  /** From now on the process does not keep this program running. */
+  /** Lets this program exit while the process runs. */
   readonly unref: Effect.Effect<void>
 }

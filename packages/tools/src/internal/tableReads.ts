@@ -58,10 +58,10 @@ const makePass = (fileSystem: FileSystem.FileSystem): Pass => {
   const files = new Map<string, Effect.Effect<string, PlatformError>>()
   return {
     reads: {
-      directory: once(fileSystem.readDirectory("/proc")),
+      directory: memoize(fileSystem.readDirectory("/proc")),
       file: (path) => {
         let read = files.get(path)
-        if (read === undefined) files.set(path, (read = once(fileSystem.readFileString(path))))
+        if (read === undefined) files.set(path, (read = memoize(fileSystem.readFileString(path))))
         return read
       }
     },
@@ -70,8 +70,8 @@ const makePass = (fileSystem: FileSystem.FileSystem): Pass => {
   }
 }
 
-/** Runs an effect when the result is wanted first. It is not interruptible, because others wait for the result. */
-const once = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+/** Runs an effect once, when its result is first needed. It is not interruptible, because others wait for the result. */
+const memoize = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
   let result: Deferred.Deferred<A, E> | undefined
   return Effect.suspend(() => {
     if (result !== undefined) return Deferred.await(result)

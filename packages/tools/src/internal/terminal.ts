@@ -50,7 +50,7 @@ const capacityBytes = 65_536
 /** The end-of-file character. */
 const endOfFile = Uint8Array.of(4)
 
-/** Starts a command on a new terminal. What the host refuses is thrown. */
+/** Starts a command on a new terminal. Throws if the host refuses. */
 export const spawn = (
   terminals: Terminals,
   { command: [program = "", ...args], cwd, processId }: ProcessSpec,

@@ -45,8 +45,8 @@ export const make = Effect.fnUntraced(function* (cwd: string, directory: string 
     fileSystem.realPath(target).pipe(
       Effect.catchReason("PlatformError", "NotFound", () =>
         Effect.gen(function* () {
-          const refused = (detail: string) => new PatchError({ path: target, detail })
-          if (yield* isLink(target)) return yield* refused("is a symbolic link to a file that does not exist")
+          const refuse = (detail: string) => new PatchError({ path: target, detail })
+          if (yield* isLink(target)) return yield* refuse("is a symbolic link to a file that does not exist")
           const parent = path.dirname(target)
           return parent === target ? target : path.join(yield* realPath(parent), path.basename(target))
         })

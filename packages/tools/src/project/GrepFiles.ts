@@ -57,10 +57,10 @@ export const tool = Tool.make("grep_files", {
   dependencies: [Turn]
 })
 
-/** Describes a call for people: the pattern, and where it is looked for. */
+/** Describes a call for people: the pattern and the place. */
 export const display = ({ path = ".", pattern }: Parameters): CallDisplay => ({ _tag: "Search", query: pattern, path })
 
-/** Where the tool looks. `node` is the program that runs JavaScript; it searches where neither `rg` nor git can. */
+/** The place that the tool looks at. `node` is the program that runs JavaScript; it searches where neither `rg` nor git can. */
 export interface Options {
   readonly cwd: string
   readonly node: string
@@ -69,7 +69,7 @@ export interface Options {
 type Services = FileSystem.FileSystem | Path.Path | Processes | Turn
 
 /**
- * Searches. **Interruption**: ends the process that searches. **Errors**: `ToolFailure` for a pattern that is none, a path
+ * Searches. **Interruption**: ends the process that searches. **Errors**: `ToolFailure` for an invalid pattern, a path
  * that does not exist, and a search that takes longer than 30 seconds.
  */
 export const run: (
@@ -89,7 +89,7 @@ export const run: (
   const place = yield* Effect.mapError(placeOf(path.resolve(cwd, name)), refuse)
   const found = yield* Effect.mapError(Searches.run({ ...place, pattern, callId, node }), refuse)
   const matches = include === undefined ? found.paths : found.paths.filter(Globs.matcher(include))
-  const files = yield* latest(place.directory, matches)
+  const files = yield* sortByTime(place.directory, matches)
   if (files.length === 0) {
     return found.isCut
       ? "No matches found in the files that were searched. Search a smaller path."
@@ -103,7 +103,7 @@ export const run: (
   ].join("\n")
 })
 
-/** The directory in which to search and the name of what is searched in it. */
+/** Returns the directory in which to search and the name of the file to search in it, if there is one. */
 const placeOf: (target: string) => Effect.Effect<Searches.Place, string, FileSystem.FileSystem | Path.Path> =
   Effect.fnUntraced(function* (target) {
     const fileSystem = yield* FileSystem.FileSystem
@@ -116,7 +116,7 @@ const placeOf: (target: string) => Effect.Effect<Searches.Place, string, FileSys
   })
 
 /** Sorts files by the time of their last change, the latest first. Those that were removed meanwhile are left out. */
-const latest = Effect.fnUntraced(function* (directory: string, files: ReadonlyArray<string>) {
+const sortByTime = Effect.fnUntraced(function* (directory: string, files: ReadonlyArray<string>) {
   const fileSystem = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const times = yield* Effect.forEach(

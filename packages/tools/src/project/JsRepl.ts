@@ -103,8 +103,9 @@ export const policies = ({
 })
 
 /**
- * Where kernels run. `sandbox` is what they may touch at most; the default is full access. `directory` is where they start;
- * the default is `cwd`. Both may depend on the context of the turn: a turn with others has another kernel.
+ * The surroundings of kernels. `sandbox` is the most that they may touch; the default is full access. `directory` is
+ * where they start; the default is `cwd`. Both may depend on the context of the turn: a turn with others has another
+ * kernel.
  */
 export interface Options extends Kernel.Options {
   readonly directory?: ByTurn<string> | undefined
@@ -139,7 +140,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       if (kernels.get(sessionId) === kernel) kernels.delete(sessionId)
       return processes.end(kernel.process.processId, graceMillis)
     })
-  /** Returns the kernel for a turn, and what to say about it ahead of the output. */
+  /** Returns the kernel for a turn, and a note about it to put before the output. */
   const kernelFor = Effect.fnUntraced(function* (turn: Turn) {
     const { sessionId } = turn
     const known = kernels.get(sessionId)
@@ -152,7 +153,7 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
       notes = [otherPlace]
     }
     const kernel = yield* Kernel.start({ ...options, cwd: place.cwd }, fibers).pipe(
-      SandboxPolicy.within(sandbox),
+      SandboxPolicy.confine(sandbox),
       Effect.provideService(Processes, processes),
       Effect.mapError((error) => new ToolFailure({ detail: error.message }))
     )
@@ -183,9 +184,9 @@ const makeKernels = Effect.fnUntraced(function* (options: Options) {
         reason._tag === "Success" && reason.value === undefined ? Effect.andThen(reset, unregister) : Effect.void
       )
       const clock = CellClock.make(Math.min(params.timeout_ms ?? timeoutMillis.otherwise, timeoutMillis.max))
-      const cellEnds = kernel.run(cell, (name, args) => clock.pausedBy(callTool(nested, name, args)))
+      const cellEnds = kernel.run(cell, (name, args) => clock.pauseDuring(callTool(nested, name, args)))
       const outcome = yield* Effect.raceFirst(cellEnds, Effect.as(clock.used, tooLong)).pipe(
-        // it does not read what it is sent
+        // the kernel does not read its input
         Effect.catchTag("InputClosed", () => Effect.succeed(Kernel.hasEnded)),
         Effect.tap((outcome) => (outcome === tooLong || outcome === Kernel.hasEnded ? reset : Effect.void)),
         Effect.onInterrupt(() => afterInterrupt)
@@ -206,7 +207,7 @@ const tooLong: Kernel.Outcome = {
   error: "The cell took too long. The kernel was reset; its variables are gone."
 }
 
-/** Calls a tool for a cell. What a kernel may not call would end or block it. */
+/** Calls a tool for a cell. A kernel may not call tools that would end or block it. */
 const callTool = (nested: NestedCalls | undefined, name: string, params: unknown): Effect.Effect<Kernel.Reply> => {
   if (nested === undefined) return Effect.succeed({ error: "no tool can be called here" })
   if (names.some((one) => one === name)) return Effect.succeed({ error: `a cell cannot call ${name}` })

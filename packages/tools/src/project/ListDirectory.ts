@@ -46,7 +46,7 @@ type Services = FileSystem.FileSystem | Path.Path
 
 /**
  * Lists a directory. Symbolic links are not followed below it. **Interruption**: stops looking. **Errors**: `ToolFailure`
- * for what is no directory or cannot be read, and for an offset after the last entry.
+ * for a path that is not a directory or cannot be read, and for an offset after the last entry.
  */
 export const run: (
   params: Parameters,

@@ -51,16 +51,16 @@ export const policies: Policies<Tools> = {
 }
 
 /**
- * Where the tools look. `cwd` is the absolute working directory, and `node` the program that runs JavaScript. `sandbox` is
- * what the programs that search may touch at most; the default is full access. `directory` is where relative paths start; the
- * default is `cwd`. Both may depend on the context of the turn.
+ * The places that the tools look at. `cwd` is the absolute working directory, and `node` the program that runs
+ * JavaScript. `sandbox` is what the programs that search may touch at most; the default is full access. `directory` is
+ * where relative paths start; the default is `cwd`. Both may depend on the context of the turn.
  */
 export interface Options extends GrepFiles.Options {
   readonly directory?: ByTurn<string> | undefined
   readonly sandbox?: ByTurn<SandboxPolicy.SandboxPolicy> | undefined
 }
 
-/** What the tools need. */
+/** The services that the tools need. */
 export type Services = FileSystem.FileSystem | Path.Path | Processes
 
 /** The handlers of the tools. */
@@ -68,23 +68,23 @@ export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, ne
   toolkit.toLayer(
     Effect.map(Effect.context<Services>(), (context) => {
       /** Runs a call where its turn starts. */
-      const inPlace = <A, E, R>(run: (place: GrepFiles.Options) => Effect.Effect<A, E, R>) =>
+      const runInPlace = <A, E, R>(run: (place: GrepFiles.Options) => Effect.Effect<A, E, R>) =>
         Effect.provideContext(
           Effect.flatMap(valueInTurn(options.directory), (cwd = options.cwd) => run({ ...options, cwd })),
           context
         )
       return toolkit.of({
         update_plan: UpdatePlan.run,
-        view_image: (params) => inPlace((place) => ViewImage.run(params, place)),
-        read_file: (params) => inPlace((place) => ReadFile.run(params, place)),
-        list_dir: (params) => inPlace((place) => ListDirectory.run(params, place)),
+        view_image: (params) => runInPlace((place) => ViewImage.run(params, place)),
+        read_file: (params) => runInPlace((place) => ReadFile.run(params, place)),
+        list_dir: (params) => runInPlace((place) => ListDirectory.run(params, place)),
         grep_files: (params, { toolCallId }) =>
           Effect.flatMap(valueInTurn(options.sandbox), (sandbox = SandboxPolicy.fullAccess) =>
-            inPlace((place) => SandboxPolicy.within(GrepFiles.run(params, toolCallId, place), sandbox))
+            runInPlace((place) => SandboxPolicy.confine(GrepFiles.run(params, toolCallId, place), sandbox))
           ),
         request_user_input: (params, { toolCallId }) => RequestUserInput.run(params, toolCallId),
         request_permissions: (params, { toolCallId }) =>
-          inPlace((place) => RequestPermissions.run(params, toolCallId, place))
+          runInPlace((place) => RequestPermissions.run(params, toolCallId, place))
       })
     })
   )

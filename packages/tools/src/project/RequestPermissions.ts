@@ -27,7 +27,7 @@ export const Parameters = Schema.Struct({
 /** @see {@link Parameters} */
 export type Parameters = typeof Parameters.Type
 
-/** The tool. It returns `{"permissions":{...},"scope":"turn"}` with what was granted. */
+/** The tool. It returns `{"permissions":{...},"scope":"turn"}` with the granted permissions. */
 export const tool = Tool.make("request_permissions", {
   description:
     "Asks the user to let your commands reach the network, or some hosts, or write in other directories, for the rest of the turn or the session. The result says what was granted, which may be less.",
@@ -39,7 +39,7 @@ export const tool = Tool.make("request_permissions", {
 })
 
 /**
- * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, a refusal, and
+ * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, for a refusal, and
  * if nobody can be asked.
  */
 export const run: (
@@ -82,7 +82,7 @@ export const run: (
     // a grant is remembered by the sandbox
     keys: []
   })
-  const decision = yield* Answers.given(answer)
+  const decision = yield* Answers.requireAnswer(answer)
   if (decision._tag === "Answered") return yield* new ToolFailure({ detail: "The user gave no decision." })
   const scope = decision.scope === "session" ? "session" : "turn"
   const approved = { ...decision, scope } as const

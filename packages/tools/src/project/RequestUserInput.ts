@@ -57,7 +57,7 @@ export const run: (params: Parameters, callId: string | undefined) => Effect.Eff
       // an answer holds for its question only
       keys: []
     })
-    const decision = yield* Answers.given(answer)
+    const decision = yield* Answers.requireAnswer(answer)
     if (decision._tag === "Approved") return yield* new ToolFailure({ detail: "The user gave no answer." })
     const ids = new Set(params.questions.map(({ id }) => id))
     const answers = Object.entries(decision.answers).filter(([id]) => ids.has(id))

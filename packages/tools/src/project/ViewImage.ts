@@ -41,7 +41,7 @@ export const tool = Tool.make("view_image", {
 /** Describes a call for people: the image. */
 export const display = ({ path }: Parameters): CallDisplay => ({ _tag: "Image", path })
 
-/** Returns the media type of an image by its first bytes; undefined if it is none that models take. */
+/** Returns the media type of an image by its first bytes; undefined if models do not take it. */
 export const mediaTypeOf = (bytes: Uint8Array): string | undefined => {
   const starts = (at: number, ...wanted: ReadonlyArray<number>) => wanted.every((byte, i) => bytes[at + i] === byte)
   if (starts(0, 0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return "image/png"
@@ -55,7 +55,7 @@ export const mediaTypeOf = (bytes: Uint8Array): string | undefined => {
   return undefined
 }
 
-/** Returns an image as input; undefined if the bytes are no image that models take. */
+/** Returns an image as input; undefined if the bytes are not an image that models take. */
 export const toInput = (bytes: Uint8Array): Input | undefined => {
   const type = mediaTypeOf(bytes)
   return type === undefined ? undefined : [{ _tag: "Image", url: `data:${type};base64,${Base64.encode(bytes)}` }]

@@ -1,5 +1,5 @@
 /**
- * What a command reaches over the network: everything, nothing, or the hosts of a list. As data, with the decisions about a
+ * The network policy of a command: everything, nothing, or the hosts of a list. It is data, with the decisions about a
  * host and about the address that its name resolves to. Policies form a lattice, like those of the sandbox.
  */
 import { dual } from "effect/Function"
@@ -18,7 +18,7 @@ export class Hosts extends Schema.Opaque<Hosts>()(
 ) {}
 
 const policies = Schema.Union([Schema.Boolean, Hosts]).annotate({ identifier: "NetworkPolicy" })
-/** Whether the network of the host is reached, or which hosts. */
+/** Whether a command reaches the network of the host, or the hosts that it reaches. */
 export type NetworkPolicy = boolean | Hosts
 /** The schema of {@link NetworkPolicy}. */
 export interface NetworkPolicySchema extends Schema.Union<typeof policies.members> {
@@ -35,7 +35,7 @@ export const Reason = Schema.Literals(["Denied", "NotListed", "NotPublic"])
 /** @see {@link Reason} */
 export type Reason = typeof Reason.Type
 
-/** A host that a command did not reach because the list does not let it. */
+/** A host that a command did not reach because the list does not allow it. */
 export class Denial extends Schema.Opaque<Denial>()(
   Schema.TaggedStruct("Denial", { host: Schema.String, port: Schema.Finite, reason: Reason }).annotate({
     identifier: "Denial"
@@ -48,7 +48,7 @@ const reasons: { readonly [R in Reason]: string } = {
   NotPublic: "its address is not public and not in the list of allowed hosts"
 }
 
-/** Says what was denied and why. */
+/** Describes a denial: the host, the port and the reason. */
 export const describe = ({ host, port, reason }: Denial): string =>
   `${host.includes(":") ? `[${host}]` : host}:${port} was denied: ${reasons[reason]}`
 
@@ -116,7 +116,7 @@ export const meet: {
   return { _tag: "Hosts", allowed: toSet(both), denied: toSet([...self.denied, ...that.denied]) }
 })
 
-/** Allows further hosts. What a list denies stays denied, and addresses that are not public stay denied by `*`. */
+/** Allows further hosts. Hosts that a list denies stay denied, and addresses that are not public stay denied by `*`. */
 export const allow: {
   (hosts: ReadonlyArray<string>): (self: NetworkPolicy) => NetworkPolicy
   (self: NetworkPolicy, hosts: ReadonlyArray<string>): NetworkPolicy
@@ -184,7 +184,7 @@ const carriesIPv4 = networks("::ffff:0:0/96", "64:ff9b::/96").map(([prefix]) => 
 
 const loopback = networks("127.0.0.0/8", "::1/128")
 
-/** What the registries of special addresses do not call global, and multicast. */
+/** The addresses that the registries of special addresses do not call global, and multicast. */
 const special = networks(
   "0.0.0.0/8",
   "10.0.0.0/8",

@@ -14,7 +14,7 @@ export class ProxyFailed extends Data.TaggedError("ProxyFailed")<{ readonly deta
   }
 }
 
-/** Where the proxy listens: a unix socket, or a port of 127.0.0.1. */
+/** The address of the proxy: a unix socket, or a port of 127.0.0.1. */
 export type Place =
   | { readonly _tag: "Socket"; readonly path: string }
   | { readonly _tag: "Port"; readonly port: number }
@@ -22,7 +22,7 @@ export type Place =
 /** The proxy of one command. */
 export interface Endpoint {
   readonly place: Place
-  /** Returns what was denied so far, each host and port once. */
+  /** Returns the denials so far, each host and port once. */
   readonly denials: () => ReadonlyArray<NetworkPolicy.Denial>
 }
 
@@ -35,7 +35,7 @@ export interface NetworkProxy {
   readonly open: (hosts: NetworkPolicy.Hosts, at: Place["_tag"]) => Effect.Effect<Endpoint, ProxyFailed, Scope.Scope>
   /** The absolute path of Node, which passes connections from the namespace of a command to a socket. */
   readonly node: string
-  /** What no command may write: where the sockets are. */
+  /** The directories of the sockets, which no command may write. */
   readonly protectedPaths: ReadonlyArray<string>
 }
 

@@ -1,5 +1,5 @@
 /**
- * Permissions of commands as data: what a model asks for, what a person grants, and how the two meet. A person may grant less
+ * Permissions of commands as data: the request of a model, the grant of a person, and the meet of the two. A person may grant less
  * than was asked, and never more (contract A4).
  */
 import { dual } from "effect/Function"
@@ -33,7 +33,7 @@ export const Permissions = Schema.Struct({
 /** @see {@link Permissions} */
 export type Permissions = typeof Permissions.Type
 
-/** What commands may do in addition to their policy. The paths are real. */
+/** Permissions of commands in addition to their policy. The paths are real. */
 export interface Grant {
   /** Whether they reach the network, all of it. */
   readonly network: boolean
@@ -51,7 +51,7 @@ export const everything: Grant = { network: true, hosts: ["*"], write: ["/"] }
 export const isEmpty = ({ hosts, network, write }: Grant): boolean =>
   !network && hosts.length === 0 && write.length === 0
 
-/** Returns what either of two grants permits. */
+/** Returns a grant of everything that either of two grants permits. */
 export const both: {
   (that: Grant): (self: Grant) => Grant
   (self: Grant, that: Grant): Grant
@@ -74,13 +74,13 @@ const decode = Schema.decodeUnknownOption(Permissions)
 /** Whether a value has the form of permissions. */
 export const isPermissions = Schema.is(Permissions)
 
-/** A part of what is asked for, which a person may grant alone: how it is called, and an answer's `permissions`. */
+/** A part of a request that a person may grant alone: its label, and the `permissions` of the answer. */
 export interface Less {
   readonly label: string
   readonly permissions: Permissions
 }
 
-/** Returns the parts of what is asked for, each by itself; none if there is only one. */
+/** Returns the parts of a request, each by itself; none if there is only one. */
 export const partsOf = ({ hosts, network, write }: Grant): ReadonlyArray<Less> => {
   const parts: ReadonlyArray<Less> = [
     ...(network ? [{ label: "only the network", permissions: of({ ...none, network }) }] : []),
@@ -90,7 +90,7 @@ export const partsOf = ({ hosts, network, write }: Grant): ReadonlyArray<Less> =
   return parts.length > 1 ? parts : []
 }
 
-/** Returns what an answer grants of what was asked. An answer in another form grants nothing. */
+/** Returns the part of a request that an answer grants. An answer in another form grants nothing. */
 export const meet = (asked: Grant, granted: unknown): Grant =>
   Option.match(decode(granted), {
     onNone: () => none,

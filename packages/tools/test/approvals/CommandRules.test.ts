@@ -158,7 +158,10 @@ describe("ruleFor", () => {
   })
 
   it("asks about every command if a file cannot be read", () => {
-    const { problems, rules } = Rules.concat([Rules.parse(file, complete), Rules.unreadable("/x", "permission denied")])
+    const { problems, rules } = Rules.concat([
+      Rules.parse(file, complete),
+      Rules.makeUnreadable("/x", "permission denied")
+    ])
     assert.deepStrictEqual(problems, [{ file: "/x", line: 1, column: 1, message: "permission denied" }])
     assert.strictEqual(Rules.ruleFor(rules, ["npm", "test"])?.decision, "prompt")
     assert.strictEqual(Rules.ruleFor(rules, ["rm"])?.decision, "forbid")

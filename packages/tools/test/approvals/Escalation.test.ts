@@ -229,7 +229,8 @@ const runNetworked = Effect.fnUntraced(function* ({
       [Model.text("done")]
     ],
     approvals,
-    factory: (_, options) => SandboxPolicy.within(Effect.provideContext(Session.make(agent, options), services), within)
+    factory: (_, options) =>
+      SandboxPolicy.confine(Effect.provideContext(Session.make(agent, options), services), within)
   })
   yield* harness.run("go")
   const results = harness

@@ -68,7 +68,7 @@ describe("a command that prints without end", () => {
       yield* Deferred.await(enough)
       // an output that is kept would be 120 MB more
       assert.isBelow(bytesInUse() - before, 60_000_000)
-      const { head, omittedBytes, tail } = command.unread().kept()
+      const { head, omittedBytes, tail } = command.peek().toKept()
       assert.match(head, /^first\ny\ny\n/)
       assert.strictEqual(head.length + tail.length, BoundedOutput.defaultLimitBytes)
       assert.isAbove(omittedBytes, 120_000_000)

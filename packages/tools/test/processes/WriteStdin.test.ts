@@ -206,7 +206,7 @@ describe("Commands", () => {
         about
       )
       yield* Deferred.succeed(exit, { exitCode: 0 })
-      yield* command.publishing(() => Effect.interrupt, command.ended)
+      yield* command.publishDuring(() => Effect.interrupt, command.ended)
       assert.strictEqual(command.tail(), "ab")
     }).pipe(Effect.scoped, Effect.provide(makeEnds().layer))
   )

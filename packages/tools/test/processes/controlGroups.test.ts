@@ -80,7 +80,7 @@ describe("a group", () => {
   it.effect("is entered by the process that becomes the command", () =>
     Effect.gen(function* () {
       const { group, procs } = yield* make
-      const output = run(group.entering(["/bin/sh", "-c", 'echo "$$ $0 $1"', "a b", "$c"]))
+      const output = run(group.commandInside(["/bin/sh", "-c", 'echo "$$ $0 $1"', "a b", "$c"]))
       assert.strictEqual(output, `${readFileSync(procs, "utf8").trim()} a b $c\n`)
     })
   )
@@ -90,7 +90,7 @@ describe("a group", () => {
       const { group, root } = yield* make
       const { remove } = group
       assert.isTrue(yield* remove)
-      assert.strictEqual(run(group.entering(["/bin/sh", "-c", "echo ran 2>&1"])), "ran\n")
+      assert.strictEqual(run(group.commandInside(["/bin/sh", "-c", "echo ran 2>&1"])), "ran\n")
       assert.deepStrictEqual(readdirSync(root), [])
     })
   )

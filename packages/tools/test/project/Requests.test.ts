@@ -186,7 +186,7 @@ describe("request_permissions", () => {
   it.effect("A4 does not ask for what the context of the agent does not allow", () =>
     Effect.gen(function* () {
       const { asked, result, turn } = askPermissions("/", { network: { enabled: true } }, { _tag: "Denied" })
-      const failed = yield* Effect.flip(SandboxPolicy.within(result, SandboxPolicy.readOnly))
+      const failed = yield* Effect.flip(SandboxPolicy.confine(result, SandboxPolicy.readOnly))
       assert.strictEqual(failed.message, "The user was not asked: this agent may not leave its sandbox.")
       assert.deepStrictEqual([asked, Grants.of(turn)], [[], Permissions.none])
     })

@@ -10,7 +10,7 @@ describe("the clock of a cell", () => {
       const used = yield* Effect.forkChild(clock.used, { startImmediately: true })
       const [first, second] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const pause = (call: Deferred.Deferred<void>) =>
-        Effect.forkChild(clock.pausedBy(Deferred.await(call)), { startImmediately: true })
+        Effect.forkChild(clock.pauseDuring(Deferred.await(call)), { startImmediately: true })
       yield* TestClock.adjust(60)
       yield* pause(first)
       yield* pause(second)
@@ -29,7 +29,7 @@ describe("the clock of a cell", () => {
   it.effect("continues after a call that is interrupted, and may be paused before it starts", () =>
     Effect.gen(function* () {
       const clock = CellClock.make(10)
-      const call = yield* Effect.forkChild(clock.pausedBy(Effect.never), { startImmediately: true })
+      const call = yield* Effect.forkChild(clock.pauseDuring(Effect.never), { startImmediately: true })
       const used = yield* Effect.forkChild(clock.used, { startImmediately: true })
       yield* TestClock.adjust("1 hour")
       assert.isUndefined(used.pollUnsafe())

@@ -25,7 +25,7 @@ describe("a patch under a policy", () => {
       }
       const refusal = (path: string, within: SandboxPolicy.SandboxPolicy) =>
         Effect.map(
-          Effect.flip(SandboxPolicy.within(ApplyPatch.apply(add(path), { cwd }), within)),
+          Effect.flip(SandboxPolicy.confine(ApplyPatch.apply(add(path), { cwd }), within)),
           ({ detail }) => detail
         )
       assert.include(
@@ -43,7 +43,7 @@ describe("a patch under a policy", () => {
         assert.include(yield* refusal(path, policy), "the sandbox protects it")
       }
       assert.deepStrictEqual([readdirSync(cwd), readdirSync(inner).sort()], [["inner"], ["home", "link"]])
-      yield* SandboxPolicy.within(ApplyPatch.apply(add("inner/new"), { cwd }), policy)
+      yield* SandboxPolicy.confine(ApplyPatch.apply(add("inner/new"), { cwd }), policy)
       assert.isTrue(existsSync(join(inner, "new")))
     }).pipe(Effect.provide(NodeServices.layer))
   )

@@ -10,7 +10,7 @@ import { carriersOf, directory } from "../host.ts"
 import { canLimitProcesses, confined, hostWith, run, shell, titled, whySkipped } from "./host.ts"
 
 const workspace = (cwd: string, part: Partial<typeof SandboxPolicy.WorkspaceWrite.Type> = {}) =>
-  SandboxPolicy.within({
+  SandboxPolicy.confine({
     _tag: "WorkspaceWrite",
     roots: [cwd],
     scratch: [],
@@ -19,7 +19,7 @@ const workspace = (cwd: string, part: Partial<typeof SandboxPolicy.WorkspaceWrit
     ...part
   })
 
-const readOnly = SandboxPolicy.within(SandboxPolicy.readOnly)
+const readOnly = SandboxPolicy.confine(SandboxPolicy.readOnly)
 
 /** Waits until a process has printed something, and returns what it has printed. */
 const says = (output: Stream.Stream<Uint8Array>, text: string) =>
@@ -86,7 +86,7 @@ describe("a host without a sandbox", () => {
   )
 })
 
-describe("deniedBySandbox", () => {
+describe("isLikelyDenied", () => {
   const rows: ReadonlyArray<readonly [exit: number | null, output: string, isDenied: boolean]> = [
     [1, "touch: cannot touch 'a': Read-only file system", true],
     [1, "Error: EROFS: read-only file system, open 'a'", true],
@@ -102,11 +102,11 @@ describe("deniedBySandbox", () => {
   ]
   for (const [exitCode, output, isDenied] of rows) {
     it(`${isDenied ? "recognises" : "does not take for a denial"} exit ${exitCode} with "${output}"`, () =>
-      assert.strictEqual(Sandbox.deniedBySandbox({ exitCode }, output), isDenied))
+      assert.strictEqual(Sandbox.isLikelyDenied({ exitCode }, output), isDenied))
   }
 
   it("recognises the signal of a refused system call", () =>
-    assert.isTrue(Sandbox.deniedBySandbox({ exitCode: null, signal: "SIGSYS" }, "")))
+    assert.isTrue(Sandbox.isLikelyDenied({ exitCode: null, signal: "SIGSYS" }, "")))
 })
 
 describe.skipIf(whySkipped !== undefined)(titled("a confined command"), () => {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { NetworkPolicy, SandboxPolicy } from "../../src/index.ts"
 
-const { fullAccess, meet, readOnly, refusalOf, within } = SandboxPolicy
+const { fullAccess, meet, readOnly, refusalOf, confine } = SandboxPolicy
 
 const write = (part: Partial<typeof SandboxPolicy.WorkspaceWrite.Type>): SandboxPolicy.SandboxPolicy => ({
   _tag: "WorkspaceWrite",
@@ -120,9 +120,9 @@ describe("within", () => {
     Effect.gen(function* () {
       const current = Effect.service(SandboxPolicy.Current)
       assert.deepStrictEqual(yield* current, fullAccess)
-      assert.deepStrictEqual(yield* within(current, readOnly), readOnly)
-      assert.deepStrictEqual(yield* within(within(current, write({ roots: ["/w"] })), readOnly), readOnly)
-      assert.deepStrictEqual(yield* within(within(current, fullAccess), readOnly), readOnly)
+      assert.deepStrictEqual(yield* confine(current, readOnly), readOnly)
+      assert.deepStrictEqual(yield* confine(confine(current, write({ roots: ["/w"] })), readOnly), readOnly)
+      assert.deepStrictEqual(yield* confine(confine(current, fullAccess), readOnly), readOnly)
     })
   )
 })

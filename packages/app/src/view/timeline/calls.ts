@@ -6,7 +6,7 @@ import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "..
 import { duration } from "./durations.ts"
 import type { Bar, Detail } from "./model.ts"
 
-/** What a description needs to know apart from the call. */
+/** The context of a description, apart from the call. */
 export interface Context {
   /** The working directory of the session. */
   readonly cwd: string
@@ -26,12 +26,12 @@ export interface End {
 export const describe = (item: CallItem, context: Context, end?: End): Pick<Bar, "name" | "details"> => {
   const by = detail("tool", context.tool)
   const result = end === undefined ? [] : [detail("result", end.text)]
-  const took = (millis: number | null) =>
+  const durationDetail = (millis: number | null) =>
     end === undefined || millis === null ? [] : [detail("took", duration(millis))]
   switch (item.type) {
     case "commandExecution": {
       const { aggregatedOutput: output, command, cwd, durationMs } = item
-      const of = [by, detail("command", command), detail("directory", cwd), ...took(durationMs)]
+      const of = [by, detail("command", command), detail("directory", cwd), ...durationDetail(durationMs)]
       return { name: command, details: [...of, ...(output === null ? result : [detail("output", output)])] }
     }
     case "fileChange": {
@@ -51,7 +51,7 @@ export const describe = (item: CallItem, context: Context, end?: End): Pick<Bar,
     case "mcpToolCall":
       return {
         name: `${item.server}: ${item.tool}`,
-        details: [by, detail("arguments", item.arguments), ...took(item.durationMs), ...result]
+        details: [by, detail("arguments", item.arguments), ...durationDetail(item.durationMs), ...result]
       }
     case "webSearch":
       return { name: `search ${item.query}`, details: [by, detail("query", item.query), ...result] }

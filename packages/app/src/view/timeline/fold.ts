@@ -157,7 +157,7 @@ const recordItem = (
   { at, item }: Extract<KnownRecord, { readonly _tag: "ItemRecorded" }>,
   changes: ReadonlyArray<Thread.Change>
 ): void => {
-  // what is in the history and in no thread
+  // the items that are in the history and in no thread
   const text = scaffoldingOf(item)
   if (text !== undefined) return addMessage(state, { at, by: "developer", text })
   if (item._tag === "ToolCall") state.tools.set(item.callId, item.name)
@@ -194,7 +194,7 @@ const startCall = (state: State, item: CallItem): void =>
 
 const endCall = (state: State, item: CallItem, end: Thread.CallEnd): void => {
   const { details } = Calls.describe(item, contextOf(state, item), end)
-  // the bar keeps its name: that of a patch is what was proposed
+  // the bar keeps its name: that of a patch lists the proposed changes
   endBar(state, item.id, () => ({ details, endedAt: item.completedAtMs ?? undefined, ...Calls.endOf(item, end) }))
   state.tools.delete(item.id)
 }

@@ -2,14 +2,14 @@
 
 /** Escapes a text. A character that cannot be seen, or that moves others, is shown by its number. */
 export const text = (value: string): string =>
-  visible(value, (number) => `\u0000${number}\u0001`)
+  showHidden(value, (number) => `\u0000${number}\u0001`)
     .replace(markup, escapeCharacter)
     .replaceAll("\u0000", '<span class="hidden">')
     .replaceAll("\u0001", "</span>")
 
 /** Escapes a text for places that have no elements: attributes and the title of the page. */
-export const plain = (value: string): string =>
-  visible(value, (number) => `[${number}]`).replace(markup, escapeCharacter)
+export const escapePlain = (value: string): string =>
+  showHidden(value, (number) => `[${number}]`).replace(markup, escapeCharacter)
 
 /** Writes an element. The attributes are escaped here, the content is HTML. */
 export const tag = (
@@ -18,7 +18,7 @@ export const tag = (
   ...content: ReadonlyArray<string>
 ): string =>
   `<${name}${Object.entries(attributes)
-    .map(([key, value]) => ` ${key}="${plain(value)}"`)
+    .map(([key, value]) => ` ${key}="${escapePlain(value)}"`)
     .join("")}>${content.join("")}</${name}>`
 
 const markup = /[&<>"']/g
@@ -29,7 +29,7 @@ const emoji = /(?<=\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)(?:\u200d
 const hidden = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u
 const unseen = new RegExp(`(${emoji.source})|(?![\\t\\n])${hidden.source}`, "gu")
 
-const visible = (value: string, show: (number: string) => string): string =>
+const showHidden = (value: string, show: (number: string) => string): string =>
   value
     .replaceAll("\r\n", "\n")
     .replace(unseen, (character, joiner: string | undefined) =>

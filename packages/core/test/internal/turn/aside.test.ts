@@ -75,7 +75,7 @@ describe("a request aside", () => {
       })
       const running = yield* start(harness)
       const ended = yield* Effect.forkChild(running.outcome)
-      yield* harness.model.reached("g")
+      yield* harness.model.awaitGate("g")
       yield* harness.session.abort()
       assert.strictEqual((yield* Fiber.join(ended))._tag, "Aborted")
       const responded = harness.records().find((record) => record._tag === "ModelResponded")

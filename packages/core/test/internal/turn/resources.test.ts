@@ -258,7 +258,7 @@ describe("a process of a turn", () => {
       )
       const [alive, exited] = yield* Deferred.await(started)
       yield* Deferred.succeed(host.exits.get(exited!)!, undefined)
-      yield* harness.awaitEvent(SessionHarness.tagged("ProcessEnded"))
+      yield* harness.awaitEvent(SessionHarness.hasTag("ProcessEnded"))
       yield* harness.session.abort()
       yield* harness.session.awaitIdle
       assert.deepStrictEqual(abortedOf(harness.events).keptProcesses, [alive!])

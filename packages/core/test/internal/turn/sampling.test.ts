@@ -88,7 +88,7 @@ describe("two model requests of one turn at once", () => {
       })
       const both = Effect.all([sample, Effect.exit(sample)], { concurrency: "unbounded" })
       const running = yield* start(harness, Effect.zip(both, sample))
-      yield* harness.model.reached("held")
+      yield* harness.model.awaitGate("held")
       assert.deepStrictEqual(requestStates(harness), ["requested"])
       yield* harness.model.open("held")
       const outcome = yield* running.outcome

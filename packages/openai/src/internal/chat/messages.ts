@@ -90,7 +90,7 @@ type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" 
 /** A result of a tool. */
 export type ToolResult = Extract<Item, { _tag: "ToolResult" }>
 
-/** Leaves out what a provider ran itself, such as web searches: a server of this API has no such calls. */
+/** Leaves out the calls that a provider ran itself, such as web searches: a server of this API has no such calls. */
 export const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   const theirs = new Set<string>()
   return items.filter((item) => {
@@ -122,9 +122,9 @@ class MessageWriter {
   private readonly results: ReadonlyMap<Calls.ToolCall, ToolResult>
   private readonly seal: string
   private readonly ids = new Calls.CallIds(Calls.shortId)
-  /** What the model said since the last message of another role. */
+  /** The items of the model since the last message of another role. */
   private run: Array<Said> = []
-  /** What the user said since the last message of another role. */
+  /** The input of the user since the last message of another role. */
   private input: { readonly items: Array<Item>; readonly parts: Array<ContentPart> } = { items: [], parts: [] }
 
   constructor(results: ReadonlyMap<Calls.ToolCall, ToolResult>, seal: string) {

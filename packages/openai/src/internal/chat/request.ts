@@ -6,7 +6,7 @@ import type { WireRequest } from "../wire.ts"
 import { freeformParameters, type MessageEntry } from "./messages.ts"
 import { mapOnce } from "../wireTools.ts"
 
-/** What a body says in addition to the request. */
+/** The options of a body that no request has. */
 export interface ChatOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined

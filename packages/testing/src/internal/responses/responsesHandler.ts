@@ -1,4 +1,4 @@
-/** Answers the requests that a server of scripted responses gets. */
+/** Responds to the requests of a server of scripted responses. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as zlib from "node:zlib"
 import type { Script, ScriptEvent, ScriptTurn } from "../../ResponsesScript.ts"
@@ -6,7 +6,7 @@ import type { ResponsesLog } from "./responsesLog.ts"
 import * as Turns from "./responsesTurns.ts"
 import { pause, ResponsesWriter } from "./responsesWriter.ts"
 
-/** What all requests of a server share. */
+/** The state that all requests of a server share. */
 export interface ServerState {
   script: Script
   turns: Turns.Turns
@@ -15,7 +15,7 @@ export interface ServerState {
   readonly gates: Map<string, PromiseWithResolvers<void>>
 }
 
-/** The gate of this name, closed until somebody opens it. */
+/** Returns the gate of this name. It is closed until `openGate` opens it. */
 export const gateOf = (state: ServerState, name: string): PromiseWithResolvers<void> => {
   let gate = state.gates.get(name)
   if (gate === undefined) {
@@ -25,7 +25,7 @@ export const gateOf = (state: ServerState, name: string): PromiseWithResolvers<v
   return gate
 }
 
-/** Reads a request, logs it, and answers it. Never rejects. */
+/** Reads a request, logs it, and responds. Never rejects. */
 export const handle = async (state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   let end: (how: string) => void = () => {}
   const gone = new AbortController()
@@ -146,7 +146,7 @@ const play = async (sampling: Sampling, writer: ResponsesWriter, turn: ScriptTur
   return "completed"
 }
 
-/** Plays one event; answers how the stream ended, if it did. Rejects when the client has gone away. */
+/** Plays one event. Returns how the stream ended, if it did. Rejects if the client has closed the connection. */
 const step = async (
   { gone, read, state }: Sampling,
   writer: ResponsesWriter,
@@ -157,9 +157,9 @@ const step = async (
   else if ("call" in event) await writer.functionCall(Turns.fillArguments(event, read.body))
   else if ("custom" in event) await writer.customCall(event)
   else if ("delay" in event) await pause(event.delay, gone)
-  else if ("gate" in event) await Promise.race([gateOf(state, event.gate).promise, whenGone(gone)])
+  else if ("gate" in event) await Promise.race([gateOf(state, event.gate).promise, awaitGone(gone)])
   else if ("endless" in event) await writer.endless(event.endless, event.every ?? 20)
-  else if ("hang" in event) await whenGone(gone)
+  else if ("hang" in event) await awaitGone(gone)
   else if ("raw" in event) await writer.send(event.raw)
   else if ("drop" in event) {
     await pause(event.after ?? 5, gone)
@@ -175,7 +175,7 @@ const step = async (
   return undefined
 }
 
-const whenGone = (gone: AbortSignal): Promise<void> =>
+const awaitGone = (gone: AbortSignal): Promise<void> =>
   new Promise((resume) => {
     if (gone.aborted) return resume()
     gone.addEventListener("abort", () => resume(), { once: true })

@@ -1,9 +1,9 @@
-/** What a server has seen so far, and who waits to see more. */
+/** The requests that a server has received so far, and the fibers that wait for more. */
 import * as Effect from "effect/Effect"
 
 /**
- * A request. `body` is the parsed JSON, or the text when it is not JSON; `path` has the query in it; header names are lower
- * case. `end` says how the answer ended, and is undefined while it has not: `completed`, `closed early` (by the client),
+ * A request. `body` is the parsed JSON, or the text if it is not JSON. `path` includes the query. Header names are in lower
+ * case. `end` says how the response ended, and is undefined until it has: `completed`, `closed early` (by the client),
  * `failed by script`, `incomplete by script`, `dropped by script`, `http 429` and the like, or `script error: ...`.
  */
 export interface LoggedRequest {
@@ -14,13 +14,13 @@ export interface LoggedRequest {
   readonly end: string | undefined
 }
 
-/** A log that can be waited on. */
+/** A log of requests, with waits for its changes. */
 export class ResponsesLog {
   readonly requests: Array<LoggedRequest> = []
   readonly others: Array<LoggedRequest> = []
   private readonly waiters = new Set<() => void>()
 
-  /** Adds a request; answers the function that records its end, once. */
+  /** Adds a request. Returns the function that records its end, once. */
   add(list: "requests" | "others", request: Omit<LoggedRequest, "end">): (how: string) => void {
     const entry = { ...request, end: undefined as string | undefined }
     this[list].push(entry)
@@ -32,7 +32,7 @@ export class ResponsesLog {
     }
   }
 
-  /** Waits until `look` finds something. **Interruption**: stops only the wait. */
+  /** Waits until `look` finds something. **Interruption** stops only the wait. */
   when<A>(look: () => A | undefined): Effect.Effect<A> {
     return Effect.callback<A>((resume) => {
       const check = () => {

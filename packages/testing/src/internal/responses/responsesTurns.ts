@@ -1,14 +1,14 @@
-/** Which turn of a script answers a request. */
+/** Chooses the turn of a script for a request. */
 import type { CallEvent, Script, ScriptMatch, ScriptTurn } from "../../ResponsesScript.ts"
 
-/** A request as it was read. `body` is the parsed JSON, or the text when it is not JSON. */
+/** A request that was read. `body` is the parsed JSON, or the text if it is not JSON. */
 export interface ReadRequest {
   readonly headers: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
   readonly body: unknown
   readonly text: string
 }
 
-/** The turns of a script with the uses that are left of each. */
+/** The turns of a script, with the remaining uses of each. */
 export interface Turns {
   readonly take: (request: ReadRequest) => ScriptTurn
 }
@@ -22,7 +22,7 @@ export const make = (script: Script): Turns => {
   const fallback: ScriptTurn = script.fallback ?? { events: [{ text: "ok" }] }
   return {
     take: (request) => {
-      const found = turns.find((one) => one.left > 0 && fits(one.turn.match, request))
+      const found = turns.find((one) => one.left > 0 && isMatch(one.turn.match, request))
       if (found === undefined) return fallback
       found.left--
       return found.turn
@@ -42,7 +42,7 @@ const itemsOf = (body: unknown): ReadonlyArray<WireItem> => {
   return Array.isArray(input) ? input : []
 }
 
-/** The last text of the user in a request's body, scaffolding left out. */
+/** Returns the last text of the user in a request's body, without scaffolding. */
 export const lastUserText = (body: unknown): string => {
   for (const item of itemsOf(body).toReversed()) {
     if (item.type !== "message" || item.role !== "user") continue
@@ -54,7 +54,7 @@ export const lastUserText = (body: unknown): string => {
   return typeof input === "string" ? input : ""
 }
 
-const fits = (match: ScriptMatch | undefined, request: ReadRequest): boolean => {
+const isMatch = (match: ScriptMatch | undefined, request: ReadRequest): boolean => {
   if (match === undefined) return true
   if (match.lastUser !== undefined && !new RegExp(match.lastUser).test(lastUserText(request.body))) return false
   if (match.body !== undefined && !new RegExp(match.body).test(request.text)) return false
@@ -64,7 +64,7 @@ const fits = (match: ScriptMatch | undefined, request: ReadRequest): boolean => 
   )
 }
 
-/** The event with each `${output:REGEX}` of its arguments replaced. */
+/** Returns the event with each `${output:REGEX}` of its arguments replaced. */
 export const fillArguments = (event: CallEvent, body: unknown): CallEvent => {
   if (!JSON.stringify(event.args ?? "").includes("${output:")) return event
   const outputs = itemsOf(body)

@@ -22,7 +22,7 @@ const cut = (text: string, pieces: number | undefined): ReadonlyArray<string> =>
   return parts
 }
 
-/** What a writer writes to, and until when: `gone` is aborted when the client has closed the connection. */
+/** The target of a writer. `gone` is aborted when the client has closed the connection. */
 export interface WriterTarget {
   readonly response: ServerResponse
   readonly gone: AbortSignal
@@ -31,7 +31,7 @@ export interface WriterTarget {
   readonly nextId: (prefix: string) => string
 }
 
-/** Waits, and rejects at once when the client goes away. */
+/** Waits, and rejects at once if the client closes the connection. */
 export const pause = (duration: Duration.Input, gone: AbortSignal): Promise<void> =>
   sleep(Duration.toMillis(Duration.fromInputUnsafe(duration)), undefined, { signal: gone })
 
@@ -47,7 +47,7 @@ export class ResponsesWriter {
     this.target = target
   }
 
-  /** Sends an event, and waits while the client reads more slowly than this writes. */
+  /** Sends an event, and waits while the client reads more slowly than the writer writes. */
   async send(event: { readonly type: string; readonly [key: string]: unknown }): Promise<void> {
     const { gone, response } = this.target
     gone.throwIfAborted()

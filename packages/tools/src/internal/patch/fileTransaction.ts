@@ -16,13 +16,13 @@ import * as PatchJournal from "./patchJournal.ts"
 /** The change of one path. */
 export interface FileWrite {
   readonly path: string
-  /** The file that is there before, as it was read. */
+  /** The file at the path before the change, as it was read. */
   readonly seen: Files.Seen | undefined
   /** The new content; undefined if there is no such file afterwards. */
   readonly content: Uint8Array | undefined
   /** The file that is moved here. */
   readonly source: { readonly path: string; readonly seen: Files.Seen } | undefined
-  /** Whether the file that is there before is moved to another path. */
+  /** Whether the file at the path before the change is moved to another path. */
   readonly isMovedAway: boolean
   /** The mode of a new file; undefined for the default of the host. */
   readonly mode: number | undefined
@@ -50,9 +50,9 @@ type Services = FileSystem.FileSystem | Path.Path
 type Failure = Files.FileRefused | PlatformError
 
 interface Transaction {
-  /** What was done, in order, and how to undo it. `name` says what is left if that fails. */
+  /** The steps to undo, in order. `name` says what is left if one fails. */
   readonly undos: Array<{ readonly name: string; readonly run: Effect.Effect<void, Failure, Services> }>
-  /** The names of what each path needs in addition, by path. */
+  /** The steps of the journal, by path. They name the temporary files. */
   readonly steps: ReadonlyMap<string, PatchJournal.Step>
   /** Copies of old contents, and files that were removed: deleted when everything is done. */
   readonly leftovers: Set<string>
@@ -102,7 +102,7 @@ export const commit = (writes: ReadonlyArray<FileWrite>): Effect.Effect<void, Co
 const closeJournal = ({ remove }: PatchJournal.Entry) =>
   Effect.catch(remove, (error) => Effect.logWarning("the journal of a patch could not be removed", error))
 
-/** Names what a write needs in addition to its path. */
+/** Names the temporary files that a write needs. */
 const stepOf = Effect.fnUntraced(function* (write: FileWrite): Effect.fn.Return<PatchJournal.Step, never, Path.Path> {
   const { content, path, seen, source } = write
   const old = source?.seen ?? (goesAside(write) ? undefined : seen)
@@ -133,7 +133,7 @@ const forEach = (
     { discard: true }
   )
 
-/** Whether the file that is there before has to leave its path. A symbolic link is never written through. */
+/** Whether the file at the path has to leave it. A symbolic link is never written through. */
 const goesAside = ({ content, isMovedAway, seen, source }: FileWrite): boolean =>
   seen !== undefined &&
   (content === undefined || isMovedAway || source !== undefined || seen.info.type === "SymbolicLink")
@@ -143,7 +143,7 @@ const temporaryPath = Effect.fnUntraced(function* (file: string) {
   return path.join(path.dirname(file), `.${uuidV7(yield* Clock.currentTimeMillis)}.patch~`)
 })
 
-/** Makes sure that nothing has changed since the patch was checked, and does what needs space first. */
+/** Makes sure that nothing has changed since the patch was checked, and first does everything that needs space. */
 const prepare = Effect.fnUntraced(function* ({ leftovers, steps }: Transaction, { path, seen, source }: FileWrite) {
   if (seen !== undefined) yield* Files.checkUnchangedAt(path, seen)
   const { copy } = steps.get(path)!

@@ -9,7 +9,7 @@ export interface LineSearch {
    */
   readonly seek: (wanted: ReadonlyArray<string>, from: number, isAtEnd: boolean) => number
   /** Returns where most of the wanted lines are, with the loosest comparison; -1 if none is in the file. */
-  readonly nearest: (wanted: ReadonlyArray<string>) => number
+  readonly findNearest: (wanted: ReadonlyArray<string>) => number
 }
 
 /** How many wanted lines are compared to find the nearest place. */
@@ -51,7 +51,7 @@ const number = (
 ): Numbered => {
   const numbers = new Map<string, number>()
   const first = exact === undefined ? 0 : texts.length
-  const known = (key: string): number => {
+  const numberOfKey = (key: string): number => {
     const found = exact?.numberOf(key) ?? -1
     return found === -1 ? (numbers.get(key) ?? -1) : found
   }
@@ -63,31 +63,31 @@ const number = (
       lines[index] = exact.lines[index]!
       continue
     }
-    const found = known(key)
+    const found = numberOfKey(key)
     if (found === -1) numbers.set(key, first + numbers.size)
     lines[index] = found === -1 ? first + numbers.size - 1 : found
   }
-  return { lines, numberOf: (text) => known(normal(text)) }
+  return { lines, numberOf: (text) => numberOfKey(normal(text)) }
 }
 
 /** Prepares the lines of a file. Each comparison is prepared at its first use. */
 export const make = (texts: ReadonlyArray<string>): LineSearch => {
   const exact = number(texts, identity, undefined)
   const prepared: Array<Numbered | undefined> = [exact]
-  const numbered = (index: number) => (prepared[index] ??= number(texts, comparisons[index]!, exact))
+  const numberingOf = (index: number) => (prepared[index] ??= number(texts, comparisons[index]!, exact))
   return {
     seek: (wanted, from, isAtEnd) => {
       const start = isAtEnd ? Math.max(from, texts.length - wanted.length) : from
       for (let index = 0; index < comparisons.length; index++) {
-        const { lines, numberOf } = numbered(index)
+        const { lines, numberOf } = numberingOf(index)
         const pattern = Int32Array.from(wanted, numberOf)
         const at = pattern.includes(-1) ? -1 : indexOf(lines, pattern, start)
         if (at !== -1) return at
       }
       return -1
     },
-    nearest: (wanted) => {
-      const { lines, numberOf } = numbered(comparisons.length - 1)
+    findNearest: (wanted) => {
+      const { lines, numberOf } = numberingOf(comparisons.length - 1)
       const pattern = wanted.slice(0, nearestCount).map((text) => (text.trim() === "" ? -1 : numberOf(text)))
       let best = -1
       let bestCount = 0

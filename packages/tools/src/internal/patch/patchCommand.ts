@@ -9,8 +9,8 @@
  * EOF
  * ```
  *
- * The text is what the shell would pass on. A line that the shell could read in another way is not recognised: expansions,
- * other commands, other operators and other redirections leave it a command.
+ * The text is the one that the shell would pass to `apply_patch`. A line that the shell could read in another way is
+ * not recognised: expansions, other commands, other operators and other redirections leave it a command.
  */
 import * as Result from "effect/Result"
 import * as ShellWords from "../../ShellWords.ts"
@@ -91,7 +91,7 @@ const readShell = (line: string, at: number): Call | undefined => {
   return script === undefined || !isBlank(line, script.end) ? undefined : read(script.text, true)
 }
 
-/** Reads what follows the name: a here-document or one word. */
+/** Reads the argument after the name: a here-document or one word. */
 const readCall = (line: string, at: number): Call | undefined => {
   const start = skipBlanks(line, at)
   const input = line.startsWith("<<", start) ? readDocument(line.slice(start + 2)) : readArgument(line, start)
@@ -122,7 +122,7 @@ export const patchOf = (line: string, workdir: string | undefined): string | und
   const call = read(line, false)
   if (call === undefined) return undefined
   const directory = joinPaths(workdir, call.directory)
-  return directory === undefined ? call.input : inDirectory(call.input, directory)
+  return directory === undefined ? call.input : prefixPaths(call.input, directory)
 }
 
 const joinPaths = (directory: string | undefined, path: string | undefined): string | undefined =>
@@ -130,8 +130,8 @@ const joinPaths = (directory: string | undefined, path: string | undefined): str
 
 const pathMarker = /^(\s*\*\*\* (?:Add File|Delete File|Update File|Move to):[ \t]*)([^]*)$/
 
-/** Makes the paths of a patch relative to the parent of a directory. A text that is no patch stays as it is. */
-const inDirectory = (input: string, directory: string): string | undefined => {
+/** Makes the paths of a patch relative to the parent of a directory. A text that is not a patch stays as it is. */
+const prefixPaths = (input: string, directory: string): string | undefined => {
   const files = Parser.parse(input)
   if (Result.isFailure(files)) return input
   const lines = input.split("\n")

@@ -105,7 +105,7 @@ interface Place {
   readonly lines: ReadonlyArray<HunkLine>
 }
 
-/** Where a hunk is searched: in these lines, at `from` or below. */
+/** The area in which a hunk is searched: these lines, at `from` or below. */
 interface Area {
   readonly lines: ReadonlyArray<string>
   readonly search: LineSearch.LineSearch
@@ -151,7 +151,7 @@ const quote = (lines: ReadonlyArray<string>): string => {
   return shown.join("\n")
 }
 
-/** Says what was expected, and quotes the nearest place in the file. */
+/** Describes the expected lines, and quotes the nearest place in the file. */
 const explain = (
   { from, lines, search }: Area,
   wanted: ReadonlyArray<string>,
@@ -161,7 +161,7 @@ const explain = (
   const expected = `hunk ${index + 1} does not apply: these lines are not in the file${where}\n${quote(wanted)}\n`
   const earlier = search.seek(wanted, 0, false)
   if (earlier !== -1) return `${expected}They are at line ${earlier + 1}; hunks must be in the order of the file.`
-  const near = search.nearest(wanted)
+  const near = search.findNearest(wanted)
   if (near === -1) return `${expected}No line of the file is like one of them; read the file again.`
   const end = Math.min(lines.length, near + wanted.length)
   return `${expected}The closest place is line ${near + 1} to ${end}:\n${quote(lines.slice(near, end))}`

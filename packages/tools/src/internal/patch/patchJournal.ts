@@ -30,7 +30,7 @@ export class Directory extends Context.Reference<string | undefined>("@spindle/t
 }) {}
 
 /**
- * Set for a patch that another program applies than the one that collects its result: a command of a session. `host` is the
+ * Set for a patch whose result another program collects: the patch of a command of a session. `host` is the
  * mark of the program that runs the command, and `process` the process of the command. The journal of such a patch stays
  * until {@link collect} has read it.
  */
@@ -38,7 +38,7 @@ export class Reporting extends Context.Reference<
   { readonly host: string | undefined; readonly process: string | undefined } | undefined
 >("@spindle/tools/PatchJournal/Reporting", { defaultValue: () => undefined }) {}
 
-/** What a patch does to one path. */
+/** A step of a patch: its change of one path. */
 export const Step = Schema.Struct({
   path: Schema.String,
   before: Schema.optionalKey(Schema.Uint8ArrayFromBase64),
@@ -58,7 +58,7 @@ export type Step = typeof Step.Type
 const Journal = Schema.Struct({
   /** `reported`: everything is done, and the result waits for {@link collect}. */
   phase: Schema.Literals(["writing", "done", "reported"]),
-  /** The mark of the program that writes the patch, or of that which runs the command, if this host has such marks. */
+  /** The mark of the program that writes the patch, or of the program that runs the command, if this host has such marks. */
   host: Schema.optionalKey(Schema.String),
   /** The mark of the program that a command runs to write the patch. */
   writer: Schema.optionalKey(Schema.String),
@@ -76,7 +76,7 @@ const journalJson = Schema.fromJsonString(Journal)
 type Services = FileSystem.FileSystem | Path.Path
 type Failure = Files.FileRefused | PlatformError
 
-/** How a patch ended that a crash had cut. */
+/** The result of recovering a patch that a crash had cut. */
 export interface Recovered {
   readonly result: "finished" | "rolledBack"
   readonly paths: ReadonlyArray<string>
@@ -162,7 +162,7 @@ export const recover = Effect.fnUntraced(function* (
       if (!isCut || !(yield* isAllowed(journal))) return
       const done = yield* Effect.uninterruptible(conclude(journal))
       recovered.push(done)
-      // what was finished is still a change of the session
+      // a patch that was finished is still a change of the session
       const isReported = !isLeft && done.result === "finished"
       yield* isReported ? write(path, { ...journal, phase: "reported" }) : fileSystem.remove(path)
     })
@@ -184,7 +184,7 @@ export const hasUnfinished = Effect.fnUntraced(function* (directory: string) {
   return journals.some((one) => Option.isSome(one) && one.value.phase !== "reported")
 })
 
-/** Whether the policy in force allows every path of a journal. A command can write what it likes into its journals. */
+/** Whether the policy in force allows every path of a journal. A command can write anything into its journals. */
 const isAllowed = Effect.fnUntraced(function* ({ directories, steps }: Journal) {
   const policy = yield* SandboxPolicy.Current
   if (policy._tag === "FullAccess") return true
@@ -268,7 +268,7 @@ interface Present {
   readonly seen: Files.Seen
 }
 
-/** Returns what is at a path; `Other` for what a patch cannot have written, such as a directory. */
+/** Returns the file at a path; `Other` for anything that a patch cannot have written, such as a directory. */
 const look = (path: string): Effect.Effect<Present | "Other" | undefined, PlatformError, Services> =>
   Effect.matchEffect(Files.look(path), {
     onSuccess: (seen) => Effect.succeed(seen && { inode: Option.getOrUndefined(seen.info.ino), seen }),
@@ -280,14 +280,14 @@ const look = (path: string): Effect.Effect<Present | "Other" | undefined, Platfo
           : Effect.fail(error)
   })
 
-/** Whether a content is what a crash leaves of writing one content over the other. */
+/** Whether a content can result from a crash while one content was written over the other. */
 const isMixture = (content: Uint8Array, before: Uint8Array, after: Uint8Array): boolean =>
   content.length <= Math.max(before.length, after.length) &&
   content.every((byte, index) => byte === before[index] || byte === after[index])
 
 const nothing = new Uint8Array()
 
-/** Takes back what was written at a path. Returns false if something else is there, which stays. */
+/** Takes back the content that was written at a path. Returns false if another file is at the path, which then stays. */
 const undoPut = Effect.fnUntraced(function* (
   { after, aside, before, inode, movedFrom, path }: Step,
   steps: ReadonlyArray<Step>
@@ -328,7 +328,7 @@ const moveTo = Effect.fnUntraced(function* (from: string, to: string) {
   yield* Files.rename(from, to)
 })
 
-/** Moves a file back that was moved aside. Returns false if something else is at its path, which stays. */
+/** Moves a file back that was moved aside. Returns false if another file is at its path, which then stays. */
 const undoAside = Effect.fnUntraced(function* ({ aside, inode, path }: Step) {
   const there = aside === undefined ? undefined : yield* look(aside)
   if (aside === undefined || there === undefined || there === "Other") return true

@@ -1,12 +1,12 @@
-/** What a tool makes of the answer to its question. */
+/** Turns the answer to the question of a tool into its result. */
 import * as Effect from "effect/Effect"
 import type { Answer } from "@spindle/core/Turn"
 import { ToolFailure } from "../../ToolFailure.ts"
 
 type Given = Extract<Answer, { readonly _tag: "Approved" | "Answered" }>
 
-/** Returns the answer if somebody gave one. Otherwise the call fails, or ends with its turn (A2, A5). */
-export const given = (answer: Answer): Effect.Effect<Given, ToolFailure> => {
+/** Returns the answer if a person or a decider gave one. Otherwise the call fails, or ends with its turn (A2, A5). */
+export const requireAnswer = (answer: Answer): Effect.Effect<Given, ToolFailure> => {
   switch (answer._tag) {
     case "Approved":
     case "Answered":

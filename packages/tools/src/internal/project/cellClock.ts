@@ -6,7 +6,7 @@ import * as Latch from "effect/Latch"
 /** A clock that stops while a cell waits for a tool: a person who is asked may take any time. */
 export interface CellClock {
   /** Stops the clock during an effect. */
-  readonly pausedBy: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly pauseDuring: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Waits until the cell has used its time. */
   readonly used: Effect.Effect<void>
 }
@@ -17,7 +17,7 @@ export const make = (limitMillis: number): CellClock => {
   const isPaused = Latch.makeUnsafe(false)
   let pausesCount = 0
   return {
-    pausedBy: (effect) =>
+    pauseDuring: (effect) =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
           if (pausesCount++ > 0) return

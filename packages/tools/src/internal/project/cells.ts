@@ -21,7 +21,7 @@ type Statement = Program["body"][number]
 type Import = Extract<Statement, { readonly type: "ImportDeclaration" }>
 type Variables = Extract<Statement, { readonly type: "VariableDeclaration" }>
 
-/** Rewrites a cell. Throws a `SyntaxError` for what is no JavaScript, and for an export. */
+/** Rewrites a cell. Throws a `SyntaxError` for a text that is not JavaScript, and for an export. */
 export const rewriteUnsafe = (source: string): Cell => {
   const { body } = parse(source, {
     ecmaVersion: "latest",

@@ -15,7 +15,7 @@ interface Grants {
 // all turns of a session have the same session value
 const bySession = new WeakMap<TurnSession, Grants>()
 
-/** Returns what is granted in a turn. */
+/** Returns the permissions that hold in a turn. */
 export const of = ({ session, turnId }: Pick<Turn, "session" | "turnId">): Grant => {
   const grants = bySession.get(session)
   if (grants === undefined) return Permissions.none
@@ -41,15 +41,15 @@ export interface Asker {
   readonly tool: string
 }
 
-/** What a call asked for, and the answer. */
+/** The request of a call, and the answer. */
 export interface Answered {
   readonly asked: Grant
   readonly approved: Pick<Approved, "permissions" | "scope">
 }
 
 /**
- * Returns what an answer grants of what a call asked for. It holds for the turn or the session if the answer says so, and
- * less than was asked for is recorded.
+ * Returns the part of a call's request that an answer grants. It holds for the turn or the session if the answer says so.
+ * A grant of less than was asked for is recorded.
  */
 export const take = Effect.fnUntraced(function* (turn: Turn, { callId, tool }: Asker, { approved, asked }: Answered) {
   const { permissions, scope } = approved

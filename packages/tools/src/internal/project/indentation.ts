@@ -1,7 +1,7 @@
-/** The block of lines around a line, as their indentation says. */
+/** Finds the block of lines around a line by their indentation. */
 import type { Line } from "./lineReader.ts"
 
-/** Which block. `levels` is how many outer levels it includes, 0 for all. */
+/** The wanted block. `levels` is how many outer levels it includes, 0 for all. */
 export interface Wanted {
   readonly anchor: number
   readonly levels: number
@@ -36,7 +36,7 @@ const widthsOf = (lines: ReadonlyArray<Line>): ReadonlyArray<number> => {
 }
 
 /** Returns the width of the outermost lines of the block. */
-const outermost = (widths: ReadonlyArray<number>, at: number, levels: number): number => {
+const outermostWidth = (widths: ReadonlyArray<number>, at: number, levels: number): number => {
   if (levels === 0) return 0
   let width = widths[at]!
   let left = levels
@@ -52,7 +52,7 @@ const outermost = (widths: ReadonlyArray<number>, at: number, levels: number): n
 export const blockOf = (lines: ReadonlyArray<Line>, wanted: Wanted): ReadonlyArray<Line> => {
   const { anchor, hasHeader, hasSiblings, levels, limit } = wanted
   const widths = widthsOf(lines)
-  const least = outermost(widths, anchor - 1, levels)
+  const least = outermostWidth(widths, anchor - 1, levels)
   const isOuter = (index: number) => widths[index] === least && !isBlank(lines[index]!)
   const isInside = (index: number) => lines[index] !== undefined && widths[index]! >= least
   let [first, last] = [anchor - 1, anchor - 1]

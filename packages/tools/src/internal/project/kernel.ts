@@ -15,7 +15,7 @@ import * as Utf8 from "../../Utf8.ts"
 import type { Cell } from "./cells.ts"
 import { kernelScript, maxCalls } from "./kernelScript.ts"
 
-/** What came of a cell. `error` is set if it threw, or if the kernel has ended. */
+/** The result of a cell. `error` is set if it threw, or if the kernel has ended. */
 export interface Outcome {
   readonly output: string
   readonly images: ReadonlyArray<string>
@@ -30,7 +30,7 @@ export const hasEnded = {
   error: "The kernel has ended. Its variables are gone."
 } satisfies Outcome
 
-/** What a cell gets for a tool call: the output of the tool, or why there is none. */
+/** The reply to a tool call of a cell: the output of the tool, or why there is none. */
 export type Reply = { readonly output: unknown } | { readonly error: string }
 
 /** Runs the tool calls of a cell. */
@@ -44,12 +44,12 @@ export interface Kernel {
   readonly hasEnded: () => boolean
   /**
    * Runs a cell, and waits for its end and that of its tool calls. **Errors**: `InputClosed` if the kernel does not read
-   * what it is sent. **Interruption** interrupts the calls; the cell keeps running.
+   * its input. **Interruption** interrupts the calls; the cell keeps running.
    */
   readonly run: (cell: Cell, callTool: CallTool) => Effect.Effect<Outcome, InputClosed>
 }
 
-/** Where a kernel runs. `node` is the program that runs JavaScript. */
+/** The surroundings of a kernel. `node` is the program that runs JavaScript. */
 export interface Options {
   readonly cwd: string
   readonly node: string
@@ -111,7 +111,7 @@ export const start: (
     if (running === undefined) return
     const { done, images, output } = running
     running = undefined
-    Deferred.doneUnsafe(done, Effect.succeed({ output: BoundedOutput.toText(output.kept()), images, ...result }))
+    Deferred.doneUnsafe(done, Effect.succeed({ output: BoundedOutput.toText(output.toKept()), images, ...result }))
   }
   const print = (text: string) => running?.output.append(Utf8.encode(text))
   const take = (line: string) => {

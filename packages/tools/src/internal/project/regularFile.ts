@@ -11,7 +11,7 @@ const kinds: { readonly [type: string]: string } = {
   BlockDevice: "it is a device, not a regular file"
 }
 
-/** Returns what is known about a regular file. **Errors**: why it is none. Symbolic links are followed. */
+/** Returns the status of a regular file. **Errors**: the reason why it is not one. Symbolic links are followed. */
 export const stat: (path: string) => Effect.Effect<FileSystem.File.Info, string, FileSystem.FileSystem> =
   Effect.fnUntraced(function* (path) {
     const fileSystem = yield* FileSystem.FileSystem

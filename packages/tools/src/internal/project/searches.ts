@@ -13,7 +13,7 @@ import { safeOptions } from "../../Git.ts"
 import * as Utf8 from "../../Utf8.ts"
 import * as Walk from "./walk.ts"
 
-/** What is searched: a directory, or one file in it. */
+/** The place to search: a directory, or one file in it. */
 export interface Place {
   readonly directory: string
   readonly file: string | undefined
@@ -42,10 +42,10 @@ type Services = FileSystem.FileSystem | Path.Path | Processes | Turn
 /** Searches with the best program that is available. **Errors**: why nothing was searched, in words. */
 export const run: (search: Search) => Effect.Effect<Found, string, Services> = Effect.fnUntraced(function* (search) {
   const ripgrep = yield* programPath("rg")
-  if (ripgrep !== undefined) return yield* byRipgrep(ripgrep, search)
+  if (ripgrep !== undefined) return yield* searchWithRipgrep(ripgrep, search)
   const git = yield* programPath("git")
-  const found = git === undefined ? undefined : yield* byGit(git, search, "--perl-regexp")
-  return found ?? (yield* byWalk(search))
+  const found = git === undefined ? undefined : yield* searchWithGit(git, search, "--perl-regexp")
+  return found ?? (yield* searchByWalk(search))
 })
 
 /** Returns the path of a program; undefined if it is not installed. */
@@ -60,7 +60,7 @@ const programPath = Effect.fnUntraced(function* (name: string) {
   return undefined
 })
 
-const byRipgrep = Effect.fnUntraced(function* (program: string, search: Search) {
+const searchWithRipgrep = Effect.fnUntraced(function* (program: string, search: Search) {
   // ignore files count outside a repository too, as they do for the walk
   const scope = ["--hidden", "--glob=!.git", "--no-require-git"]
   const options = ["--no-config", "--color=never", "--no-messages", ...scope]
@@ -74,7 +74,7 @@ const byRipgrep = Effect.fnUntraced(function* (program: string, search: Search) 
 })
 
 /** Returns undefined if the directory is in no repository that git reads. */
-const byGit = (
+const searchWithGit = (
   program: string,
   search: Search,
   syntax: "--perl-regexp" | "--extended-regexp"
@@ -87,7 +87,7 @@ const byGit = (
     if (ended.code <= 1) return pathsIn(ended)
     if (/not a git repository|dubious ownership|must be run in a work tree/.test(ended.text)) return undefined
     const hasNoPerl = syntax === "--perl-regexp" && /Perl-compatible/.test(ended.text)
-    return hasNoPerl ? yield* byGit(program, search, "--extended-regexp") : yield* Effect.fail(messageIn(ended))
+    return hasNoPerl ? yield* searchWithGit(program, search, "--extended-regexp") : yield* Effect.fail(messageIn(ended))
   })
 
 /** Reads file names that end in NUL, and writes those of text files with a match. */
@@ -101,7 +101,7 @@ for (const name of readFileSync(0, "utf8").split("\\0").slice(0, -1)) {
   } catch {}
 }`
 
-const byWalk = Effect.fnUntraced(function* (search: Search) {
+const searchByWalk = Effect.fnUntraced(function* (search: Search) {
   const { directory, file, node, pattern } = search
   try {
     new RegExp(pattern, "m")
@@ -165,7 +165,7 @@ const read = (process: Process) =>
   Effect.suspend(() => {
     const output = BoundedOutput.make(maxOutputBytes * 2)
     const isCut = () => output.totalBytes() > maxOutputBytes
-    const text = () => ({ text: output.kept().head, isCut: isCut() })
+    const text = () => ({ text: output.toKept().head, isCut: isCut() })
     return process.output.pipe(
       Stream.takeUntil((chunk) => {
         output.append(chunk)

@@ -1,4 +1,4 @@
-/** Walks a directory as git sees it: without what its ignore files name, and without following links. */
+/** Walks a directory as git sees it: without the files that its ignore files name, and without following links. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"

@@ -1,6 +1,6 @@
 /** Ways out of a sandbox, as shell commands. Each is harmless where it works: it changes a scratch directory. */
 
-/** The scratch directory, and what is in it. Paths have no character that a shell would read. */
+/** The scratch directory and its content. Paths have no character that a shell would read. */
 export interface Places {
   /** The working directory: a writable root with a repository, and with another one in `sub`. */
   readonly workspace: string
@@ -20,7 +20,7 @@ export interface Places {
 export interface Attempt {
   readonly name: string
   readonly script: (places: Places) => string
-  /** What the command prints when it is refused; undefined for a command that works, but must leave no process. */
+  /** The text that the command prints when it is refused; undefined for a command that works, but must leave no process. */
   readonly error: RegExp | undefined
   /** Whether it is about an interface that only Linux has. */
   readonly isLinux: boolean
@@ -60,7 +60,7 @@ const kernel = (name: string, script: Attempt["script"], error = refused): Attem
   isLinux: true
 })
 
-const endless = (name: string, script: Attempt["script"]): Attempt => ({
+const makeEndless = (name: string, script: Attempt["script"]): Attempt => ({
   name,
   script,
   error: undefined,
@@ -164,8 +164,8 @@ export const attempts: ReadonlyArray<Attempt> = [
     processes: 100
   },
   { ...kernel("leave a daemon behind", ({ tag }) => `${daemon(tag)}; sleep 0.1`), error: undefined },
-  endless("leave a daemon behind when ended", ({ tag }) => `${daemon(tag)}; echo ready; exec sleep 1000`),
-  endless("survive by many processes", ({ tag }) =>
+  makeEndless("leave a daemon behind when ended", ({ tag }) => `${daemon(tag)}; echo ready; exec sleep 1000`),
+  makeEndless("survive by many processes", ({ tag }) =>
     perl('$SIG{TERM} = q(IGNORE); $| = 1; for (1 .. 100) { fork or (sleep 1000, exit) } print "ready\n"; sleep 1000', [
       tag
     ])

@@ -1,14 +1,14 @@
 /** The command line of `bwrap` for a command, as a pure function. */
 import { bridge } from "./bridge.ts"
 
-/** What is mounted over the read-only file system of the host. */
+/** A mount over the read-only file system of the host. */
 export interface Mount {
   readonly path: string
   /** `placeholder` covers a folder that exists only for the time of the command: it is empty and read-only. */
   readonly kind: (typeof kinds)[number]
 }
 
-/** What this host allows; see `probe`. */
+/** The features that this host allows; see `probe`. */
 export interface Support {
   /** The absolute path of the program. */
   readonly program: string
@@ -30,11 +30,11 @@ export interface Proxied {
   readonly port: number
 }
 
-/** What to confine. */
+/** The command to confine. */
 export interface Confined {
   readonly support: Support
   readonly mounts: ReadonlyArray<Mount>
-  /** Whether it reaches the network of the host, or what the proxy at a socket allows. */
+  /** Whether it reaches the network of the host, or only the hosts that the proxy at a socket allows. */
   readonly network: boolean | Proxied
   /** How many processes there may be; undefined for any number. */
   readonly processes?: number | undefined
@@ -133,7 +133,7 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
   "/dev",
   // root may write /proc/sys without any capability: `core_pattern` would run a program on the host
   ...(support.ownProc ? ["--proc", "/proc", "--remount-ro", "/proc"] : ["--ro-bind", "/proc", "/proc"]),
-  ...inOrder(mounts).flatMap(mountArgs),
+  ...sortMounts(mounts).flatMap(mountArgs),
   "--chdir",
   cwd,
   "--seccomp",
@@ -156,11 +156,11 @@ const limitWords = (processes: number): ReadonlyArray<string> => [
   String(processes)
 ]
 
-/** The narrowest last. */
+/** The kinds of mounts, the narrowest last. */
 const kinds = ["writable", "readOnly", "placeholder"] as const
 
-/** Sorts directories before what is in them, and of several mounts of one path keeps the narrowest. */
-const inOrder = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
+/** Sorts directories before their content, and of several mounts of one path keeps the narrowest. */
+const sortMounts = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
   const narrowest = new Map<string, Mount>()
   for (const mount of mounts) {
     const other = narrowest.get(mount.path)

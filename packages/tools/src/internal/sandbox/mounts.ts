@@ -1,9 +1,9 @@
-/** Decides what is mounted for a command: what its policy lets it write, and what stays read-only inside. */
+/** Decides the mounts of a command: the directories that its policy lets it write, and the paths inside that stay read-only. */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import { isWithin, protectedIn, type WorkspaceWrite } from "../../SandboxPolicy.ts"
+import { isWithin, protectedPathsIn, type WorkspaceWrite } from "../../SandboxPolicy.ts"
 import type { Mount } from "./bubblewrap.ts"
 import type { Placeholders } from "./placeholders.ts"
 import * as Repositories from "./repositories.ts"
@@ -17,7 +17,7 @@ export interface Mounts {
   readonly made: ReadonlyArray<string>
 }
 
-/** Where placeholders come from, and the name that they are held by. */
+/** The source of placeholders, and the name that they are held by. */
 export interface Holder {
   readonly placeholders: Placeholders
   readonly name: string
@@ -36,13 +36,13 @@ export const make = (policy: typeof WorkspaceWrite.Type, holder: Holder) =>
 
 const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeof WorkspaceWrite.Type, holder: Holder) {
   const fileSystem = yield* FileSystem.FileSystem
-  const real = (paths: ReadonlyArray<string>) =>
+  const realPaths = (paths: ReadonlyArray<string>) =>
     Effect.map(
       Effect.forEach(paths, (path) => Effect.option(fileSystem.realPath(path)), { concurrency: "unbounded" }),
       (found) => found.flatMap((path) => (path._tag === "Some" ? [path.value] : []))
     )
-  const roots = yield* real(policy.roots)
-  const scratch = yield* real(policy.scratch)
+  const roots = yield* realPaths(policy.roots)
+  const scratch = yield* realPaths(policy.scratch)
   const writable = [...roots, ...scratch]
   const search = Effect.all(
     [
@@ -51,15 +51,15 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
     ],
     { concurrency: "unbounded" }
   )
-  const cover = Effect.forEach(roots.flatMap(protectedIn), (path) => protect(path, holder, made), {
+  const cover = Effect.forEach(roots.flatMap(protectedPathsIn), (path) => protect(path, holder, made), {
     concurrency: "unbounded"
   })
   const [found, covers] = yield* Effect.all([search, cover], { concurrency: "unbounded" })
-  const repositories = yield* real(found.flat())
-  const configured = yield* real(policy.protectedPaths)
+  const repositories = yield* realPaths(found.flat())
+  const configured = yield* realPaths(policy.protectedPaths)
   const mounts: Array<Mount> = writable.map((path) => ({ path, kind: "writable" }))
   for (const mount of covers) if (mount !== undefined) mounts.push(mount)
-  for (const path of yield* missingIn(policy.protectedPaths)) {
+  for (const path of yield* findMissing(policy.protectedPaths)) {
     const isOpen = writable.some((one) => isWithin(path, one))
     if (!isOpen || [...repositories, ...configured].some((one) => isWithin(path, one))) continue
     const mount = yield* protect(path, holder, made)
@@ -74,7 +74,7 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
 })
 
 /** Returns for each protected path that does not exist the first part of it that does not, with its real directory. */
-const missingIn = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+const findMissing = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
   const fileSystem = yield* FileSystem.FileSystem
   const { basename, dirname, join } = yield* Path.Path
   const missing = new Set<string>()

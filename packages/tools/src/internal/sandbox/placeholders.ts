@@ -16,7 +16,7 @@ const stickyBit = 0o1000
 /** The program that removes empty directories. One that is found in the path could be a command's. */
 const removers = ["/bin/rmdir", "/usr/bin/rmdir", "/run/current-system/sw/bin/rmdir"]
 
-/** Makes folders, and counts who holds them. */
+/** Makes folders, and counts their holders. */
 export interface Placeholders {
   /**
    * Makes a folder unless one exists that is not a placeholder. Returns the directories to remove after the command, in
@@ -38,7 +38,7 @@ export const make = Effect.gen(function* () {
   const found = yield* Effect.findFirst(removers, exists)
   const remover = found._tag === "Some" ? found.value : removers[0]!
 
-  /** A recursive removal would take a new repository along. */
+  /** Removes empty directories. A recursive removal would also remove a new repository. */
   const removeEmpty = (paths: ReadonlyArray<string>) =>
     spawner
       .exitCode(ChildProcess.make(remover, ["--", ...paths], { stdin: "ignore", stdout: "ignore", stderr: "ignore" }))

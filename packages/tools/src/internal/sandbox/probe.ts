@@ -8,10 +8,10 @@ import * as NetworkProxy from "../../sandbox/NetworkProxy.ts"
 import * as Spawn from "../spawn.ts"
 import * as Bubblewrap from "./bubblewrap.ts"
 
-/** Where `bwrap` is looked for. The path of the environment may name directories that a command can write. */
+/** The places at which `bwrap` is looked for. The path of the environment may name directories that a command can write. */
 export const programs = ["/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap", "/run/current-system/sw/bin/bwrap"]
 
-/** What is missing, and the command that repairs it where one is known. */
+/** A missing part, and the command that repairs it if one is known. */
 export interface Missing {
   readonly reason: "NoProgram" | "Refused"
   readonly detail: string
@@ -56,7 +56,7 @@ export const refusalOfProxy = (support: Bubblewrap.Support, filter: Uint8Array, 
 const limit = "10 seconds"
 const isLate = `bwrap did not end within ${limit}`
 
-/** Runs `true` in a sandbox. Returns what was printed if it fails. */
+/** Runs `true` in a sandbox. Returns its output if it fails. */
 const attempt = Effect.fnUntraced(function* (
   support: Bubblewrap.Support,
   filter: Uint8Array,

@@ -1,6 +1,6 @@
 /**
  * Limits the number of processes of a confined command with a control group, where this program may create one for `pids`.
- * The kernel exempts root from the resource limit that does the same for everybody else.
+ * The resource limit of the kernel does the same, but root is exempt from it.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -22,7 +22,7 @@ export interface ProcessLimit {
   readonly acquire: (processId: string, count: number) => Effect.Effect<Limited>
 }
 
-/** Where no group can be made. */
+/** The limit for a host on which no group can be made: none. */
 const none: ProcessLimit = { acquire: () => Effect.succeed({ line: ":", release: Effect.void }) }
 
 /** Finds the hierarchy of groups that counts processes. */
@@ -40,7 +40,7 @@ export const make: Effect.Effect<ProcessLimit, never, FileSystem.FileSystem> = E
   const unified = base(/^\S+ (\S+) cgroup2 /m, /^0::(.*)$/m)
   if (unified === undefined) return none
   const isCounted = /\bpids\b/.test(yield* read(`${unified}/cgroup.subtree_control`))
-  return isCounted ? inGroups(unified) : none
+  return isCounted ? limitGroups(unified) : none
 })
 
 /** Version 1: a separate hierarchy, in which a command gets a group in addition to the one that it is ended by. */
@@ -70,7 +70,7 @@ const makeSeparate = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSys
 })
 
 /** Version 2: `ProcessGroups` makes a group for the command, which it enters first. */
-const inGroups = (base: string): ProcessLimit => ({
+const limitGroups = (base: string): ProcessLimit => ({
   acquire: (processId, count) => {
     const file = quote(`${ControlGroups.directoryOf(base, processId)}/pids.max`)
     return Effect.succeed({

@@ -1,5 +1,5 @@
 /** The command line of `sandbox-exec` on macOS for a command, as a pure function. */
-import { protectedIn, type SandboxPolicy } from "../../SandboxPolicy.ts"
+import { protectedPathsIn, type SandboxPolicy } from "../../SandboxPolicy.ts"
 
 /** The program of the system; another one of that name is not trusted. */
 export const program = "/usr/bin/sandbox-exec"
@@ -19,7 +19,10 @@ export const wrap = (policy: Confining, command: ReadonlyArray<string>, port?: n
 export const profile = (policy: Confining, port?: number): string => {
   const writable = policy._tag === "ReadOnly" ? [] : [...policy.roots, ...policy.scratch]
   const roots = policy._tag === "ReadOnly" ? [] : policy.roots
-  const protectedPaths = [...roots.flatMap(protectedIn), ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)]
+  const protectedPaths = [
+    ...roots.flatMap(protectedPathsIn),
+    ...(policy._tag === "ReadOnly" ? [] : policy.protectedPaths)
+  ]
   return [
     "(version 1)",
     "(deny default)",
