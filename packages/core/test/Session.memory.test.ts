@@ -14,7 +14,16 @@ const measured = async (
 ): Promise<Measured> => {
   const directory = mkdtempSync(join(tmpdir(), "spindle-memory-"))
   const program = join(import.meta.dirname, "fixtures/memory.ts")
-  const args = ["--expose-gc", "--conditions=spindle-source", program, kind, journal, `${count}`, directory]
+  const args = [
+    "--expose-gc",
+    "--single-threaded-gc",
+    "--conditions=spindle-source",
+    program,
+    kind,
+    journal,
+    `${count}`,
+    directory
+  ]
   try {
     const { stdout } = await promisify(execFile)(process.execPath, args)
     return JSON.parse(stdout)

@@ -59,12 +59,28 @@ export const runInContext =
       return Effect.provideContext(result, Context.merge(handler.context, context))
     })
 
+const makeCodecs = (tool: Tool.Any) => ({
+  decode: Schema.isSchema(tool.parametersSchema)
+    ? ToolArguments.decoder(codecOf(tool.parametersSchema))
+    : Effect.succeed,
+  parameters: Tool.getJsonSchema(tool),
+  encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
+  encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
+})
+
+const codecs = new WeakMap<Tool.Any, ReturnType<typeof makeCodecs>>()
+
+/** The codecs of a tool, which all agents with this tool share. */
+const codecsOf = (tool: Tool.Any): ReturnType<typeof makeCodecs> => {
+  const made = codecs.get(tool) ?? makeCodecs(tool)
+  codecs.set(tool, made)
+  return made
+}
+
 const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
   checkTool(tool)
   try {
-    const decode = Schema.isSchema(tool.parametersSchema)
-      ? ToolArguments.decoder(codecOf(tool.parametersSchema))
-      : Effect.succeed
+    const { decode, encodeFailure, encodeSuccess, parameters } = codecsOf(tool)
     const freeform = policy?.freeform
     return {
       policy,
@@ -74,14 +90,14 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
       spec: {
         name: tool.name,
         description: Tool.getDescription(tool),
-        parameters: Tool.getJsonSchema(tool),
+        parameters,
         ...(freeform === undefined ? {} : { freeform }),
         source: tool
       },
       decode,
       asks: asksOf(tool.needsApproval),
-      encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
-      encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
+      encodeSuccess,
+      encodeFailure
     }
   } catch (error) {
     throw new ToolInvalid({ tool: tool.name, problem: "Schema", detail: messageOf(error) })

@@ -73,7 +73,6 @@ export const programs = {
   "abort-once": approval,
   "abort-wins": signalled,
   "stragglers-after-their-turn": programOf("tools", 1, { mode: "before" }),
-  "journal-failure-ends-the-turn": failingApproval,
   "write-then-publish": approval,
   "receipt-when-durable": failingApproval,
   "check-record-and-wait": signalled,
@@ -88,7 +87,6 @@ export const programs = {
     inboxCapacity: 512,
     mode: "before"
   }),
-  "ends-in-one-step": programOf("tools", 50, { operations: [{ operation: "steer", step: 1503 }] }),
   "late-input-starts": programOf("answer", 912, {
     operations: [
       { operation: "queue", step: 3000 },

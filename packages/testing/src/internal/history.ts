@@ -1,9 +1,10 @@
-/** The history of a session, which the laws examine. */
+/** The history of a session, which the laws examine, and what several laws derive from it. */
 import type { ProcessId, TurnId } from "@spindle/core/Ids"
 import type { ModelRequest } from "@spindle/core/Model"
 import type { Receipt } from "@spindle/core/Op"
 import type { Snapshot } from "@spindle/core/Session"
-import type * as SessionEvent from "@spindle/core/SessionEvent"
+import * as SessionEvent from "@spindle/core/SessionEvent"
+import * as SessionState from "@spindle/core/SessionState"
 
 /** The observations of a session. Only `events` is required; the records of a journal are events as well. */
 export interface History {
@@ -39,3 +40,55 @@ export interface History {
 
 /** Returns the violation in a history, as a sentence that starts with the clause; undefined if there is none. */
 export type Law = (history: History) => string | undefined
+
+type Known = SessionEvent.KnownRecord
+/** The records of one kind. */
+export type Tagged<Tag extends Known["_tag"]> = Extract<Known, { readonly _tag: Tag }>
+
+/** What follows from the events of a history. It is derived once for all laws. */
+interface Derived {
+  /** How many events there were. A harness adds events to its list, so a longer list is derived anew. */
+  readonly count: number
+  readonly records: ReadonlyArray<SessionEvent.JournalRecord>
+  readonly byTag: ReadonlyMap<string, ReadonlyArray<SessionEvent.JournalRecord>>
+  readonly hasFailed: boolean
+  states: ReadonlyArray<SessionState.SessionState> | undefined
+}
+
+const known = new WeakMap<History["events"], Derived>()
+
+const derive = ({ events }: History): Derived => {
+  const found = known.get(events)
+  if (found?.count === events.length) return found
+  const records = events.filter(SessionEvent.isRecord)
+  const byTag = new Map<string, Array<SessionEvent.JournalRecord>>()
+  for (const record of records) {
+    const same = byTag.get(record._tag)
+    if (same === undefined) byTag.set(record._tag, [record])
+    else same.push(record)
+  }
+  const hasFailed = events.some(({ _tag }) => _tag === "SessionFailed")
+  const derived = { count: events.length, records, byTag, hasFailed, states: undefined }
+  known.set(events, derived)
+  return derived
+}
+
+/** The records that were published. */
+export const recordsOf = (history: History): ReadonlyArray<SessionEvent.JournalRecord> => derive(history).records
+
+/** The records of one kind. */
+export const recordsWithTag = <Tag extends Known["_tag"]>(history: History, tag: Tag): ReadonlyArray<Tagged<Tag>> =>
+  (derive(history).byTag.get(tag) ?? []) as ReadonlyArray<Tagged<Tag>>
+
+/** Whether the journal of the session failed. The session then ends as it is. */
+export const isFailed = (history: History): boolean => derive(history).hasFailed
+
+/** The states before each record, and the one after the last. */
+export const statesOf = (history: History): ReadonlyArray<SessionState.SessionState> => {
+  const derived = derive(history)
+  if (derived.states !== undefined) return derived.states
+  const states = [SessionState.empty]
+  for (const record of derived.records) states.push(SessionState.apply(states.at(-1)!, record))
+  derived.states = states
+  return states
+}

@@ -2,9 +2,7 @@
 import type { SubmissionId } from "@spindle/core/Ids"
 import type { Receipt } from "@spindle/core/Op"
 import * as SessionEvent from "@spindle/core/SessionEvent"
-import * as SessionState from "@spindle/core/SessionState"
-import type { History, Law } from "./history.ts"
-import { isFailed, recordsOf, recordsWithTag } from "./lawsOfRecords.ts"
+import { type History, isFailed, type Law, recordsOf, statesOf, recordsWithTag } from "./history.ts"
 
 /** The receipts of accepted input. */
 const acceptedReceipts = ({ receipts }: History): ReadonlyArray<Receipt> =>
@@ -60,7 +58,9 @@ const fatesOf = (history: History): ReadonlyMap<SubmissionId, ReadonlyArray<stri
  */
 const waitingAtEnd = (history: History): ReadonlyArray<SubmissionId> =>
   isFailed(history)
-    ? SessionState.fold(recordsOf(history)).inbox.map(({ submissionId }) => submissionId)
+    ? statesOf(history)
+        .at(-1)!
+        .inbox.map(({ submissionId }) => submissionId)
     : (history.final?.waiting ?? [])
 
 const wrongFate = (history: History): string | undefined => {

@@ -4,18 +4,7 @@ import * as SessionEvent from "@spindle/core/SessionEvent"
 import { NestedCallStarted } from "@spindle/core/NestedCalls"
 import * as HistoryRules from "@spindle/core/History"
 import * as SessionState from "@spindle/core/SessionState"
-import type { History, Law } from "./history.ts"
-
-type Known = SessionEvent.KnownRecord
-type Tagged<Tag extends Known["_tag"]> = Extract<Known, { readonly _tag: Tag }>
-
-/** The records that were published. */
-export const recordsOf = ({ events }: History): ReadonlyArray<SessionEvent.JournalRecord> =>
-  events.filter(SessionEvent.isRecord)
-
-/** The records of one kind. */
-export const recordsWithTag = <Tag extends Known["_tag"]>(history: History, tag: Tag): ReadonlyArray<Tagged<Tag>> =>
-  recordsOf(history).filter((record): record is Tagged<Tag> => record._tag === tag)
+import { type History, isFailed, type Law, recordsOf, statesOf, recordsWithTag, type Tagged } from "./history.ts"
 
 const terminalOf = (history: History, turnId: TurnId): SessionEvent.Terminal | undefined =>
   recordsOf(history)
@@ -39,9 +28,6 @@ export const S1: Law = (history) => {
   }
   return undefined
 }
-
-/** Whether the journal of the session failed. The session then ends as it is. */
-export const isFailed = ({ events }: History): boolean => events.some(({ _tag }) => _tag === "SessionFailed")
 
 /** Whether the session was observed to its end, so that every turn must have ended. */
 const isEnded = (history: History): boolean =>
@@ -156,11 +142,10 @@ export const I6: Law = (history) => {
     const defect = HistoryRules.defect(items)
     if (defect !== undefined) return `I6 a model request: ${defect}`
   }
-  let state = SessionState.empty
-  for (const record of recordsOf(history)) {
-    state = SessionState.apply(state, record)
+  const states = statesOf(history)
+  for (const [index, record] of recordsOf(history).entries()) {
     if (!SessionEvent.isTerminal(record)) continue
-    const defect = pairingDefect(HistoryRules.toArray(state.history))
+    const defect = pairingDefect(HistoryRules.toArray(states[index + 1]!.history))
     if (defect !== undefined) return `I6 after turn ${record.turnId}: ${defect}`
   }
   const isOpen = history.final === undefined || history.final.turnId !== undefined || isFailed(history)
@@ -208,12 +193,12 @@ const checkAborted = (
 }
 
 export const J3: Law = (history) => {
-  let state = SessionState.empty
-  for (const record of recordsOf(history)) {
-    const violation = SessionState.violation(state, record)
+  const states = statesOf(history)
+  for (const [index, record] of recordsOf(history).entries()) {
+    const violation = SessionState.violation(states[index]!, record)
     if (violation !== undefined) return `J3 a record breaks invariant ${violation}`
-    state = SessionState.apply(state, record)
   }
+  const state = states.at(-1)!
   const { final } = history
   // records that could not be written are in the live state only
   if (final === undefined || isFailed(history)) return undefined

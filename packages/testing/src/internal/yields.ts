@@ -35,7 +35,10 @@ const watchedNext = function (this: SingleShotGen<unknown, unknown>, value: unkn
 
 /** The place of the generator that called `next`, if it belongs to the program. */
 const placeOfGenerator = (): string | undefined => {
+  const limit = Error.stackTraceLimit
   // after the message come this function, `next` and its caller
+  Error.stackTraceLimit = 3
   const line = new Error().stack?.split("\n")[3]
+  Error.stackTraceLimit = limit
   return line === undefined || isOfPlatform(line) ? undefined : /([^\s(]+:\d+:\d+)\)?$/.exec(line)?.[1]
 }

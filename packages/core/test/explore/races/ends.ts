@@ -4,12 +4,16 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Model } from "@spindle/core/Model"
-import type { QuestionId } from "@spindle/core/Ids"
+import { markerFragment } from "@spindle/core/History"
+import type { QuestionId, SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
+import { JournalFailed } from "@spindle/core/SessionError"
+import type { ItemRecorded, SessionEvent } from "@spindle/core/SessionEvent"
 import * as Task from "@spindle/core/Task"
 import { Turn } from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
+import { journalWith } from "../../fixtures/journals.ts"
 import { request } from "../kinds.ts"
 import { conversation, type Exploration, logged, provideModel, session, slowJournal, starting } from "../scenario.ts"
 
@@ -173,6 +177,51 @@ const endingDuringTheAnswer: Exploration = {
     }).pipe(Effect.scoped)
 }
 
+/**
+ * A subscriber that submits input when it receives the marker of a turn, before the turn's terminal record is published: that
+ * record names all input that was accepted before it (P2).
+ */
+const submittingAtTheEnd: Exploration = {
+  ...session({
+    harness: conversation,
+    journalMillis: 0,
+    begin: (harness) =>
+      Effect.andThen(
+        Effect.forkChild(Effect.andThen(harness.awaitEvent(isMarker), harness.submit("late")), {
+          startImmediately: true
+        }),
+        harness.submit("begin")
+      )
+  }),
+  maxRuns: 20
+}
+
+const isMarker = (event: SessionEvent): event is ItemRecorded =>
+  event._tag === "ItemRecorded" && event.item._tag === "UserMessage" && event.item.fragment === markerFragment
+
+/** A journal that fails at any step of a submission, while a task waits for something else: the turn fails (S2). */
+const failingMeanwhile: Exploration = {
+  law: logged(([end]) => (end === "Failed" ? undefined : `S2 a turn ${end} although the journal failed`)),
+  actions: [["break"]],
+  program: (stage) =>
+    Effect.gen(function* () {
+      let isBroken = false
+      const failed = new JournalFailed({ sessionId: "session" as SessionId, operation: "append", cause: "broken" })
+      const journal = yield* journalWith((append) =>
+        Effect.suspend(() => (isBroken ? Effect.fail(failed) : Effect.andThen(Effect.sleep(1), append)))
+      )
+      const { session: running, submit } = yield* SessionHarness.make({ journal })
+      const { outcome } = yield* running.start(Task.make("custom", Effect.sleep("1 hour")))
+      const breaking = Effect.sync(() => void (isBroken = true))
+      yield* stage.arm({ break: breaking })
+      yield* Effect.ignore(submit("one"))
+      yield* stage.disarm
+      yield* Effect.andThen(breaking, Effect.ignore(submit("two")))
+      const end = yield* Effect.timeoutOption(outcome, "1 minute")
+      return [end._tag === "None" ? "continued" : end.value._tag]
+    }).pipe(Effect.scoped)
+}
+
 /** The explorations by name. */
 export const endings = {
   callingSlowly,
@@ -180,5 +229,7 @@ export const endings = {
   samplingLate,
   closingWithAQueue,
   failingWithAnOpenGate,
-  endingDuringTheAnswer
+  endingDuringTheAnswer,
+  submittingAtTheEnd,
+  failingMeanwhile
 }
