@@ -22,7 +22,7 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
 import { Alongside } from "../../Alongside.ts"
-import { Journal, type JournalWriter } from "../../ports/Journal.ts"
+import { Journal } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
 import { type SessionStore, SessionStores } from "../../ports/SessionStores.ts"
 import { IdGenerator, type SessionId, type TurnId } from "../../protocol/Ids.ts"
@@ -40,6 +40,7 @@ import * as Session from "../../Session.ts"
 import * as Tracing from "../../Tracing.ts"
 import { CallerContexts } from "./callerContexts.ts"
 import * as Deletion from "./deletion.ts"
+import { handOver } from "./handOver.ts"
 import { HostedSession } from "./hostedSession.ts"
 import { KeyedLock } from "./keyedLock.ts"
 import * as StoredJournals from "./storedJournals.ts"
@@ -333,23 +334,6 @@ const makeSession = Effect.fnUntraced(function* (
   if (idleMillis !== undefined) yield* Effect.forkIn(unload(host, hosted, idleMillis), scope)
   return hosted
 })
-
-/**
- * A journal that hands a writer over to the session that opens it. The session keeps this journal in its context, so every
- * other opening, such as that of a child session, is one of the journal itself.
- */
-const handOver = (journal: Journal, sessionId: SessionId, writer: JournalWriter): Journal => {
-  let isTaken = false
-  return {
-    ...journal,
-    open: (wanted, mode) =>
-      Effect.suspend(() => {
-        if (isTaken || wanted !== sessionId) return journal.open(wanted, mode)
-        isTaken = true
-        return Effect.succeed(writer)
-      })
-  }
-}
 
 /** The agent of a session: the one that its first record names, else the requested one, else the first of the host. */
 const agentFor = (
