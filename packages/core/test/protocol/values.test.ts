@@ -24,12 +24,14 @@ const asking = Task.make(
 )
 const cycle: { self?: unknown } = {}
 cycle.self = cycle
+const nested = (depth: number) => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as unknown
 
 describe("an answer that JSON cannot represent", () => {
   const answers: ReadonlyArray<readonly [string, unknown]> = [
     ["a bigint", { row: 10n }],
     ["a function", () => 1],
     ["a cycle", cycle],
+    ["too deep", nested(600)],
     ["no answers", undefined]
   ]
   for (const [name, given] of answers) {
