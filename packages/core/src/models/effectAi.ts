@@ -140,7 +140,7 @@ export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
   }
 }
 
-/** Arguments that JSON cannot represent are an invalid call, which the model is told, and not the end of the turn. */
+/** Arguments that JSON cannot represent make an invalid call, whose result says so; they do not end the turn. */
 const paramsOf = (params: unknown): { readonly params: unknown; readonly invalid?: string } => {
   try {
     return { params: jsonOfUnsafe(params) }
