@@ -170,9 +170,10 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
 /** Returns the places of the instructions and the skills of a turn. They belong to the directory in which its calls start. */
 const placesOf =
   (settings: Settings.Settings, cwd: string) =>
-  (context: TurnContext): Instructions.Places => ({
+  (context: TurnContext): Skills.Places => ({
     home: settings.configDirectory,
     cwd: TurnContexts.directoryIn(cwd)(context),
+    disabledSkills: settings.disabledSkills,
     ...settings.projectDoc
   })
 
@@ -225,8 +226,8 @@ const hooks = ({
 }: CodingAgent.Options): Layer.Layer<never, never, FileSystem.FileSystem | Processes | McpTools.McpTools> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const found = yield* HookSettings.load(settings, cwd)
-      const { home, model } = settings
+      const { features, home, model } = settings
+      const found = features.isEnabled("hooks") ? yield* HookSettings.load(settings, cwd) : HookSettings.none
       const approvalPolicy = nameOf(settings.approvalPolicy)
       const shell = yield* ExecCommand.defaultShell
       const places = placesOf(settings, cwd)

@@ -22,6 +22,7 @@ export interface Described {
 
 /** The description of each feature, by its name. */
 export const known = {
+  hooks: { stage: "stable", isDefault: true, summary: "the commands of the table [hooks] run" },
   js_repl: {
     stage: "experimental",
     isDefault: false,
@@ -50,6 +51,8 @@ export const known = {
   },
   undo: { stage: "stable", isDefault: true, summary: "turns take snapshots of the files, so that they can be undone" },
   collab: { stage: "deprecated", isDefault: false, summary: "use multi_agent" },
+  web_search_cached: { stage: "deprecated", isDefault: false, summary: 'use web_search = "cached"' },
+  web_search_request: { stage: "deprecated", isDefault: false, summary: 'use web_search = "live"' },
   steer: { stage: "removed", isDefault: true, summary: "input always reaches the running turn" },
   unified_exec: { stage: "removed", isDefault: true, summary: "commands can always keep running" }
 } as const satisfies { readonly [name: string]: Described }

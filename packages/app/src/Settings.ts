@@ -26,6 +26,7 @@ import * as SandboxSettings from "./settings/sandbox.ts"
 import type { Files } from "./settings/files.ts"
 import * as McpSettings from "./settings/mcp.ts"
 import * as Table from "./settings/table.ts"
+import * as SkillSettings from "./settings/skills.ts"
 import * as TelemetrySettings from "./settings/telemetry.ts"
 import * as Unsupported from "./settings/unsupported.ts"
 import * as UnusedKeys from "./settings/unused.ts"
@@ -67,12 +68,13 @@ export interface Settings {
   readonly verbosity: string | undefined
   /** How the provider schedules requests. */
   readonly serviceTier: string | undefined
-  /** How many tokens a response may have, for providers that need a limit. */
+  /** How many tokens a response may have. */
   readonly maxOutputTokens: number | undefined
   /** How the provider searches the web; undefined if it does not. */
   readonly webSearch: "cached" | "live" | undefined
   /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
   readonly configDirectory: string
+  readonly disabledSkills: SkillSettings.SkillSelection
   /** Which files of a project are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
   /** The known facts about models. */
@@ -215,6 +217,9 @@ export const features = (
 const wrongType = (source: string, key: string, expected: string) =>
   refuse({ _tag: "WrongType", source, key, expected })
 
+const refuseUnsupported = (found: Unsupported.Unsupported | undefined) =>
+  found === undefined ? undefined : refuse({ _tag: "NotSupported", ...found })
+
 /** The tables of the command line and of the file, one by one and as one. */
 const tablesOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
   const directory = configDirectory(sources)
@@ -231,10 +236,12 @@ const read = (sources: Sources): Settings => {
     sources.command === "sandbox"
       ? { _tag: "Scripted" }
       : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
-  const unsupported = Unsupported.find(table, provider._tag === "Scripted" ? undefined : provider.id)
-  if (unsupported !== undefined) refuse({ _tag: "NotSupported", ...unsupported })
-  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModelOf(provider))
+  const used = provider._tag === "Scripted" ? undefined : provider
+  refuseUnsupported(Unsupported.find(table, used?.id))
   const features = Features.read(table)
+  const webSearch = webSearchOf(table, features)
+  if (used !== undefined) refuseUnsupported(Unsupported.findForApi(table, { provider: used, webSearch }))
+  const model = provider._tag === "Scripted" ? "scripted" : (table.text("model") ?? defaultModelOf(provider))
   const telemetry = TelemetrySettings.read({ table, env: sources.env, isAsked: sources.flags.telemetry === true })
   const standard = standardOf(sources.command, provider)
   const catalog = Catalog.make({
@@ -244,7 +251,11 @@ const read = (sources: Sources): Settings => {
     provider: provider._tag === "Scripted" || !provider.isBuiltIn ? undefined : provider.id
   })
   const effort = Catalog.effortWarning(catalog, model, table.text("model_reasoning_effort"))
-  const unused = UnusedKeys.of(written)
+  const reject = (key: string, expected: string) => wrongType(file, key, expected)
+  const agents = features.isEnabled("multi_agent")
+    ? { table, files: filesOf(directory), model: provider._tag === "Scripted" ? undefined : model }
+    : undefined
+  const unused = [...UnusedKeys.of(written), ...(agents === undefined ? [] : AgentSettings.unusedOf(agents))]
   const unknown = [...unused, ...features.unknown.map((name) => `features.${name}`)]
   if (sources.isStrict === true && unknown.length > 0) refuse({ _tag: "UnusedKeys", keys: unknown })
   const warnings = [
@@ -267,15 +278,16 @@ const read = (sources: Sources): Settings => {
       directory,
       protectedPaths: [home(sources), directory],
       added: sources.flags.addedDirectories ?? [],
-      reject: (key, expected) => wrongType(file, key, expected)
+      reject
     }),
     reasoningEffort: table.text("model_reasoning_effort"),
     reasoningSummary: table.text("model_reasoning_summary"),
     verbosity: table.text("model_verbosity"),
     serviceTier: serviceTierOf(table.text("service_tier")),
-    maxOutputTokens: table.count("model_max_output_tokens"),
-    webSearch: webSearchOf(table),
+    maxOutputTokens: atLeastOne(table.count("model_max_output_tokens")),
+    webSearch,
     configDirectory: directory,
+    disabledSkills: SkillSettings.disabledOf({ table, directory, homeDirectory: sources.homeDirectory, reject }),
     projectDoc: {
       maxBytes: table.count("project_doc_max_bytes") ?? 32_768,
       fallbackNames: table.list("project_doc_fallback_filenames") ?? [],
@@ -283,16 +295,10 @@ const read = (sources: Sources): Settings => {
     },
     catalog,
     hooks: table.value("hooks") === undefined ? undefined : { source: file, table: table.value("hooks") },
-    instructions: instructionsOf(table, filesOf(directory)),
+    instructions: AgentSettings.instructionsOf(table, filesOf(directory)),
     personality: personalityOf(table.choice("personality", ["none", ...personalities])),
     addition: table.text("developer_instructions"),
-    agents: features.isEnabled("multi_agent")
-      ? AgentSettings.read({
-          table,
-          files: filesOf(directory),
-          model: provider._tag === "Scripted" ? undefined : model
-        })
-      : undefined,
+    agents: agents === undefined ? undefined : AgentSettings.read(agents),
     commands: CommandSettings.read(table),
     mcpServers: readMcp(table, file).flatMap(({ isEnabled, server }) => (isEnabled ? [server] : [])),
     features,
@@ -301,19 +307,16 @@ const read = (sources: Sources): Settings => {
   }
 }
 
-/** The file counts before the text, and the newer name of the file before the older one. */
-const instructionsOf = (table: Table.Settings, files: Files): string | undefined =>
-  files.text(table, "model_instructions_file") ??
-  files.text(table, "experimental_instructions_file") ??
-  table.text("instructions")
+const atLeastOne = (count: number | undefined) => (count === undefined ? undefined : Math.max(1, count))
 
 const personalityOf = (name: "none" | Personality | undefined) => (name === "none" ? undefined : name)
 
-/** `tools.web_search` is the older form. */
-const webSearchOf = (table: Table.Settings): Settings["webSearch"] => {
+/** The features and `tools.web_search` are older forms. */
+const webSearchOf = (table: Table.Settings, features: Features.Features): Settings["webSearch"] => {
   const mode = table.choice("web_search", ["disabled", "cached", "live"])
-  if (mode === undefined) return table.flag("tools.web_search") === true ? "live" : undefined
-  return mode === "disabled" ? undefined : mode
+  if (mode !== undefined) return mode === "disabled" ? undefined : mode
+  if (features.isEnabled("web_search_cached")) return "cached"
+  return (table.flag("tools.web_search") ?? features.isEnabled("web_search_request")) ? "live" : undefined
 }
 
 /** The API has another word for the tier that the reference's configuration calls fast. */

@@ -15,7 +15,8 @@ import { type ByTurn, valueInTurn } from "@spindle/core/TurnContext"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Links from "./connectors/links.ts"
-import { describe, directoriesOf, type Places, readFile } from "./Instructions.ts"
+import * as Instructions from "./Instructions.ts"
+import type { SkillSelection } from "./settings/skills.ts"
 import { frontMatterOf } from "./settings/frontMatter.ts"
 
 /** One skill. */
@@ -24,6 +25,11 @@ export interface Skill {
   readonly description: string
   readonly path: string
   readonly body: string
+}
+
+/** Where skills are, and which of them are switched off. */
+export interface Places extends Instructions.Places {
+  readonly disabledSkills: SkillSelection
 }
 
 /** The skills that were found, in the order of their names. Each problem is one line. */
@@ -40,7 +46,9 @@ export const read = Effect.fnUntraced(function* (
   places: Places
 ): Effect.fn.Return<Skills, never, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
-  const directories = (yield* directoriesOf(places)).map((directory) => Path.join(directory, ".agents", "skills"))
+  const directories = (yield* Instructions.directoriesOf(places)).map((directory) =>
+    Path.join(directory, ".agents", "skills")
+  )
   const byName = new Map<string, Skill>()
   const problems: Array<string> = []
   for (const root of [Path.join(places.home, "skills"), ...directories]) {
@@ -52,8 +60,21 @@ export const read = Effect.fnUntraced(function* (
       else if (found !== undefined) byName.set(found.name, found)
     }
   }
-  const skills = [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  return { skills, problems }
+  const isDisabled = yield* disabledIn(places.disabledSkills)
+  const skills: Array<Skill> = []
+  for (const skill of byName.values()) if (!(yield* isDisabled(skill))) skills.push(skill)
+  return { skills: skills.toSorted((a, b) => (a.name < b.name ? -1 : 1)), problems }
+})
+
+/** Tells a skill that is switched off. Files are compared by where they really are. */
+const disabledIn = Effect.fnUntraced(function* ({ names, paths }: SkillSelection) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const real = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
+  const disabled = new Set(yield* Effect.forEach(paths, real))
+  return ({ name, path }: Skill) =>
+    names.has(name) || disabled.size === 0
+      ? Effect.succeed(names.has(name))
+      : Effect.map(real(path), (file) => disabled.has(file) || disabled.has(Path.dirname(file)))
 })
 
 /** Returns the skill of a file, why it cannot be used, or undefined if there is no such file. */
@@ -61,9 +82,9 @@ const readSkill = Effect.fnUntraced(function* (
   path: string,
   folder: string
 ): Effect.fn.Return<Skill | string | undefined, never, FileSystem.FileSystem> {
-  const file = yield* readFile(path, limitBytes)
+  const file = yield* Instructions.readFile(path, limitBytes)
   if (file === undefined) return undefined
-  if (file._tag !== "File") return describe(file)
+  if (file._tag !== "File") return Instructions.describe(file)
   if (file.isCut) return `${path} is not used: a skill may have ${limitBytes} bytes`
   const { body, fields } = frontMatterOf(file.text)
   const { description = "", name = folder } = fields

@@ -114,8 +114,38 @@ sandbox_mode = "read-only"
           sandboxMode: "workspace-write"
         }
       ])
+      const odd = yield* load('[agents.scout]\nconfig_file = "scout.toml"\n', {
+        "scout.toml": 'name = "scout"\ninstructions = "Be odd."\n'
+      })
+      assert.strictEqual(odd.roles[0]?.instructions, "Be odd.")
       const wrong = yield* Effect.flip(load('[agents.scout]\nsandbox_mode = "none"\n'))
       assert.include(wrong, "agents.scout.sandbox_mode must be one of read-only")
+    })
+  )
+
+  it.effect("stop the program at a key of a role that would need another request than the session makes", () =>
+    Effect.gen(function* () {
+      const inFile = { "scout.toml": "model_verbosity = 'low'\n[features]\nmulti_agent = true\n" }
+      const named = "[agents.scout]\nconfig_file = 'scout.toml'\n"
+      const advice = "which this program does not support: remove it; agents share it with their session"
+      assert.strictEqual(
+        yield* Effect.flip(load(named, inFile)),
+        `the configuration has agents.scout: model_verbosity, ${advice}`
+      )
+      for (const [key, value] of [
+        ["model_provider", "'other'"],
+        ["web_search", "'live'"],
+        ["mcp_servers", "{ files = { command = 'x' } }"],
+        ["compact_prompt", "'x'"],
+        ["include_environment_context", "false"]
+      ]) {
+        const inTable = yield* Effect.flip(load(`[agents.scout]\n${key} = ${value}\n`))
+        assert.strictEqual(inTable, `the configuration has agents.scout: ${key}, ${advice}`)
+        const message = yield* Effect.flip(load(named, { "scout.toml": `${key} = ${value}\n` }))
+        assert.strictEqual(message, inTable)
+      }
+      const same = yield* load(named, { "scout.toml": "[features]\nmulti_agent = true\n" })
+      assert.lengthOf(same.roles, 1)
     })
   )
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs"
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Input from "@spindle/core/Input"
@@ -6,6 +6,8 @@ import { Effect } from "effect"
 import * as CustomPrompts from "../src/CustomPrompts.ts"
 import * as Exec from "../src/Exec.ts"
 import { frontMatterOf } from "../src/settings/frontMatter.ts"
+import * as SkillSettings from "../src/settings/skills.ts"
+import * as Table from "../src/settings/table.ts"
 import * as Skills from "../src/Skills.ts"
 import { platform, world } from "./fixtures/world.ts"
 
@@ -18,7 +20,8 @@ const withFiles = Effect.fnUntraced(function* (files: { readonly [path: string]:
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), content)
   }
-  const places = { home: at.settings.configDirectory, cwd: at.cwd, ...at.settings.projectDoc }
+  const { configDirectory, disabledSkills, projectDoc } = at.settings
+  const places = { home: configDirectory, cwd: at.cwd, disabledSkills, ...projectDoc }
   const run = (text: string) => runInput(Input.text(text))
   const runInput = (input: Input.Input) =>
     Effect.scoped(
@@ -89,6 +92,55 @@ describe("skills", () => {
       })
     )
   )
+})
+
+describe("a skill that is switched off", () => {
+  it.live("is neither listed nor read, by its name, its file or its folder, also through a link", () =>
+    scoped(
+      Effect.gen(function* () {
+        const { places, root } = yield* withFiles({
+          "home/skills/deploy/SKILL.md": skill("Deploys.", ""),
+          "home/skills/test/SKILL.md": skill("Tests.", ""),
+          "home/skills/write/SKILL.md": skill("Writes.", ""),
+          "home/skills/keep/SKILL.md": skill("Keeps.", "")
+        })
+        symlinkSync(join(root, "home"), join(root, "linked"))
+        const paths = new Set([join(root, "home/skills/test/SKILL.md"), join(root, "linked/skills/write")])
+        const disabledSkills = { names: new Set(["deploy"]), paths }
+        const { skills } = yield* Skills.read({ ...places, disabledSkills })
+        assert.deepStrictEqual(
+          skills.map(({ name }) => name),
+          ["keep"]
+        )
+      })
+    )
+  )
+
+  it("is named in skills.config; of two tables the later one counts", () => {
+    const read = (config: unknown) =>
+      SkillSettings.disabledOf({
+        table: Table.make([{ source: "file", table: { skills: { config } } }], () => assert.fail()),
+        directory: "/config",
+        homeDirectory: "/me",
+        reject: (key, expected) => {
+          throw new Error(`${key} must be ${expected}`)
+        }
+      })
+    const off = (path: string) => ({ path, enabled: false })
+    assert.deepStrictEqual(
+      read([
+        off("skills/a"),
+        off("~/b/SKILL.md"),
+        off("/c"),
+        { path: "/c", enabled: true },
+        { name: "d", enabled: false }
+      ]),
+      { paths: new Set(["/config/skills/a", "/me/b/SKILL.md"]), names: new Set(["d"]) }
+    )
+    for (const wrong of [{}, "x", [{ enabled: false }], [{ path: "a" }], [{ path: "a", name: "b", enabled: true }]]) {
+      assert.throws(() => read(wrong), "skills.config must be tables")
+    }
+  })
 })
 
 describe("a mention of a skill", () => {

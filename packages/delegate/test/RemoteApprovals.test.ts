@@ -17,6 +17,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as FakeChild from "./fixtures/fakeChild.ts"
 import * as Family from "./fixtures/family.ts"
 
+const emptyGrant: Op.Decision = { _tag: "Approved", scope: "turn", permissions: {} }
 const settle = TestClock.adjust(0)
 const submissionsOf = ({ received }: FakeChild.FakeChild) =>
   received.flatMap((one) => (one._tag === "Submission" ? [one.submission.op] : []))
@@ -56,6 +57,34 @@ describe("the tests of the seed", () => {
       yield* settle
       assert.deepStrictEqual(submissionsOf(fake), [Op.answer("question-1" as QuestionId, decision)])
       yield* family.root.session.abort()
+    })
+  )
+
+  it.effect("A2 D2 permissions that a parent was asked for are an empty grant when its turn is aborted", () =>
+    Effect.gen(function* () {
+      const family = yield* Family.make()
+      const played = yield* Deferred.make<FakeChild.FakeChild>()
+      const running = yield* family.start(
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask))
+          yield* Deferred.succeed(played, fake)
+          yield* fake.emit({ ...FakeChild.question("question-1"), callId: "tool-call-1" } as SessionEvent)
+          yield* bridge.ended
+        })
+      )
+      const fake = yield* Deferred.await(played)
+      yield* family.awaitTold((event) => event._tag === "QuestionOpened")
+      yield* family.root.session.abort()
+      yield* running.outcome
+      assert.deepStrictEqual(
+        fake.received.map((one) => (one._tag === "Submission" ? one.submission.op : one)),
+        [
+          Op.answer("question-1" as QuestionId, emptyGrant),
+          { _tag: "Interrupt", reason: "Parent" },
+          { _tag: "Shutdown" }
+        ]
+      )
     })
   )
 })
@@ -163,8 +192,6 @@ describe("the tests of the reference with a guardian", () => {
     })
   )
 })
-
-const emptyGrant: Op.Decision = { _tag: "Approved", scope: "turn", permissions: {} }
 
 describe("route", () => {
   it.effect("A2 D2 when the bridge ends, the child gets an answer to each open question before it has to stop", () =>

@@ -21,7 +21,7 @@ export type { ApiKey } from "./internal/apiKey.ts"
 /** The model, and how to reach it. A local server needs no key. */
 export interface Options extends Omit<
   OpenAiModel.Options,
-  "reasoningSummary" | "encryptedReasoning" | "compactEndpoint"
+  "reasoningSummary" | "encryptedReasoning" | "compactEndpoint" | "webSearch"
 > {}
 
 /**

@@ -47,6 +47,8 @@ export interface Options {
   readonly reasoningSummary?: string | undefined
   /** How long the model's answers are: `low`, `medium` or `high`. Default: the model's. */
   readonly verbosity?: string | undefined
+  /** How many tokens a response may have, those of reasoning included. Default: the provider's limit. */
+  readonly maxOutputTokens?: number | undefined
   /** How the provider schedules requests, for example `flex` or `priority`. Default: the provider's. */
   readonly serviceTier?: string | undefined
   /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse this. Default true. */

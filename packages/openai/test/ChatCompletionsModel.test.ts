@@ -98,9 +98,10 @@ describe("a request", () => {
       const schema = { type: "object" }
       const { body } = yield* sentFor(
         { tools, output: { name: "answer", schema } },
-        { reasoningEffort: "low", parallelToolCalls: false }
+        { reasoningEffort: "low", maxOutputTokens: 900, parallelToolCalls: false }
       )
       assert.deepInclude(body, {
+        max_tokens: 900,
         reasoning_effort: "low",
         parallel_tool_calls: false,
         response_format: { type: "json_schema", json_schema: { name: "answer", schema, strict: true } },

@@ -183,6 +183,7 @@ describe("a request", () => {
           reasoningSummary: "auto",
           verbosity: "low",
           serviceTier: "flex",
+          maxOutputTokens: 900,
           parallelToolCalls: false,
           encryptedReasoning: false
         }
@@ -195,6 +196,7 @@ describe("a request", () => {
         format: { type: "json_schema", name: "findings", schema, strict: true }
       })
       assert.strictEqual(body.service_tier, "flex")
+      assert.strictEqual(body.max_output_tokens, 900)
       assert.deepStrictEqual((yield* bodyFor({}, { verbosity: "high" })).text, { verbosity: "high" })
     })
   )

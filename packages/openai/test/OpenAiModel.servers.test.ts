@@ -252,6 +252,39 @@ describe("a successful response of another kind", () => {
   )
 })
 
+describe("a stream that has only its last mark", () => {
+  it.live("has ended early, and is asked for again", () =>
+    Effect.gen(function* () {
+      const made = yield* overBytes(bodyOf([bytesOf("data: [DONE]\n\n")]))
+      assertFailure(yield* failureOf(made.stream(request())), {
+        kind: "Disconnected",
+        detail: "the stream ended before the response was complete"
+      })
+    })
+  )
+})
+
+describe("arguments and frames that are nested too deep", () => {
+  const deep = "[".repeat(20_000) + "]".repeat(20_000)
+  const call = (input: string) =>
+    `data: {"type":"response.output_item.done","output_index":0,"item":{"type":"function_call","call_id":"c","name":"f","arguments":${input}}}\n\n`
+  const completed = 'data: {"type":"response.completed","response":{"output":[]}}\n\n'
+  it.live("are an invalid call, or a frame that makes no sense, and no defect", () =>
+    Effect.gen(function* () {
+      const read = (text: string) =>
+        Effect.flatMap(overBytes(bodyOf([bytesOf(text + completed)])), (made) =>
+          Stream.runCollect(made.stream(request()))
+        )
+      const parts = yield* read(call(JSON.stringify(deep)))
+      assert.deepInclude(parts[0], { _tag: "ToolCall", name: "f", params: undefined, invalid: deep })
+      assert.deepStrictEqual(
+        (yield* read(call(deep))).map(({ _tag }) => _tag),
+        ["Finish"]
+      )
+    })
+  )
+})
+
 describe("the base URL", () => {
   it.live("keeps its query after the path, with the other parameters", () =>
     Effect.gen(function* () {

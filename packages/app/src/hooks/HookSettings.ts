@@ -81,6 +81,9 @@ export interface HookSettings {
   readonly problems: ReadonlyArray<string>
 }
 
+/** No hooks. */
+export const none: HookSettings = { handlers: [], project: undefined, problems: [] }
+
 /** The part of the settings that is needed. */
 export type Places = Pick<Settings, "home" | "configDirectory" | "hooks" | "projectDoc">
 

@@ -1,11 +1,15 @@
 /**
  * The settings of agents that the model may start: the limits in the table `agents`, its roles, and the models to choose
- * from. The keys are the reference's, except `instructions_file` of a role.
+ * from. The keys are the reference's, except `instructions_file` of a role. A key of a role that would give an agent other
+ * requests than this program can make stops the program.
  */
 import * as Catalog from "./catalog.ts"
 import type { Files } from "./files.ts"
+import { refuse } from "./reason.ts"
 import { type SandboxMode, sandboxModes } from "./sandbox.ts"
 import type * as Table from "./table.ts"
+import * as Unsupported from "./unsupported.ts"
+import * as UnusedKeys from "./unused.ts"
 
 /** A role of an agent. A field that is undefined has the value of the session. */
 export interface AgentRole {
@@ -52,11 +56,7 @@ const defaultEfforts: ReadonlyArray<string> = ["minimal", "low", "medium", "high
 /** Reads the settings. */
 export const read = (sources: Sources): AgentSettings => {
   const { table } = sources
-  // a key that is not a table is a setting, known or not
-  const roles = table
-    .keys("agents")
-    .filter((name) => table.isTable([`agents.${name}`]))
-    .map((name) => roleOf(sources, name))
+  const roles = roleNamesOf(table).map((name) => roleOf(sources, name))
   return {
     threads: table.count("agents.max_threads") ?? 6,
     depth: table.count("agents.max_depth") ?? 1,
@@ -66,15 +66,28 @@ export const read = (sources: Sources): AgentSettings => {
   }
 }
 
+/** Returns the keys of the files of roles that nothing reads. */
+export const unusedOf = ({ files, table }: Pick<Sources, "files" | "table">): ReadonlyArray<string> =>
+  roleNamesOf(table).flatMap((name) => {
+    const key = [`agents.${name}`, "config_file"] as const
+    return UnusedKeys.ofRole(files.table(table, key).layers, key.join("."))
+  })
+
+// a key that is not a table is a setting, known or not
+const roleNamesOf = (table: Table.Settings): ReadonlyArray<string> =>
+  table.keys("agents").filter((name) => table.isTable([`agents.${name}`]))
+
 /** Reads a role. Each key is looked up in its table, then in its `config_file`. */
 const roleOf = ({ files, table }: Sources, name: string): AgentRole => {
   const at = `agents.${name}`
   const file = files.table(table, [at, "config_file"])
   const text = (key: string) => table.text([at, key]) ?? file.text(key)
+  const unsupported = Unsupported.findInRole((key) => table.value([at, key]) ?? file.value(key), { at, session: table })
+  if (unsupported !== undefined) refuse({ _tag: "NotSupported", ...unsupported })
   return {
     name,
     description: text("description") ?? name,
-    instructions: files.text(table, [at, "instructions_file"]) ?? files.text(file, "model_instructions_file"),
+    instructions: files.text(table, [at, "instructions_file"]) ?? instructionsOf(file, files),
     addition: text("developer_instructions"),
     sandboxMode: table.choice([at, "sandbox_mode"], sandboxModes) ?? file.choice("sandbox_mode", sandboxModes),
     model: text("model"),
@@ -82,6 +95,15 @@ const roleOf = ({ files, table }: Sources, name: string): AgentRole => {
     nicknames: table.list([at, "nickname_candidates"]) ?? file.list("nickname_candidates")
   }
 }
+
+/**
+ * Returns the instructions that replace the default ones. A file counts before the text, and the newer name of the file
+ * before the older one.
+ */
+export const instructionsOf = (table: Table.Settings, files: Files): string | undefined =>
+  files.text(table, "model_instructions_file") ??
+  files.text(table, "experimental_instructions_file") ??
+  table.text("instructions")
 
 const modelsOf = ({ files, model, table }: Sources, roles: ReadonlyArray<AgentRole>): ReadonlyArray<AgentModel> => {
   if (model === undefined) return []

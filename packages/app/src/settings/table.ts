@@ -20,6 +20,8 @@ export type Key = string | readonly [at: string, ...names: ReadonlyArray<string>
 
 /** Typed look-ups. They return undefined, or an empty list, for a key that no layer has. */
 export interface Settings {
+  /** The strongest first. */
+  readonly layers: ReadonlyArray<Layer>
   readonly text: (key: Key) => string | undefined
   /** A text that an HTTP header can carry. */
   readonly header: (key: Key) => string | undefined
@@ -83,6 +85,7 @@ export const make = (
       ([name, [layer, value]]) => [name, is(value) ? value : refuse(layer, [...parts(key), name], expected)] as const
     )
   return {
+    layers,
     text: (key) => find(key, "a text", isText),
     header: (key) => find(key, Headers.expected, isHeader),
     headers: (key) => {

@@ -6,6 +6,7 @@
  * A key counts with the value that is in force: that of a profile that is not chosen, or of a provider that is not used,
  * stops nothing.
  */
+import { isDeepStrictEqual } from "node:util"
 import type * as Table from "./table.ts"
 
 /** A key that stops the program, and what to do about it. */
@@ -32,12 +33,101 @@ const sent: ReadonlyArray<string> = [
   "skills.include_instructions"
 ]
 
-/** Returns the first key in force that stops the program. `provider` is the id of the one that is used. */
+/**
+ * Features of the reference that change the tools or the texts of a request, with the value that this program cannot do.
+ * A feature that is not in this list changes no request, or has that value in the reference without being switched.
+ */
+const features: { readonly [name: string]: boolean } = {
+  artifact: true,
+  catalog_apps_instructions: true,
+  chronicle: true,
+  code_mode: true,
+  code_mode_only: true,
+  current_time_reminder: true,
+  model_catalog_in_context: true,
+  multi_agent_v2: true,
+  non_prefixed_mcp_tool_names: true,
+  omit_skill_descriptions: true,
+  shell_tool: false,
+  standalone_web_search: true,
+  terminal_visualization_instructions: true,
+  token_budget: true,
+  utc_environment_date: true,
+  view_image: false
+}
+
+/** What the requests of an agent take from its session: a role can have no other value. */
+const shared: ReadonlyArray<string> = [
+  "model_provider",
+  "model_reasoning_summary",
+  "model_verbosity",
+  "service_tier",
+  "web_search",
+  "personality",
+  "model_max_output_tokens",
+  "model_context_window",
+  "model_auto_compact_token_limit",
+  "model_catalog_json",
+  "project_doc_max_bytes",
+  "project_doc_fallback_filenames",
+  "project_root_markers",
+  "mcp_servers",
+  "features",
+  "tools",
+  "skills",
+  ...always.map(({ key }) => key),
+  ...sent.filter((key) => !key.includes("."))
+]
+
+/** Returns the first key of a role that stops the program: one that differs from the value of the session. */
+export const findInRole = (
+  valueOf: (key: string) => unknown,
+  { at, session }: { readonly at: string; readonly session: Table.Settings }
+): Unsupported | undefined => {
+  const key = shared.find((name) => differs(valueOf(name), session.value(name)))
+  return key === undefined
+    ? undefined
+    : { key: `${at}: ${key}`, advice: "remove it; agents share it with their session" }
+}
+
+/** Whether a value, or a part of a table, is set and differs. */
+const differs = (value: unknown, from: unknown): boolean =>
+  isTree(value)
+    ? Object.entries(value).some(([name, inner]) => differs(inner, isTree(from) ? from[name] : undefined))
+    : value !== undefined && !isDeepStrictEqual(value, from)
+
+const isTree = (value: unknown): value is Table.Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Keys that an API has no words for, with the values that change nothing. */
+const withoutWords: ReadonlyArray<{
+  readonly key: string
+  readonly apis: ReadonlyArray<string>
+  readonly idle: ReadonlyArray<string>
+}> = [
+  { key: "model_reasoning_summary", apis: ["ChatCompletions", "Messages"], idle: ["auto", "none"] },
+  { key: "web_search", apis: ["ChatCompletions", "Messages"], idle: ["disabled"] },
+  { key: "model_verbosity", apis: ["Messages"], idle: ["medium"] },
+  { key: "service_tier", apis: ["Messages"], idle: ["auto", "default"] }
+]
+
+/** The provider that is used: its id, and the API that it speaks. */
+interface Used {
+  readonly _tag: string
+  readonly id: string
+}
+
+/** Returns the first key in force that stops the program, whatever the API. `provider` is the id of the one that is used. */
 export const find = (table: Table.Settings, provider: string | undefined): Unsupported | undefined => {
   const unconditional = always.find(({ key }) => table.value(key) !== undefined)
   if (unconditional !== undefined) return unconditional
   const omitted = sent.find((key) => table.value(key) === false)
   if (omitted !== undefined) return { key: `${omitted} = false`, advice: "remove it; this part is always sent" }
+  const feature = Object.entries(features).find(([name, value]) => table.value(["features", name]) === value)
+  if (feature !== undefined) {
+    const [name, value] = feature
+    return { key: `features.${name} = ${value}`, advice: "remove it; it would change what a model receives" }
+  }
   if (table.isTable("tools.web_search")) {
     return { key: "tools.web_search as a table", advice: 'replace it by web_search = "live" or "cached"' }
   }
@@ -49,4 +139,18 @@ export const find = (table: Table.Settings, provider: string | undefined): Unsup
     key: `model_providers.${provider}.aws`,
     advice: "use a provider with a key; this program does not sign requests for AWS"
   }
+}
+
+/** Returns the first key that the API of the provider has no words for. `webSearch` is in force, whatever key says so. */
+export const findForApi = (
+  table: Table.Settings,
+  { provider, webSearch }: { readonly provider: Used; readonly webSearch: string | undefined }
+): Unsupported | undefined => {
+  const found = withoutWords.find(({ apis, idle, key }) => {
+    const value = key === "web_search" ? webSearch : table.value(key)
+    return apis.includes(provider._tag) && value !== undefined && !idle.some((one) => one === value)
+  })
+  return found === undefined
+    ? undefined
+    : { key: found.key, advice: `remove it; the API of the provider ${provider.id} has no such setting` }
 }

@@ -51,7 +51,7 @@ const profile: Known = {
     granular: names("sandbox_approval", "rules", "mcp_elicitations", "request_permissions")
   },
   tools: names("web_search", "view_image"),
-  skills: names("include_instructions"),
+  skills: { ...names("include_instructions"), config: true },
   // `Features` names the unknown ones
   features: true,
   sandbox_workspace_write: names("writable_roots", "network_access", "exclude_slash_tmp", "exclude_tmpdir_env_var"),
@@ -127,6 +127,24 @@ const root: Known = { ...profile, hooks: true, profile: true, profiles: { "*": p
 export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<string> => [
   ...new Set(layers.flatMap(({ table }) => unusedNames(table, root, "")))
 ]
+
+/** What is read in the `config_file` of a role of an agent. */
+const role = names(
+  "name",
+  "description",
+  "model",
+  "model_reasoning_effort",
+  "model_instructions_file",
+  "experimental_instructions_file",
+  "instructions",
+  "developer_instructions",
+  "sandbox_mode",
+  "nickname_candidates"
+)
+
+/** Returns the keys of the `config_file` of a role that nothing reads, each after `at`. */
+export const ofRole = (layers: ReadonlyArray<Pick<Layer, "table">>, at: string): ReadonlyArray<string> =>
+  layers.flatMap(({ table }) => unusedNames(table, role, `${at}: `))
 
 const unusedNames = (table: Tree, known: Exclude<Known, true>, at: string): ReadonlyArray<string> =>
   Object.entries(table).flatMap(([name, value]) => {

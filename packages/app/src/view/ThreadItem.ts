@@ -213,3 +213,27 @@ export interface ThreadItemSchema extends Schema.Union<typeof items.members> {
 }
 /** @see {@link ThreadItem} */
 export const ThreadItem: ThreadItemSchema = items
+
+/**
+ * Describes how a command exited, for a person. A shell, and a sandbox, exit with 128 + the number of the signal that
+ * killed what they ran; such a signal is named.
+ */
+export const describeExit = (exitCode: number): string => {
+  const signal = fatalSignals[exitCode - 128]
+  return signal === undefined ? `exit ${exitCode}` : `exit ${exitCode} (${signal})`
+}
+
+/** The signals that have one number on every host. */
+const fatalSignals: { readonly [number: number]: string } = {
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  4: "SIGILL",
+  6: "SIGABRT",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  13: "SIGPIPE",
+  14: "SIGALRM",
+  15: "SIGTERM"
+}

@@ -388,10 +388,11 @@ const readingFrom = (options: { readonly leaks: boolean }): Case =>
       Effect.gen(function* () {
         const { openCount, runningCount, service } = MemoryFiles.make(files, options)
         const broken: Array<string> = []
+        const at = { ...places, disabledSkills: { paths: new Set<string>(), names: new Set<string>() } }
         const fragments = Instructions.make({
           places,
           environment: () => [["cwd", places.cwd]],
-          further: Effect.map(Skills.read(places), Skills.fragmentsOf)
+          further: Effect.map(Skills.read(at), Skills.fragmentsOf)
         })
         const check = ({ items }: ModelRequest) => {
           const texts = items.flatMap((item) => (item._tag === "UserMessage" ? [Input.textOf(item.content)] : []))
@@ -407,7 +408,7 @@ const readingFrom = (options: { readonly leaks: boolean }): Case =>
         }
         const harness = yield* Harness.make({
           journal,
-          hooks: Hooks.provide(Skills.hooks(places), Context.make(FileSystem.FileSystem, service)),
+          hooks: Hooks.provide(Skills.hooks(at), Context.make(FileSystem.FileSystem, service)),
           script: (request) => {
             check(request)
             return [ScriptedModel.text("seen")]

@@ -36,6 +36,9 @@ describe("keys that would change model requests", () => {
         "[tools]\nview_image = false": "tools.view_image = false",
         "[tools.web_search]\ncontext_size = 'low'": "tools.web_search as a table",
         "[skills]\ninclude_instructions = false": "skills.include_instructions = false",
+        "[features]\ncode_mode = true": "features.code_mode = true",
+        "[features]\nshell_tool = false": "features.shell_tool = false",
+        "[features]\nview_image = false": "features.view_image = false",
         "forced_login_method = 'chatgpt'": 'forced_login_method = "chatgpt"',
         "model_provider = 'p'\n[model_providers.p]\nbase_url = 'http://x'\naws = { region = 'x' }":
           "model_providers.p.aws"
@@ -61,6 +64,10 @@ describe("keys that would change model requests", () => {
         "forced_login_method = 'api'",
         "[tools]",
         "view_image = true",
+        "[features]",
+        "shell_tool = true",
+        "code_mode = false",
+        "goals = true",
         "[profiles.p]",
         "review_model = 'x'",
         "[model_providers.q]",
@@ -69,8 +76,53 @@ describe("keys that would change model requests", () => {
       ]
       const { warnings } = yield* load({ toml: toml.join("\n") })
       assert.deepStrictEqual(warnings, [
-        "these keys of the configuration have no effect: profiles.p.review_model, model_providers.q.aws"
+        "these keys of the configuration have no effect: profiles.p.review_model, model_providers.q.aws",
+        "unknown features: shell_tool, code_mode, goals (see spindle features list)"
       ])
+    })
+  )
+
+  it.effect("stop the program if the API of the provider has no words for them", () =>
+    Effect.gen(function* () {
+      const at = (api: string) =>
+        `model_provider = 'p'\nmodel_providers.p = { base_url = 'http://x', wire_api = '${api}' }\n`
+      const refused = (api: string, key: string) =>
+        Effect.map(Effect.result(load({ toml: `${at(api)}${key}` })), (result) => result._tag === "Failure")
+      for (const [key, chat, anthropic] of [
+        ["model_reasoning_summary = 'detailed'", true, true],
+        ["web_search = 'live'", true, true],
+        ["model_verbosity = 'low'", false, true],
+        ["service_tier = 'flex'", false, true],
+        ["model_reasoning_summary = 'auto'", false, false],
+        ["web_search = 'disabled'", false, false],
+        ["tools.web_search = true", true, true],
+        ["features.web_search_cached = true", true, true],
+        ["model_max_output_tokens = 5", false, false]
+      ] as const) {
+        assert.deepStrictEqual(
+          [yield* refused("responses", key), yield* refused("chat", key), yield* refused("anthropic", key)],
+          [false, chat, anthropic],
+          key
+        )
+      }
+      assert.strictEqual(
+        yield* Effect.flip(load({ toml: `${at("anthropic")}service_tier = 'flex'` })),
+        "the configuration has service_tier, which this program does not support: remove it; the API of the provider p has no such setting"
+      )
+    })
+  )
+
+  it.effect("are named in a warning if they are in the file of a role and nothing reads them", () =>
+    Effect.gen(function* () {
+      const home = yield* scratch
+      const file = join(home, "scout.toml")
+      writeFileSync(file, "name = 'scout'\napproval_policy = 'never'\n[tui]\ntheme = 'x'\n")
+      const role = `[agents.scout]\nconfig_file = '${file}'\n`
+      const { warnings } = yield* load({ toml: `${base}[features]\nmulti_agent = true\n${role}` })
+      assert.deepStrictEqual(warnings, [
+        "these keys of the configuration have no effect: agents.scout.config_file: approval_policy, agents.scout.config_file: tui"
+      ])
+      assert.deepStrictEqual((yield* load({ toml: base + role })).warnings, [], "no agent can have the role")
     })
   )
 
@@ -80,6 +132,14 @@ describe("keys that would change model requests", () => {
         toml: `${base}instructions = 'Be odd.'\npersonality = 'friendly'\n[tools]\nweb_search = true`
       })
       assert.deepStrictEqual([instructions, personality, webSearch, warnings], ["Be odd.", "friendly", "live", []])
+      const byFeature = (features: string) =>
+        Effect.map(load({ toml: `${base}[features]\n${features}` }), ({ warnings, webSearch }) => [
+          webSearch,
+          warnings.length
+        ])
+      assert.deepStrictEqual(yield* byFeature("web_search_request = true"), ["live", 1])
+      assert.deepStrictEqual(yield* byFeature("web_search_cached = true\nweb_search_request = true"), ["cached", 2])
+      assert.deepStrictEqual(yield* byFeature("web_search_request = false"), [undefined, 1])
       const plain = yield* load({
         toml: `${base}personality = 'none'\nweb_search = 'cached'\n[tools]\nweb_search = true`
       })

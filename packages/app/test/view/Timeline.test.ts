@@ -169,6 +169,8 @@ describe("tool calls in a timeline", () => {
     const processId = ProcessId.make("process")
     assert.deepStrictEqual(command({}), ["exit 0", "good"])
     assert.deepStrictEqual(command({ exitCode: 2 }), ["exit 2", "bad"])
+    assert.deepStrictEqual(command({ exitCode: 137 }), ["exit 137 (SIGKILL)", "bad"])
+    assert.deepStrictEqual(command({ exitCode: 255 }), ["exit 255", "bad"])
     assert.deepStrictEqual(command({ exitCode: null, signal: "SIGKILL" }), ["killed by SIGKILL", "bad"])
     assert.deepStrictEqual(command({ exitCode: null, timedOut: true }), ["timed out after 800 ms", "bad"])
     assert.deepStrictEqual(command({ exitCode: null }), ["completed", "good"])

@@ -19,7 +19,8 @@ export const list = ({ cwd, settings }: Options): Effect.Effect<number> =>
   Effect.map(Effect.provide(HookSettings.load(settings, cwd), Platform.machine), ({ handlers, problems, project }) => {
     for (const problem of problems) Log.say(problem)
     const waiting = project === undefined || project.isTrusted ? [] : project.handlers
-    for (const handler of handlers) process.stdout.write(lineOf(handler, "runs"))
+    const state = settings.features.isEnabled("hooks") ? "runs" : "off"
+    for (const handler of handlers) process.stdout.write(lineOf(handler, state))
     for (const handler of waiting) process.stdout.write(lineOf(handler, "not trusted"))
     if (handlers.length + waiting.length === 0) Log.say("no hooks")
     return Help.exitCodes.ok

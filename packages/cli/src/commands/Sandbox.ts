@@ -5,6 +5,7 @@ import * as SandboxCommand from "@spindle/app/SandboxCommand"
 import * as Effect from "effect/Effect"
 import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
+import * as Log from "../output/Log.ts"
 import * as Platform from "./Platform.ts"
 
 /**
@@ -15,7 +16,7 @@ export const run = (options: Omit<SandboxCommand.Options, "write" | "onDenied">)
   SandboxCommand.run({
     ...options,
     write: (bytes) => void process.stdout.write(bytes),
-    onDenied: (text) => void process.stderr.write(`spindle: network proxy: ${Ansi.toVisible(text)}\n`)
+    onDenied: (text) => Log.say(`network proxy: ${text}`)
   }).pipe(Effect.provide(Platform.machine))
 
 /** Prints the result of each attempt, and returns 1 if the sandbox did not hold against one. */

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Help from "../args/Help.ts"
 import * as Ansi from "../output/Ansi.ts"
+import * as Log from "../output/Log.ts"
 import { CliError } from "./CliError.ts"
 import * as Platform from "./Platform.ts"
 
@@ -42,7 +43,7 @@ export const run = (
     } else if (options.tail !== undefined) {
       const { output, processId } = yield* findIn(living, options.tail)
       const live = yield* StoredProcesses.tail(options.home, processId)
-      if (live === undefined) process.stderr.write("spindle: this is only what the agent has read\n")
+      if (live === undefined) Log.say("this is only what the agent has read")
       process.stdout.write(printable(live ?? output))
     } else {
       for (const one of living) process.stdout.write(options.json ? `${JSON.stringify(one)}\n` : lineOf(one))

@@ -4,9 +4,17 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Ansi from "./Ansi.ts"
+import * as Wrapping from "./wrapping.ts"
 
-/** Prints lines to standard error, without anything that would steer a terminal. */
-export const say = (message: string): void => void process.stderr.write(`spindle: ${Ansi.toVisible(message)}\n`)
+/**
+ * Prints lines to standard error, without anything that would steer a terminal. Lines that are longer than a terminal is
+ * wide are broken between words.
+ */
+export const say = (message: string): void => {
+  const { columns, isTTY } = process.stderr
+  const text = `spindle: ${Ansi.toVisible(message)}`
+  process.stderr.write(`${isTTY === true ? Wrapping.all(text, columns || 80) : text}\n`)
+}
 
 const logger = Logger.make<unknown, void>(({ cause, message }) => {
   const texts = (Array.isArray(message) ? message : [message]).map((one) =>

@@ -1,7 +1,13 @@
 /** A call as text: its description before it runs, and its outcome. */
 import * as Path from "node:path"
 import type { CallEnd } from "@spindle/app/Thread"
-import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "@spindle/app/ThreadItem"
+import {
+  type CallItem,
+  type Change,
+  type CollabAgentToolCall,
+  type CommandExecution,
+  describeExit
+} from "@spindle/app/ThreadItem"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Ansi from "./Ansi.ts"
 import { diffLines } from "./diff.ts"
@@ -100,7 +106,7 @@ export const endOf = (
 const commandEnd = (item: CommandExecution, took: string, { dim, green, red }: Ansi.Palette): string => {
   if (item.exitCode === 0) return green(`  ✓ exit 0 · ${took}`)
   if (item.timedOut === true) return red(`  ✗ timed out after ${took}`)
-  if (item.exitCode !== null) return red(`  ✗ exit ${item.exitCode} · ${took}`)
+  if (item.exitCode !== null) return red(`  ✗ ${describeExit(item.exitCode)} · ${took}`)
   if (item.processId !== undefined) return dim(`  … runs in the background · ${took}`)
   return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.toVisible(item.signal)}`} · ${took}`)
 }

@@ -25,6 +25,7 @@ import * as Keys from "./keys.ts"
 import * as QuestionText from "../output/question.ts"
 import * as Region from "./Region.ts"
 import * as Transcript from "../output/TranscriptText.ts"
+import * as Wrapping from "../output/wrapping.ts"
 
 /** A source of keys: `process.stdin` is one. */
 export interface Keyboard {
@@ -117,7 +118,10 @@ const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> =
 }
 
 /** Returns the prompt with the choices: in one line, or on a narrow terminal with a line for each. */
-const choicePrompt = (choices: ReadonlyArray<Choice>, columns: number): ReadonlyArray<string> => {
+const choicePrompt = (
+  choices: ReadonlyArray<Pick<Choice, "key" | "label" | "short">>,
+  columns: number
+): ReadonlyArray<string> => {
   const lines = [
     `  ${choices.map(({ key, label }) => `[${key}] ${label}`).join("  ")} `,
     `  ${choices.map(({ key, short }) => `${key} ${short}`).join(", ")} `
@@ -261,6 +265,11 @@ const everyFrame = (draw: (nowMillis: number) => void) =>
     Effect.forever(Effect.andThen(Effect.sleep(frameMillis), Effect.map(Clock.currentTimeMillis, draw)))
   )
 
+const yesOrNo = [
+  { key: "y", label: "yes", short: "yes" },
+  { key: "n", label: "no", short: "no" }
+]
+
 /** Asks a person to confirm something with y or n. Escape is n, Ctrl-C interrupts the program. */
 export const confirm = (
   { keyboard, screen }: { readonly keyboard: Keyboard; readonly screen: Region.Output },
@@ -268,13 +277,14 @@ export const confirm = (
 ) =>
   Effect.acquireUseRelease(
     Effect.sync(() => {
-      screen.write(`? ${title}  [y] yes  [n] no `)
+      screen.write(`${Wrapping.all(`? ${title}`, screen.columns || 80)}\n`)
       return listen(keyboard, () => process.kill(process.pid, "SIGINT"))
     }),
     ({ keyOf }) =>
-      Effect.andThen(
-        Effect.sleep(typedAheadMillis),
-        Effect.map(keyOf(["y", "n", "q"]), (pressed) => pressed === "y")
+      Effect.sleep(typedAheadMillis).pipe(
+        Effect.andThen(Effect.sync(() => screen.write(choicePrompt(yesOrNo, screen.columns || 80).join("\n")))),
+        Effect.andThen(keyOf(["y", "n", "q"])),
+        Effect.map((pressed) => pressed === "y")
       ),
     ({ stop }) =>
       Effect.sync(() => {

@@ -231,6 +231,7 @@ describe("step", () => {
 
   it("says how a command ended that has no exit code", () => {
     const end = (...how: Parameters<typeof Events.ran>) => show(Events.command("x"), Events.ran(...how))
+    assert.strictEqual(end({ exitCode: 143 }), "$ x\n  ✗ exit 143 (SIGTERM) · 1.5 s\n")
     assert.strictEqual(end({ exitCode: null, signal: "SIGKILL" }), "$ x\n  ✗ killed by SIGKILL · 1.5 s\n")
     const late = { exitCode: null, signal: "SIGTERM", timedOut: true, durationMillis: 800 } as const
     assert.strictEqual(end(late), "$ x\n  ✗ timed out after 0.8 s\n")

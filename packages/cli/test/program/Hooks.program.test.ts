@@ -10,7 +10,7 @@ const command = (text: string) => ({ hooks: [{ type: "command", command: text }]
 describe("spindle hooks", () => {
   it.live("lists the hooks, trusts those of the project, and a turn runs only trusted ones", () =>
     Effect.gen(function* () {
-      const at = yield* world({ turns: [{ events: [{ text: "one" }] }, { events: [{ text: "two" }] }] })
+      const at = yield* world({ turns: ["one", "two", "three"].map((text) => ({ events: [{ text }] })) })
       const file = Path.join(at.cwd, ".spindle", "hooks.json")
       Fs.mkdirSync(Path.dirname(file))
       Fs.writeFileSync(file, hooksFile({ UserPromptSubmit: [command("echo from the project")] }))
@@ -38,6 +38,11 @@ describe("spindle hooks", () => {
       assert.include(sent(1), "from the project")
       Fs.appendFileSync(file, " ")
       assert.include((yield* run(at, ["hooks", "list"])).stdout, "not trusted")
+      const config = Path.join(at.home, "config.toml")
+      Fs.writeFileSync(config, `features.hooks = false\n${Fs.readFileSync(config, "utf8")}`)
+      assert.include((yield* run(at, ["hooks", "list"])).stdout, "UserPromptSubmit  *  off")
+      assert.strictEqual((yield* run(at, ["exec", "go"])).code, 0)
+      assert.notInclude(sent(2), "from the home")
     }).pipe(Effect.scoped)
   )
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Attended from "../fixtures/attended.ts"
-import { asking, command, world } from "../fixtures/program.ts"
+import { asking, command, run, world } from "../fixtures/program.ts"
 import * as Screen from "../fixtures/screen.ts"
 
 const build = "for n in 1 2 3 4 5 6 7; do echo line $n; done; until [ -e go ]; do sleep 0.05; done\n"
@@ -105,4 +105,27 @@ describe.runIf(process.platform === "linux")("the screens of exec", () => {
       testLimit
     )
   }
+
+  it.live("of a session that continues elsewhere fit into 20 columns, broken between words", () =>
+    Effect.gen(function* () {
+      const at = yield* world({ fallback: { events: [{ text: "done" }] } })
+      const there = Path.join(at.cwd, "elsewhere")
+      Fs.mkdirSync(there)
+      assert.strictEqual((yield* run(at, ["exec", "go"])).code, 0)
+      const again = ["exec", "resume", "--last", "--all", "go"]
+      const terminal = yield* Attended.start({ ...at, cwd: there }, again, 20)
+      yield* terminal.shows(/\[n\] no/)
+      yield* terminal.type("n")
+      assert.strictEqual((yield* terminal.ended).code, 1)
+      const lines = yield* Screen.linesOf(terminal.text(), 20)
+      const text = lines.join(" ")
+      for (const words of [
+        "spindle: this session worked in ",
+        "? Continue here?   [y] yes  [n] no ",
+        " was not resumed; "
+      ]) {
+        assert.include(text, words)
+      }
+    })
+  )
 })

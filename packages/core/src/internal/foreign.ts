@@ -2,11 +2,12 @@
  * Reads what foreign code has thrown. Its getters may throw as well, and a turn must be settled anyway (contract S2).
  */
 import { format } from "effect/Formatter"
+import { boundText } from "../protocol/foreignText.ts"
 
 const read = (value: unknown, key: "_tag" | "name" | "message"): string | undefined => {
   try {
     const found = (value as { readonly [key: string]: unknown } | null | undefined)?.[key]
-    return typeof found === "string" ? found : undefined
+    return typeof found === "string" ? boundText(found) : undefined
   } catch {
     return undefined
   }
@@ -20,4 +21,4 @@ export const messageOf = (error: unknown): string | undefined => read(error, "me
 
 /** An error as text: its message, or else the error itself. */
 export const textOf = (error: unknown): string =>
-  messageOf(error) ?? (typeof error === "string" ? error : format(error))
+  messageOf(error) ?? boundText(typeof error === "string" ? error : format(error))

@@ -6,6 +6,7 @@
  */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import { maxNesting, nestsTooDeep } from "../protocol/nesting.ts"
 import { KnownRecord, type JournalRecord, recordVersion } from "../protocol/SessionEvent.ts"
 import { ofVersion1, type RawRecord } from "./recordVersions.ts"
 
@@ -18,9 +19,11 @@ export const encode = (record: JournalRecord): string =>
 
 /**
  * Returns the record of a line, or undefined if the line is not a record: not a JSON object, without a number, or a
- * known tag with wrong fields.
+ * known tag with wrong fields. One that is nested too deep could not be written again.
  */
 export const decodeLine = (line: string): JournalRecord | undefined => {
+  // a record nests values of the session, and is not nested much deeper itself
+  if (nestsTooDeep(line, 2 * maxNesting)) return undefined
   let raw: RawRecord
   try {
     raw = JSON.parse(line) as typeof raw

@@ -10,7 +10,7 @@ import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import type { CallId } from "../protocol/Ids.ts"
 import * as Input from "../protocol/Input.ts"
-import type { Item } from "../protocol/Item.ts"
+import { type Item, jsonOfUnsafe } from "../protocol/Item.ts"
 import { ModelFailed, type ModelFailureKind } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 import type { ModelPart, ModelRequest, OutputFormat, ToolSpec } from "../ports/Model.ts"
@@ -132,11 +132,20 @@ export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
     case "reasoning-end":
       return { _tag: "ReasoningEnd", id: part.id }
     case "tool-call":
-      return { _tag: "ToolCall", callId: part.id as CallId, name: part.name, params: part.params }
+      return { _tag: "ToolCall", callId: part.id as CallId, name: part.name, ...paramsOf(part.params) }
     case "finish":
       return { _tag: "Finish", reason: finishOf(part.reason), usage: usageOf(part.usage) }
     default:
       return undefined
+  }
+}
+
+/** Arguments that JSON cannot represent make an invalid call, whose result says so; they do not end the turn. */
+const paramsOf = (params: unknown): { readonly params: unknown; readonly invalid?: string } => {
+  try {
+    return { params: jsonOfUnsafe(params) }
+  } catch (error) {
+    return { params: undefined, invalid: String(error) }
   }
 }
 

@@ -1,6 +1,7 @@
 /** Errors of an agent: a tool that cannot run, and application code that throws. */
 import { format } from "effect/Formatter"
 import * as Schema from "effect/Schema"
+import { boundText } from "./foreignText.ts"
 
 const problems = {
   NoPolicy: "has no policy: add one to `approvals`, or give the agent a `defaultPolicy`",
@@ -55,9 +56,11 @@ export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("Callba
 /** What a thrown value says. Its getters may throw as well. */
 export const messageOf = (thrown: unknown): string => {
   try {
-    if (thrown instanceof Error && typeof thrown.message === "string" && thrown.message !== "") return thrown.message
+    if (thrown instanceof Error && typeof thrown.message === "string" && thrown.message !== "") {
+      return boundText(thrown.message)
+    }
   } catch {
     // nothing of it can be read
   }
-  return typeof thrown === "string" ? thrown : format(thrown)
+  return boundText(typeof thrown === "string" ? thrown : format(thrown))
 }

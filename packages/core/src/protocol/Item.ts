@@ -9,14 +9,18 @@ import * as Schema from "effect/Schema"
 import { CallDetail, CallDisplay } from "./Display.ts"
 import { CallId, ItemId, SubmissionId } from "./Ids.ts"
 import { Input } from "./Input.ts"
+import { nestsTooDeep } from "./nesting.ts"
 import { AbortReason } from "./Outcome.ts"
+
+export { nestsTooDeep } from "./nesting.ts"
 
 /** Any JSON value, or undefined. JSON has no undefined: a field that is missing is read as undefined. */
 export const JsonValue = Schema.Unknown.pipe(Schema.withDecodingDefaultKey(Effect.undefined))
 
 /**
  * Converts a value to what is read back from its JSON: numbers that are not finite become null, fields that are
- * undefined are left out. Throws a `TypeError` for what JSON cannot represent: a bigint, a function, a cycle.
+ * undefined are left out. Throws a `TypeError` for what JSON cannot represent: a bigint, a function, a cycle. Throws for
+ * values that are nested too deep as well.
  */
 export const jsonOfUnsafe = (value: unknown): unknown => {
   switch (typeof value) {
@@ -29,7 +33,9 @@ export const jsonOfUnsafe = (value: unknown): unknown => {
     case "object": {
       if (value === null) return null
       const text = JSON.stringify(value) as string | undefined
-      return text === undefined ? undefined : (JSON.parse(text) as unknown)
+      if (text === undefined) return undefined
+      if (nestsTooDeep(text)) throw new TypeError("the value is nested too deep")
+      return JSON.parse(text) as unknown
     }
     default:
       throw new TypeError(`a ${typeof value} is not a JSON value`)

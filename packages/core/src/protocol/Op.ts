@@ -44,19 +44,10 @@ export interface DecisionSchema extends Schema.Union<typeof decisions.members> {
 /** @see {@link Decision} */
 export const Decision: DecisionSchema = decisions
 
-/** Converts a decision to what is read back from its JSON. Throws an error for what JSON cannot represent. */
-export const jsonOfDecisionUnsafe = (decision: Decision): Decision => {
-  if (decision._tag === "Answered") return decodeAnswered({ ...decision, answers: jsonOfUnsafe(decision.answers) })
-  if (decision._tag !== "Approved") return decision
-  const { amendment, permissions } = decision
-  return {
-    ...decision,
-    ...(permissions === undefined ? {} : { permissions: jsonOfUnsafe(permissions) }),
-    ...(amendment === undefined ? {} : { amendment: jsonOfUnsafe(amendment) })
-  }
-}
+/** Converts a decision to what is read back from its JSON. Throws an error for anything else than a decision in JSON. */
+export const jsonOfDecisionUnsafe = (decision: Decision): Decision => decodeDecision(jsonOfUnsafe(decision))
 
-const decodeAnswered = Schema.decodeUnknownSync(Answered)
+const decodeDecision = Schema.decodeUnknownSync(Decision)
 
 /** Words of the user. */
 export class UserInput extends Schema.Opaque<UserInput>()(

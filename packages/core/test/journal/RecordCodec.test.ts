@@ -65,6 +65,27 @@ describe("encode and decodeLine", () => {
     for (const line of none) assert.isUndefined(decoded(line), line)
   })
 
+  it("J1 a line that is nested too deep to be written again is not a record, whatever its texts contain", () => {
+    const line = (value: string) => `{"v":2,"_tag":"Unheard","seq":0,"at":0,"x":${value}}`
+    const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
+    assert.isUndefined(decoded(line(nested(100_000))))
+    assert.isUndefined(decoded(line(`["\\\\",${'{"a":'.repeat(2_000)}0${"}".repeat(2_000)}]`)))
+    for (const value of [nested(900), JSON.stringify(nested(100_000)), JSON.stringify(`\\"${"[".repeat(5_000)}`)]) {
+      const record = decoded(line(value))
+      assert.strictEqual(record?._tag, "Unknown")
+      assert.strictEqual(RecordCodec.encode(record!), line(value))
+    }
+    assert.isDefined(
+      decoded(
+        line(
+          Array.from({ length: 5_000 }, () => "[]")
+            .join()
+            .replace(/^|$/g, (_, at) => (at === 0 ? "[" : "]"))
+        )
+      )
+    )
+  })
+
   it("J1 a call without arguments, a result without output and a question without payload can be read again, as they were", () => {
     const bare: ReadonlyArray<NewRecord> = [
       Records.recorded("t", {

@@ -156,6 +156,32 @@ describe("EffectAiModel.layer: responses", () => {
     })
   )
 
+  it.effect("S5 keeps arguments that JSON cannot represent as an invalid call", () =>
+    Effect.gen(function* () {
+      const call = (params: unknown): Part => ({
+        type: "tool-call",
+        id: "a",
+        name: "add",
+        params,
+        providerExecuted: false
+      })
+      const deep = JSON.parse("[".repeat(600) + "]".repeat(600)) as unknown
+      for (const [params, invalid] of [
+        [deep, "TypeError: the value is nested too deep"],
+        [{ a: 1n }, "TypeError: Do not know how to serialize a BigInt"]
+      ]) {
+        const [part] = yield* partsOf([call(params), finish("tool-calls")], specs)
+        assert.deepStrictEqual(part as unknown, {
+          _tag: "ToolCall",
+          callId: "a",
+          name: "add",
+          params: undefined,
+          invalid
+        })
+      }
+    })
+  )
+
   it.effect("passes calls through undecoded: with bad arguments, and of tools that do not exist", () =>
     Effect.gen(function* () {
       const calls: ReadonlyArray<Part> = [

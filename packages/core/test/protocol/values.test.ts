@@ -24,12 +24,14 @@ const asking = Task.make(
 )
 const cycle: { self?: unknown } = {}
 cycle.self = cycle
+const nested = (depth: number) => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as unknown
 
 describe("an answer that JSON cannot represent", () => {
   const answers: ReadonlyArray<readonly [string, unknown]> = [
     ["a bigint", { row: 10n }],
     ["a function", () => 1],
     ["a cycle", cycle],
+    ["too deep", nested(600)],
     ["no answers", undefined]
   ]
   for (const [name, given] of answers) {
@@ -70,16 +72,45 @@ describe("an answer that JSON cannot represent", () => {
     })
   )
 
-  it.effect("A1 S5 is a defect of the decider that gave it: the asker dies, and the session stays usable", () =>
+  for (const [name, given] of [
+    ["a bigint", { _tag: "Answered", answers: { row: 10n } }],
+    ["an error", Object.assign(new Error("x"), { self: cycle })],
+    ["nothing", {}],
+    ["another tag", { _tag: "Yes" }],
+    ["another scope", { _tag: "Approved", scope: "ever" }],
+    ["another source", { _tag: "Denied", source: "oracle" }]
+  ] as const) {
+    it.effect(
+      `A1 J1 S5 (${name}) is a defect of the decider that gave it: the asker dies, and the session stays usable`,
+      () =>
+        Effect.gen(function* () {
+          const harness = yield* SessionHarness.make({
+            script: () => [ScriptedModel.text("fine")],
+            approvals: { decide: () => Effect.succeed(given as Op.Decision) }
+          })
+          const { outcome } = yield* harness.session.start(asking)
+          assert.strictEqual((yield* outcome)._tag, "Failed")
+          assert.strictEqual((yield* harness.run("next"))._tag, "TurnCompleted")
+          assertReadable(harness.records())
+        })
+    )
+  }
+})
+
+describe("an error with a huge message", () => {
+  it.effect("S2 is recorded with its beginning, wherever it came from", () =>
     Effect.gen(function* () {
+      const huge = Effect.die(new Error("m".repeat(1_000_000)))
       const harness = yield* SessionHarness.make({
         script: () => [ScriptedModel.text("fine")],
-        approvals: { decide: () => Effect.succeed({ _tag: "Answered", answers: { row: 10n } }) }
+        hooks: { stop: () => huge }
       })
-      const { outcome } = yield* harness.session.start(asking)
+      const { outcome } = yield* harness.session.start(Task.make("dies", huge))
       assert.strictEqual((yield* outcome)._tag, "Failed")
-      assert.strictEqual((yield* harness.run("next"))._tag, "TurnCompleted")
-      assertReadable(harness.records())
+      yield* harness.run("next")
+      const tags = new Set(harness.tags())
+      assert.isTrue(tags.has("TurnFailed") && tags.has("Warning"))
+      for (const record of harness.records()) assert.isBelow(RecordCodec.encode(record).length, 100_000, record._tag)
     })
   )
 })

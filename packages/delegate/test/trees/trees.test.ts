@@ -58,6 +58,6 @@ describe("random trees", () => {
       assert.strictEqual(figures.deepest, 5)
       assert.isAbove(figures.decided, 0)
     },
-    120_000 * Math.max(1, Vitest.factor())
+    300_000 * Math.max(1, Vitest.factor())
   )
 })

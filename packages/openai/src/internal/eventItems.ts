@@ -1,7 +1,7 @@
 /** The output items of a response: their text, their arguments, and which of them came before. */
 import { CallId } from "@spindle/core/Ids"
 import type { ModelPart } from "@spindle/core/Model"
-import { isObject, type Json, jsonText, textOf } from "./json.ts"
+import { isObject, type Json, jsonText, parse, textOf } from "./json.ts"
 
 /** The kinds of items that become parts. All others are ignored. */
 export type ItemType = "message" | "reasoning" | "function_call" | "custom_tool_call"
@@ -60,17 +60,16 @@ export const isBlank = (input: unknown): boolean =>
   input === undefined || input === null || (typeof input === "string" && input.trim() === "")
 
 /**
- * Arguments as they came: a text is decoded, or kept in `invalid` when it is not JSON; any other value is taken as it is.
+ * Arguments as they came: a text is decoded, or kept in `invalid` when it is not JSON or is nested too deep; any other
+ * value is taken as it is.
  * None at all count as `{}`.
  */
 export const paramsOf = (input: unknown): { readonly params: unknown; readonly invalid?: string } => {
   if (isBlank(input)) return { params: {} }
   if (typeof input !== "string") return { params: input }
-  try {
-    return { params: JSON.parse(input) ?? {} }
-  } catch {
-    return { params: undefined, invalid: input }
-  }
+  const params = parse(input)
+  // a text can be the JSON of null, and none of undefined
+  return params === undefined ? { params: undefined, invalid: input } : { params: params ?? {} }
 }
 
 /** The content of a call: two calls are the same only if they share it. */

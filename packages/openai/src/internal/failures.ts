@@ -176,6 +176,8 @@ export const providerErrorOf = (body: unknown): ProviderError => {
   if (Array.isArray(body) && isObject(body[0])) return providerErrorOf(body[0])
   if (!isObject(body)) return { code: undefined, type: undefined, message: textOf(body) }
   const { detail, error, title } = body
+  // some gateways wrap the error of the server behind them
+  if (isObject(error) && isObject(error["error"])) return providerErrorOf(error)
   const from = isObject(error) ? error : body
   const message = isObject(from["message"]) ? jsonText(from["message"]) : textOf(from["message"])
   return {

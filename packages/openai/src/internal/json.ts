@@ -1,4 +1,5 @@
 /** Values of JSON that came from outside, and texts that may go out. */
+import { nestsTooDeep } from "@spindle/core/Item"
 
 /** A JSON object of which nothing is known. */
 export interface Json {
@@ -9,10 +10,10 @@ export interface Json {
 export const isObject = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** The value of a text, or undefined when the text is not JSON. */
+/** The value of a text, or undefined when the text is not JSON, or is nested too deep to be written again. */
 export const parse = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    return nestsTooDeep(text) ? undefined : JSON.parse(text)
   } catch {
     return undefined
   }

@@ -43,6 +43,8 @@ export abstract class ResponseReader {
   isFinished = false
   /** How many frames made sense. */
   understood = 0
+  /** Whether the mark `[DONE]` has come. */
+  isMarked = false
   /** How many frames made no sense, and the beginning of the first of them. */
   skipped: { readonly count: number; readonly first: string } = { count: 0, first: "" }
   protected parts: Array<ModelPart> = []
@@ -67,6 +69,7 @@ export abstract class ResponseReader {
   read(data: string, name = ""): void {
     if (this.isOver) return
     if (data.trim() === "[DONE]") {
+      this.isMarked = true
       this.end(true)
       return
     }

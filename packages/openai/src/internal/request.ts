@@ -11,6 +11,7 @@ export interface BodyOptions {
   readonly reasoningEffort?: string | undefined
   readonly reasoningSummary?: string | undefined
   readonly verbosity?: string | undefined
+  readonly maxOutputTokens?: number | undefined
   readonly serviceTier?: string | undefined
   readonly encryptedReasoning?: boolean | undefined
   readonly parallelToolCalls?: boolean | undefined
@@ -60,6 +61,7 @@ const valueOf = (options: BodyOptions, request: BodyRequest, input: ReadonlyArra
   ...reasoningOf(options),
   ...(options.encryptedReasoning === false ? {} : { include: ["reasoning.encrypted_content"] }),
   ...textOf(options, request),
+  ...(options.maxOutputTokens === undefined ? {} : { max_output_tokens: options.maxOutputTokens }),
   ...(options.serviceTier === undefined ? {} : { service_tier: options.serviceTier }),
   ...(request.sessionId === undefined ? {} : { prompt_cache_key: request.sessionId })
 })

@@ -152,7 +152,7 @@ const earlyEndFailure = (reader: ResponseReader, response: Failures.FailedRespon
     const detail = `no frame of the stream is an event of ${api}; the first of ${skipped.count} is ${skipped.first}`
     return Failures.failure(context, "InvalidResponse", { detail, status: response.status })
   }
-  if (response.body.trim() !== "") return Failures.fromResponse(context, response)
+  if (!reader.isMarked && response.body.trim() !== "") return Failures.fromResponse(context, response)
   return Failures.failure(context, "Disconnected", { detail: "the stream ended before the response was complete" })
 }
 

@@ -79,6 +79,12 @@ describe("fromResponse", () => {
     assert.strictEqual(responseOf(200, '{"error":{"code":502,"message":"Away"}}').kind, "ServerError")
   })
 
+  it("reads an error that a gateway has wrapped", () => {
+    const inner = { code: "rate_limit_exceeded", message: "Slow" }
+    const failure = responseOf(200, JSON.stringify({ error: { code: 500, error: inner } }))
+    assert.deepInclude(failure, { kind: "RateLimited", detail: "Slow" })
+  })
+
   it("reads an error that is written as an event", () => {
     const failure = responseOf(429, 'event: error\ndata: {"error":{"message":"Slow","code":"insufficient_quota"}}\n\n')
     assert.strictEqual(failure.kind, "QuotaExceeded")

@@ -2,7 +2,13 @@
 import * as Path from "node:path"
 import type { SessionId } from "@spindle/core/Ids"
 import type { ToolStatus } from "@spindle/core/Item"
-import type { CallItem, Change, CollabAgentToolCall, CommandExecution } from "../ThreadItem.ts"
+import {
+  type CallItem,
+  type Change,
+  type CollabAgentToolCall,
+  type CommandExecution,
+  describeExit
+} from "../ThreadItem.ts"
 import { duration } from "./durations.ts"
 import type { Bar, Detail } from "./model.ts"
 
@@ -95,7 +101,7 @@ const commandEnd = (
 ): Pick<Bar, "status" | "mood"> => {
   if (ended.status !== "completed" && ended.status !== "failed") return ended
   if (timedOut === true) return { status: `timed out after ${duration(durationMs ?? 0)}`, mood: "bad" }
-  if (exitCode !== null) return { status: `exit ${exitCode}`, mood: exitCode === 0 ? "good" : "bad" }
+  if (exitCode !== null) return { status: describeExit(exitCode), mood: exitCode === 0 ? "good" : "bad" }
   if (processId !== undefined) return { status: "in the background", mood: "good" }
   return signal === undefined ? ended : { status: `killed by ${signal}`, mood: "bad" }
 }

@@ -8,7 +8,7 @@ import type { Item } from "@spindle/core/Item"
 import type { JournalRecord, KnownRecord, Terminal } from "@spindle/core/SessionEvent"
 import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Thread from "../Thread.ts"
-import type { CallItem, ThreadItem } from "../ThreadItem.ts"
+import { type CallItem, describeExit, type ThreadItem } from "../ThreadItem.ts"
 import * as Calls from "./calls.ts"
 import { detail } from "./calls.ts"
 import type { Bar, Detail, Mark, Message, Note, TurnLane } from "./model.ts"
@@ -302,7 +302,7 @@ const recordChild = (state: State, record: Exclude<JournalRecord, Terminal>): vo
     case "ProcessEnded": {
       const { exitCode, signal } = record
       const killed = signal === undefined ? "not started" : `killed by ${signal}`
-      const status = exitCode === null ? killed : `exit ${exitCode}`
+      const status = exitCode === null ? killed : describeExit(exitCode)
       const mood = exitCode === 0 ? "good" : exitCode === null ? "stopped" : "bad"
       return endBar(state, record.processId, () => ({ endedAt: at, status, mood }))
     }

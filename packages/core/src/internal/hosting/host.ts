@@ -22,7 +22,7 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "../../Agent.ts"
 import { Alongside } from "../../Alongside.ts"
-import { Journal, type JournalWriter } from "../../ports/Journal.ts"
+import { Journal } from "../../ports/Journal.ts"
 import { Model } from "../../ports/Model.ts"
 import { type SessionStore, SessionStores } from "../../ports/SessionStores.ts"
 import { IdGenerator, type SessionId, type TurnId } from "../../protocol/Ids.ts"
@@ -37,8 +37,10 @@ import {
 import { rename } from "../../protocol/Op.ts"
 import type { JournalRecord } from "../../protocol/SessionEvent.ts"
 import * as Session from "../../Session.ts"
+import * as Tracing from "../../Tracing.ts"
 import { CallerContexts } from "./callerContexts.ts"
 import * as Deletion from "./deletion.ts"
+import { handOver } from "./handOver.ts"
 import { HostedSession } from "./hostedSession.ts"
 import { KeyedLock } from "./keyedLock.ts"
 import * as StoredJournals from "./storedJournals.ts"
@@ -127,7 +129,8 @@ export class Host {
   }
 
   create(sessionId: SessionId, options: Omit<Start, "mode">): Effect.Effect<Session.Session, OpenError> {
-    return this.locks.withLock(sessionId, this.start(sessionId, { ...options, mode: "create" }))
+    const creating = this.locks.withLock(sessionId, this.start(sessionId, { ...options, mode: "create" }))
+    return this.inSpan("create", sessionId, creating)
   }
 
   open(sessionId: SessionId, options: Opening): Effect.Effect<Session.Session, OpenError> {
@@ -153,7 +156,8 @@ export class Host {
       // another caller may have opened it in the meantime
       const found = this.lookup(sessionId, options.agent)
       if (found !== undefined) return found
-      return Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { ...options, mode: "existing" }))
+      const resuming = Effect.andThen(this.closeNow(sessionId), this.start(sessionId, { ...options, mode: "existing" }))
+      return this.inSpan("resume", sessionId, resuming)
     })
     return this.locks.withLock(sessionId, opening)
   }
@@ -165,15 +169,25 @@ export class Host {
     if (this.isClosed) return Effect.interrupt
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.fork(sessionScopes, "sequential"), (scope) => {
-        const making = restore(makeSession(this, { ...options, sessionId, scope }))
-        // nothing of the caller's context reaches the session (contract S9)
-        const inHost = Effect.updateContext(making, () => Context.add(context, Scope.Scope, scope))
+        const making = (span: Tracer.AnySpan | undefined) =>
+          restore(makeSession(this, { ...options, sessionId, scope, span }))
+        // nothing of the caller's context reaches the session (contract S9); what it writes first is part of the start
+        const inHost = Effect.contextWith((caller: Context.Context<never>) =>
+          Effect.updateContext(making(Tracing.currentSpan(caller)), () => Context.add(context, Scope.Scope, scope))
+        )
         return (inHost as Effect.Effect<HostedSession, OpenError>).pipe(
           Effect.map((hosted) => this.register(hosted)),
           Effect.onError(() => Scope.close(scope, Exit.void))
         )
       })
     )
+  }
+
+  /** Runs the start of a session in a span below the caller's, made by the tracer of the host. */
+  private inSpan<A, E>(how: "create" | "resume" | "fork", sessionId: SessionId, start: Effect.Effect<A, E>) {
+    const attributes = { "gen_ai.conversation.id": sessionId }
+    const spanned = Tracing.span({ name: `spindle.session.${how}`, attributes }, () => start)
+    return Effect.provideService(spanned, Tracer.Tracer, Context.get(this.parts.context, Tracer.Tracer))
   }
 
   /** The context of a session with these references. */
@@ -266,10 +280,8 @@ export class Host {
     return Effect.suspend(() => {
       const sessionId = this.nextId()
       const copying = StoredJournals.copy(this.parts.journal, { source, sessionId, until })
-      return this.locks.withLock(
-        sessionId,
-        Effect.andThen(copying, this.start(sessionId, { mode: "existing", references }))
-      )
+      const starting = Effect.andThen(copying, this.start(sessionId, { mode: "existing", references }))
+      return this.inSpan("fork", sessionId, this.locks.withLock(sessionId, starting))
     })
   }
 }
@@ -284,8 +296,13 @@ const makeSession = Effect.fnUntraced(function* (
     onEvent,
     scope,
     sessionId,
+    span,
     ...options
-  }: Start & { readonly sessionId: SessionId; readonly scope: Scope.Closeable }
+  }: Start & {
+    readonly sessionId: SessionId
+    readonly scope: Scope.Closeable
+    readonly span: Tracer.AnySpan | undefined
+  }
 ) {
   const { callers, clock, idleMillis, journal } = host.parts
   // a journal is not created for an agent that does not exist
@@ -299,7 +316,7 @@ const makeSession = Effect.fnUntraced(function* (
     nowMillis: () => clock.currentTimeMillisUnsafe(),
     onFailure: host.leave
   })
-  const session = yield* Session.make(agent, {
+  const making = Session.make(agent, {
     ...options,
     ...(mode === "create" ? { sessionId } : { resume: sessionId }),
     meta: agent.name === undefined ? { ...options.meta } : { ...options.meta, [agentKey]: agent.name },
@@ -308,6 +325,7 @@ const makeSession = Effect.fnUntraced(function* (
       onEvent?.(event)
     }
   }).pipe(Effect.provideService(Journal, handOver(journal, sessionId, writer)))
+  const session = yield* span === undefined ? making : Effect.provideService(making, Tracer.ParentSpan, span)
   hosted.settle(session)
   yield* Scope.addFinalizer(
     scope,
@@ -316,23 +334,6 @@ const makeSession = Effect.fnUntraced(function* (
   if (idleMillis !== undefined) yield* Effect.forkIn(unload(host, hosted, idleMillis), scope)
   return hosted
 })
-
-/**
- * A journal that hands a writer over to the session that opens it. The session keeps this journal in its context, so every
- * other opening, such as that of a child session, is one of the journal itself.
- */
-const handOver = (journal: Journal, sessionId: SessionId, writer: JournalWriter): Journal => {
-  let isTaken = false
-  return {
-    ...journal,
-    open: (wanted, mode) =>
-      Effect.suspend(() => {
-        if (isTaken || wanted !== sessionId) return journal.open(wanted, mode)
-        isTaken = true
-        return Effect.succeed(writer)
-      })
-  }
-}
 
 /** The agent of a session: the one that its first record names, else the requested one, else the first of the host. */
 const agentFor = (

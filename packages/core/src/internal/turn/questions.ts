@@ -12,13 +12,14 @@
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Decided, Question } from "../../ports/Approvals.ts"
 import type { QuestionId, TurnId } from "../../protocol/Ids.ts"
 import { jsonOfUnsafe } from "../../protocol/Item.ts"
 import { type Decision, jsonOfDecisionUnsafe } from "../../protocol/Op.ts"
-import type { DecisionSource } from "../../protocol/Question.ts"
+import { DecisionSource } from "../../protocol/Question.ts"
 import * as Authority from "../../state/Authority.ts"
 import * as Tracing from "../../Tracing.ts"
 import type { Answer, NewQuestion } from "../../Turn.ts"
@@ -244,6 +245,8 @@ const describe = ({ context }: SessionContext, span: Tracer.Span | undefined, an
   Tracing.annotate(context, span, { "spindle.decision": answer._tag, ...by })
 }
 
+const checkSource = Schema.decodeUnknownSync(DecisionSource)
+
 /**
  * The decision if it comes within the deadline. Otherwise a question gets an empty answer, and everything else is
  * cancelled, which grants nothing (A2).
@@ -254,9 +257,12 @@ const decideInTime = (
   decision: Effect.Effect<Decided>
 ): Effect.Effect<Sourced> => {
   const { questionDeadline } = config
-  // an answer that JSON cannot represent is a defect of the decider, before it reaches a record
+  // an answer that no record can carry is a defect of the decider, before it reaches one
   const answer = Effect.map(decision, ({ source, ...decided }) =>
-    toSourced(decided._tag === "Cancelled" ? decided : jsonOfDecisionUnsafe(decided), source)
+    toSourced(
+      decided._tag === "Cancelled" ? { _tag: "Cancelled", by: "deadline" } : jsonOfDecisionUnsafe(decided),
+      source === undefined ? undefined : checkSource(source)
+    )
   )
   if (questionDeadline === undefined) return answer
   return Effect.timeoutOrElse(answer, {

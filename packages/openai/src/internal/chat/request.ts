@@ -11,6 +11,7 @@ export interface ChatOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
   readonly verbosity?: string | undefined
+  readonly maxOutputTokens?: number | undefined
   readonly serviceTier?: string | undefined
   readonly parallelToolCalls?: boolean | undefined
   /** Whether optional fields are left out, because the server refuses them. */
@@ -35,6 +36,7 @@ export const bodyOf = (options: ChatOptions, request: WireRequest, messages: Rea
         }),
     ...(options.reasoningEffort === undefined ? {} : { reasoning_effort: options.reasoningEffort }),
     ...(options.verbosity === undefined ? {} : { verbosity: options.verbosity }),
+    ...(options.maxOutputTokens === undefined ? {} : { max_tokens: options.maxOutputTokens }),
     ...(options.serviceTier === undefined ? {} : { service_tier: options.serviceTier }),
     ...(request.output === undefined ? {} : { response_format: formatOf(request.output) })
   })
