@@ -189,8 +189,9 @@ export const titleIn = ({ title }: SessionRenamed): string | undefined => (title
 
 /** Returns the title that these records give last; `before` if none of them gives one. */
 export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string): string | undefined => {
-  const last = records.findLast((record) => record._tag === "SessionRenamed")
-  return last?._tag === "SessionRenamed" ? titleIn(last) : before
+  let title = before
+  for (const record of records) if (record._tag === "SessionRenamed") title = titleIn(record)
+  return title
 }
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }

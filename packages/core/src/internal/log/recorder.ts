@@ -158,7 +158,8 @@ export class Recorder {
     return Effect.suspend(() => this.whenDurable())
   }
 
-  private whenDurable(): Effect.Effect<void, JournalFailed> {
+  /** As {@link flush}, for what is appended now. */
+  whenDurable(): Effect.Effect<void, JournalFailed> {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const seq = this.state.seq
     if (this.durable >= seq) return Effect.void

@@ -11,7 +11,8 @@ import type { JournalFailed } from "../../protocol/SessionError.ts"
 import type { Delta, JournalRecord, SessionEvent, SessionFailed } from "../../protocol/SessionEvent.ts"
 import { isDelta } from "../../protocol/SessionEvent.ts"
 
-type Pulled = Effect.Effect<[SessionEvent, ...Array<SessionEvent>], Cause.Done | JournalFailed>
+type NonEmpty = [SessionEvent, ...Array<SessionEvent>]
+type Pulled = Effect.Effect<NonEmpty, Cause.Done | JournalFailed>
 
 /** How many records a subscriber that is behind reads back at a time. */
 const page = 256
@@ -35,9 +36,8 @@ class Subscriber {
   }
 
   // a subscriber that caught up while this event was offered to another one has it already
-  offer(event: SessionEvent, capacity: number): void {
-    if (isDelta(event)) this.offerDelta(event, capacity)
-    else if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
+  offer(event: Exclude<SessionEvent, Delta>, capacity: number): void {
+    if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
       if (this.pending.length >= capacity) this.behind = true
       else {
         this.cursor = event.seq + 1
@@ -47,7 +47,12 @@ class Subscriber {
     this.wake()
   }
 
-  private offerDelta(delta: Delta, capacity: number): void {
+  offerDelta(delta: Delta, capacity: number): void {
+    this.hold(delta, capacity)
+    this.wake()
+  }
+
+  private hold(delta: Delta, capacity: number): void {
     if (this.behind) return
     if (delta._tag !== "ToolOutput" && (this.seen.get(delta.itemId) ?? 0) > delta.offset) return
     const last = this.pending.at(-1)
@@ -131,15 +136,20 @@ export class Subscribers {
 
   /** Hands an event to every subscriber. */
   publish(event: SessionEvent): void {
+    // text comes often: it is counted with the next record
+    if (isDelta(event)) return this.publishDelta(event)
     if (event._tag === "SessionFailed") this.failed = event
-    else if (isDelta(event)) this.keep(event)
     else {
       this.published = event.seq + 1
       if (event._tag === "ItemRecorded") this.open.delete(event.item.id)
     }
     for (const one of this.all) one.offer(event, this.capacity)
-    // text comes often: it is counted with the next record
-    if (!isDelta(event)) this.count()
+    this.count()
+  }
+
+  private publishDelta(delta: Delta): void {
+    this.keep(delta)
+    for (const one of this.all) one.offerDelta(delta, this.capacity)
   }
 
   private keep(delta: Delta): void {
@@ -184,7 +194,7 @@ export class Subscribers {
       if (one.pending.length > 0) {
         const events = one.take()
         this.count()
-        return Effect.succeed(nonEmpty(events))
+        return Effect.succeed(events as NonEmpty)
       }
       if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
       // a subscriber that is ahead of what was published stays `behind` until the records catch up, so that deltas keep
@@ -192,12 +202,12 @@ export class Subscribers {
       if (one.behind && one.cursor === this.published) {
         one.behind = false
         const missed = one.missedEvents(this.open.values())
-        if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
+        if (missed.length > 0) return Effect.succeed(missed as NonEmpty)
       }
       if (one.ended) {
         if (this.failed === undefined || one.hasFailure) return Cause.done()
         one.hasFailure = true
-        return Effect.succeed(nonEmpty([this.failed]))
+        return Effect.succeed<NonEmpty>([this.failed])
       }
       return wait
     })
@@ -219,9 +229,7 @@ export class Subscribers {
       if (records.length === 0) one.cursor = this.published
       else one.cursor = records.at(-1)!.seq + 1
       for (const record of records) one.note(record)
-      return records.length === 0 ? this.pull(one, writer) : Effect.succeed(nonEmpty(records.slice()))
+      return records.length === 0 ? this.pull(one, writer) : Effect.succeed(records.slice() as NonEmpty)
     })
   }
 }
-
-const nonEmpty = (events: Array<SessionEvent>) => events as [SessionEvent, ...Array<SessionEvent>]
