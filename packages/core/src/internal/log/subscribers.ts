@@ -91,8 +91,8 @@ class Subscriber {
   }
 
   /** The text of open items that this subscriber missed while it was behind. */
-  missedEvents(open: Iterable<Delta>): Array<SessionEvent> {
-    return Array.from(open).flatMap((all) => {
+  missedEvents(open: ReadonlyArray<Delta>): Array<SessionEvent> {
+    return open.flatMap((all) => {
       const from = this.seen.get(keyOf(all)) ?? 0
       if (from >= all.text.length) return []
       const rest = { ...all, offset: from, text: all.text.slice(from) } as Delta
@@ -102,6 +102,12 @@ class Subscriber {
   }
 }
 
+/** All text of an item that is not recorded yet. */
+interface OpenText {
+  readonly first: Delta
+  text: string
+}
+
 /** The subscribers of one session. */
 export class Subscribers {
   private readonly all = new Set<Subscriber>()
@@ -109,7 +115,7 @@ export class Subscribers {
   private closed = false
   private failed: SessionFailed | undefined
   /** All text of items that was published before their record: for subscribers that join in between or were behind. */
-  private readonly open = new Map<string, Delta>()
+  private readonly open = new Map<string, OpenText>()
   /** Called with the change of the number of events that wait in memory. They are not counted unless it is set. */
   onWaiting: ((change: number) => void) | undefined
   private waiting = 0
@@ -155,7 +161,8 @@ export class Subscribers {
   private keep(delta: Delta): void {
     if (delta._tag === "ToolOutput") return
     const open = this.open.get(delta.itemId)
-    this.open.set(delta.itemId, open === undefined ? delta : { ...open, text: open.text + delta.text })
+    if (open === undefined) this.open.set(delta.itemId, { first: delta, text: delta.text })
+    else open.text += delta.text
   }
 
   /** Ends every stream once it has emitted what it holds. */
@@ -201,7 +208,7 @@ export class Subscribers {
       // their place between records
       if (one.behind && one.cursor === this.published) {
         one.behind = false
-        const missed = one.missedEvents(this.open.values())
+        const missed = one.missedEvents(Array.from(this.open.values(), ({ first, text }) => ({ ...first, text })))
         if (missed.length > 0) return Effect.succeed(missed as NonEmpty)
       }
       if (one.ended) {
