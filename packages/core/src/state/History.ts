@@ -221,7 +221,9 @@ export const isCountedByRollback = (item: Item): boolean =>
   isUserInput(item) || (item._tag === "UserMessage" && item.fragment === countedNoticeFragment)
 
 /** Estimates the tokens of a text: one for four characters. */
-export const estimateText = (text: string): number => Math.ceil(text.length / 4)
+export const estimateText = (text: string): number => estimateCharacters(text.length)
+
+const estimateCharacters = (count: number): number => Math.ceil(count / 4)
 
 /** Estimates the tokens of an input. An image counts as 1,000. */
 export const estimateInput = (input: Input): number =>
@@ -251,9 +253,9 @@ export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
 /** Estimates the tokens of the items of a log. */
 export const estimateLog = (self: ItemLog): number => self.estimate()
 
-/** Estimates the usage of a request that reported none, from its items and the text of its response. */
-export const estimateUsage = (items: ReadonlyArray<Item>, response: string): TokenUsage => {
+/** Estimates the usage of a request that reported none, from its items and the characters of its response. */
+export const estimateUsage = (items: ReadonlyArray<Item>, responseCharacters: number): TokenUsage => {
   const input = estimateAll(items)
-  const output = estimateText(response)
+  const output = estimateCharacters(responseCharacters)
   return { input, cachedInput: 0, output, reasoning: 0, total: input + output }
 }
