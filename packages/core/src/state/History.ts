@@ -31,9 +31,9 @@ export class ItemLog {
   }
 
   /** See {@link toArray}. */
-  toArray(): ReadonlyArray<Item> {
+  static toArray(self: ItemLog): ReadonlyArray<Item> {
     const added: Array<Item> = []
-    let log: ItemLog = this
+    let log = self
     while (log.#items === undefined && log.before !== undefined) {
       added.push(log.last!)
       log = log.before
@@ -42,20 +42,21 @@ export class ItemLog {
     for (const item of added.reverse()) items.push(item)
     // it now belongs to the longer log: one for each log would take quadratic space
     log.#items = undefined
-    this.#items = items
+    self.#items = items
     return items.slice()
   }
 
   /** See {@link estimateLog}. */
-  estimate(): number {
+  static estimate(self: ItemLog): number {
     let tokens = 0
-    let log: ItemLog = this
+    let log = self
     while (log.#tokens === undefined && log.before !== undefined) {
       tokens += estimate(log.last!)
       log = log.before
     }
-    this.#tokens = tokens + (log.#tokens ?? 0)
-    return this.#tokens
+    tokens += log.#tokens ?? 0
+    self.#tokens = tokens
+    return tokens
   }
 }
 
@@ -69,7 +70,7 @@ export const append = (self: ItemLog, item: Item): ItemLog => new ItemLog(item, 
 export const fromItems = (items: ReadonlyArray<Item>): ItemLog => items.reduce(append, empty)
 
 /** Returns the items of a log, in order, in a new array. */
-export const toArray = (self: ItemLog): ReadonlyArray<Item> => self.toArray()
+export const toArray = (self: ItemLog): ReadonlyArray<Item> => ItemLog.toArray(self)
 
 /** Returns the items that follow an older version of a log, in order; undefined if `before` is no older version of it. */
 export const itemsAfter = (self: ItemLog, before: ItemLog): ReadonlyArray<Item> | undefined => {
@@ -251,7 +252,7 @@ export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
   items.reduce((sum, item) => sum + estimate(item), 0)
 
 /** Estimates the tokens of the items of a log. */
-export const estimateLog = (self: ItemLog): number => self.estimate()
+export const estimateLog = (self: ItemLog): number => ItemLog.estimate(self)
 
 /** Estimates the usage of a request that reported none, from its items and the characters of its response. */
 export const estimateUsage = (items: ReadonlyArray<Item>, responseCharacters: number): TokenUsage => {
