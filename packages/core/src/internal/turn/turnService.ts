@@ -84,7 +84,7 @@ export const make = (
     takeInput: unlessClosing(() =>
       isIntakeDue(parts, ledger) || waitingInput().length > 0
         ? takeInput({ ...parts, ledger, turn, isFenced }, waitingInput)
-        : nothingCarried
+        : Effect.succeed(0)
     ),
     closeGate: sync(() => {
       // mutant gate-closes-with-last-check (P4: the gate closes atomically with the last check of the inbox): drop
@@ -261,8 +261,6 @@ const startDelegate = (
   }
 }
 
-const nothingCarried = Effect.succeed(0)
-
 /** Whether the next intake does more than look at the input that waits. */
 const isIntakeDue = ({ session, startContexts }: TurnParts, ledger: Ledger): boolean =>
   startContexts.isDue || ledger.ownInput !== undefined || (ledger.areFragmentsDue && session.fragments !== undefined)
@@ -294,8 +292,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () 
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
     if (stop !== undefined) ask = () => Effect.succeed({ block: true, reason: stop, contexts: [] })
   }
-  const { ownInput } = ledger
-  if (ownInput !== undefined && (yield* carryOwn(intake, ownInput, ask))) carried++
+  if (ledger.ownInput !== undefined && (yield* carryOwn(intake, ledger.ownInput, ask))) carried++
   for (;;) {
     const entry = waitingInput()[0]
     // a turn that was asked to stop takes no more; what waits is returned (I2, P2)
