@@ -34,6 +34,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { forkDetached } from "./internal/detached.ts"
 import { textOf } from "./internal/foreign.ts"
+import { onExitSync } from "./internal/onExitSync.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
 import type { Straggler } from "./protocol/SessionEvent.ts"
 
@@ -257,10 +258,7 @@ class RunningJob implements Slot {
       if (this.fenced || this.abortedFor !== undefined) return Effect.interrupt
       if (this.onAbortOf === "signal" || this.atAbort.has(fiber)) return effect
       this.atAbort.add(fiber)
-      return Effect.ensuring(
-        effect,
-        Effect.sync(() => void this.atAbort.delete(fiber))
-      )
+      return onExitSync(effect, () => this.atAbort.delete(fiber))
     })
   }
 

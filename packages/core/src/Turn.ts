@@ -261,7 +261,7 @@ export interface Turn {
   readonly sample: (
     request: SampleRequest,
     attempt: number,
-    onCall: (call: ToolCall) => Effect.Effect<void>
+    onCall: (call: ToolCall) => Effect.Effect<unknown>
   ) => Effect.Effect<Sampled, ModelFailed, Model>
   /** Records that the last request is tried again. */
   readonly reportRetry: (retry: Retry) => Effect.Effect<void>

@@ -56,7 +56,7 @@ export const runInContext =
       const handler = context.mapUnsafe.get(tool.id) as Tool.Handler<string> | undefined
       if (handler === undefined) return Effect.die(new ToolHandlerMissing({ tool: tool.name, agent }))
       const result = handler.handler(params, { toolCallId: callId, preliminary: () => Effect.void })
-      return Effect.provideContext(result, Context.merge(handler.context, context))
+      return Effect.updateContext(result, () => Context.merge(handler.context, context))
     })
 
 const makeCodecs = (tool: Tool.Any) => ({

@@ -106,10 +106,13 @@ export interface Place {
 
 /** Fails if another writer has opened the journal. */
 const refuseFenced = ({ fence, files, path, sessionId }: Place): Effect.Effect<void, JournalFailed> =>
-  Effect.flatMap(Fence.isHeld(files.fs, path, fence).pipe(asJournalFailed("fence", sessionId)), (isHeld) => {
-    // mutant file-fence (J2: a writer that lost its journal is refused before its write is acknowledged): false
-    if (!isHeld) return Effect.fail(new JournalFailed({ sessionId, operation: "fence", detail: Fence.lost }))
-    return Effect.void
+  Effect.matchEffect(Fence.isHeld(files.fs, path, fence), {
+    onFailure: (error) => asJournalFailed("fence", sessionId)(Effect.fail(error)),
+    onSuccess: (isHeld) => {
+      // mutant file-fence (J2: a writer that lost its journal is refused before its write is acknowledged): false
+      if (!isHeld) return Effect.fail(new JournalFailed({ sessionId, operation: "fence", detail: Fence.lost }))
+      return Effect.void
+    }
   })
 
 /** Fails unless the journal is the file that was opened, and exactly as long as it should be. */

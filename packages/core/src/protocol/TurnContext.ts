@@ -34,15 +34,20 @@ export const CurrentTurnContext: Context.Reference<(() => TurnContext) | undefin
 
 const empty: TurnContext = {}
 
-/** The context of the turn that runs; empty if the application names none. */
-export const ofTurn: Effect.Effect<TurnContext> = Effect.map(CurrentTurnContext, (current) => {
+/** Returns the context of the turn that runs with these services; empty if the application names none. */
+export const inServices = (services: Context.Context<never>): TurnContext => {
   try {
-    return current?.() ?? empty
+    return Context.get(services, CurrentTurnContext)?.() ?? empty
   } catch {
     // a warning of the turn says so
     return empty
   }
-})
+}
+
+/** The context of the turn that runs; empty if the application names none. */
+export const ofTurn: Effect.Effect<TurnContext> = Effect.contextWith((services: Context.Context<never>) =>
+  Effect.succeed(inServices(services))
+)
 
 /** A value, or a function that returns it for the context of a turn. */
 export type ByTurn<A> = A | ((context: TurnContext) => A)

@@ -7,11 +7,13 @@
 declare const crypto: { readonly getRandomValues: (bytes: Uint8Array) => Uint8Array }
 
 const hexDigits = Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0))
-const dash = 45
+const layout = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+const codes = Array.from(layout, (char) => char.charCodeAt(0))
+/** Where each of the 32 digits is in the layout. */
+const places = codes.flatMap((code, index) => (code === layout.charCodeAt(0) ? [index] : []))
 // a draw costs microseconds, whatever its size
 const pool = new Uint8Array(1_000)
 let drawn = pool.length
-const codes: Array<number> = Array.from({ length: 36 }, () => dash)
 
 /** Makes a UUID version 7 (RFC 9562, section 5.7) for a time in milliseconds since 1970. */
 export const uuidV7 = (nowMillis: number): string => {
@@ -19,18 +21,17 @@ export const uuidV7 = (nowMillis: number): string => {
     crypto.getRandomValues(pool)
     drawn = 0
   }
-  let at = 0
-  const digit = (value: number) => {
-    if (at === 8 || at === 13 || at === 18 || at === 23) at++
-    codes[at++] = hexDigits[value & 15]!
+  const high = Math.floor(nowMillis / 2 ** 24)
+  const low = nowMillis % 2 ** 24
+  for (let index = 0; index < 12; index++) {
+    const half = index < 6 ? high : low
+    codes[places[index]!] = hexDigits[(half >> (20 - 4 * (index % 6))) & 15]!
   }
-  for (const half of [Math.floor(nowMillis / 2 ** 24), nowMillis % 2 ** 24]) {
-    for (let bits = 20; bits >= 0; bits -= 4) digit(half >> bits)
-  }
-  for (let index = 0; index < 10; index++) {
+  for (let index = 12; index < 32; index += 2) {
     const byte = pool[drawn++]!
-    digit(index === 0 ? 7 : index === 2 ? 8 | ((byte >> 4) & 3) : byte >> 4)
-    digit(byte)
+    const first = index === 12 ? 7 : index === 16 ? 8 | ((byte >> 4) & 3) : byte >> 4
+    codes[places[index]!] = hexDigits[first]!
+    codes[places[index + 1]!] = hexDigits[byte & 15]!
   }
   // one flat string
   return String.fromCharCode(...codes)

@@ -13,43 +13,64 @@ import type { TokenUsage } from "../protocol/TokenUsage.ts"
  * An append-only list, linked from its last item to its first: appending is constant in time, every version stays as it
  * was, and going back to an older version is no work at all.
  */
-export interface ItemLog {
+export class ItemLog {
   readonly length: number
   /** The last item; undefined if the log is empty. */
   readonly last: Item | undefined
   /** The log without its last item; undefined if the log is empty. */
   readonly before: ItemLog | undefined
+  /** The items, kept for the next array of a longer log: walking a long log costs more than copying an array. */
+  #items: Array<Item> | undefined
+  /** The estimate of their tokens, kept for that of a longer log. */
+  #tokens: number | undefined
+
+  constructor(last?: Item, before?: ItemLog) {
+    this.length = before === undefined ? 0 : before.length + 1
+    this.last = last
+    this.before = before
+  }
+
+  /** See {@link toArray}. */
+  static toArray(self: ItemLog): ReadonlyArray<Item> {
+    const added: Array<Item> = []
+    let log = self
+    while (log.#items === undefined && log.before !== undefined) {
+      added.push(log.last!)
+      log = log.before
+    }
+    const items = log.#items ?? []
+    for (const item of added.reverse()) items.push(item)
+    // it now belongs to the longer log: one for each log would take quadratic space
+    log.#items = undefined
+    self.#items = items
+    return items.slice()
+  }
+
+  /** See {@link estimateLog}. */
+  static estimate(self: ItemLog): number {
+    let tokens = 0
+    let log = self
+    while (log.#tokens === undefined && log.before !== undefined) {
+      tokens += estimate(log.last!)
+      log = log.before
+    }
+    tokens += log.#tokens ?? 0
+    self.#tokens = tokens
+    return tokens
+  }
 }
 
 /** No items. */
-export const empty: ItemLog = { length: 0, last: undefined, before: undefined }
+export const empty: ItemLog = new ItemLog()
 
 /** Returns the log with one more item. */
-export const append = (self: ItemLog, item: Item): ItemLog => ({ length: self.length + 1, last: item, before: self })
+export const append = (self: ItemLog, item: Item): ItemLog => new ItemLog(item, self)
 
 /** Returns a log of these items. */
 export const fromItems = (items: ReadonlyArray<Item>): ItemLog => items.reduce(append, empty)
 
-/** The items of a log for the next array of a longer one: walking a long log costs more than copying an array. */
-const arrays = new WeakMap<ItemLog, Array<Item>>()
-
 /** Returns the items of a log, in order, in a new array. */
-export const toArray = (self: ItemLog): ReadonlyArray<Item> => {
-  const added: Array<Item> = []
-  let log = self
-  let items = arrays.get(log)
-  while (items === undefined && log.before !== undefined) {
-    added.push(log.last!)
-    log = log.before
-    items = arrays.get(log)
-  }
-  items ??= []
-  for (const item of added.reverse()) items.push(item)
-  // it now belongs to the longer log: one for each log would take quadratic space
-  arrays.delete(log)
-  arrays.set(self, items)
-  return items.slice()
-}
+export const toArray = (self: ItemLog): ReadonlyArray<Item> => ItemLog.toArray(self)
 
 /** Returns the items that follow an older version of a log, in order; undefined if `before` is no older version of it. */
 export const itemsAfter = (self: ItemLog, before: ItemLog): ReadonlyArray<Item> | undefined => {
@@ -201,7 +222,9 @@ export const isCountedByRollback = (item: Item): boolean =>
   isUserInput(item) || (item._tag === "UserMessage" && item.fragment === countedNoticeFragment)
 
 /** Estimates the tokens of a text: one for four characters. */
-export const estimateText = (text: string): number => Math.ceil(text.length / 4)
+export const estimateText = (text: string): number => estimateCharacters(text.length)
+
+const estimateCharacters = (count: number): number => Math.ceil(count / 4)
 
 /** Estimates the tokens of an input. An image counts as 1,000. */
 export const estimateInput = (input: Input): number =>
@@ -228,27 +251,12 @@ export const estimate = (item: Item | NewItem): number => {
 export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
   items.reduce((sum, item) => sum + estimate(item), 0)
 
-/** The estimates of logs, so that the one of a longer log only adds the items that follow. */
-const estimates = new WeakMap<ItemLog, number>()
-
 /** Estimates the tokens of the items of a log. */
-export const estimateLog = (self: ItemLog): number => {
-  let tokens = 0
-  let log = self
-  let known = estimates.get(log)
-  while (known === undefined && log.before !== undefined) {
-    tokens += estimate(log.last!)
-    log = log.before
-    known = estimates.get(log)
-  }
-  tokens += known ?? 0
-  estimates.set(self, tokens)
-  return tokens
-}
+export const estimateLog = (self: ItemLog): number => ItemLog.estimate(self)
 
-/** Estimates the usage of a request that reported none, from its items and the text of its response. */
-export const estimateUsage = (items: ReadonlyArray<Item>, response: string): TokenUsage => {
+/** Estimates the usage of a request that reported none, from its items and the characters of its response. */
+export const estimateUsage = (items: ReadonlyArray<Item>, responseCharacters: number): TokenUsage => {
   const input = estimateAll(items)
-  const output = estimateText(response)
+  const output = estimateCharacters(responseCharacters)
   return { input, cachedInput: 0, output, reasoning: 0, total: input + output }
 }

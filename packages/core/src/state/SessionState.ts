@@ -187,10 +187,10 @@ const applyDelegates = (
 /** Returns the title that a record gives. */
 export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
 
-/** Returns the title that these records give last; `before` if none of them gives one. */
-export const lastTitle = (records: ReadonlyArray<JournalRecord>, before?: string): string | undefined => {
-  const last = records.findLast((record) => record._tag === "SessionRenamed")
-  return last?._tag === "SessionRenamed" ? titleIn(last) : before
+/** Returns the title that these records give last; that before them if none of them gives one. */
+export const lastTitle = (records: ReadonlyArray<JournalRecord>, title?: string): string | undefined => {
+  for (const record of records) if (record._tag === "SessionRenamed") title = titleIn(record)
+  return title
 }
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }

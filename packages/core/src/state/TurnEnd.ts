@@ -104,7 +104,7 @@ const cancelQuestions = ({ questions, turnId }: OpenTurn, end: TurnEnd): Readonl
 
 const usageOf = ({ history }: SessionState, end: TurnEnd): RequestUsage =>
   end._tag === "Crashed"
-    ? { usage: History.estimateUsage(History.toArray(history), ""), estimated: true }
+    ? { usage: History.estimateUsage(History.toArray(history), 0), estimated: true }
     : end.live.usage
 
 const endRequest = ({ modelRequest, turnId }: OpenTurn, end: TurnEnd, usage: RequestUsage): ReadonlyArray<NewRecord> =>

@@ -18,7 +18,8 @@ import { reach } from "../internal/tools.ts"
 import * as ToolTables from "../internal/toolTables.ts"
 import { guard, Hooks, provide } from "../Hooks.ts"
 import { MutationGate } from "../MutationGate.ts"
-import type { Model, OutputFormat, ToolSpec } from "../ports/Model.ts"
+import { NestedCalls } from "../NestedCalls.ts"
+import { Model, type OutputFormat, type ToolSpec } from "../ports/Model.ts"
 import { ToolAuthority } from "../ports/ToolAuthority.ts"
 import type { ToolTable } from "../ports/ToolSource.ts"
 import { CallbackFailed } from "../protocol/AgentError.ts"
@@ -27,7 +28,7 @@ import type { ModelFailed } from "../protocol/SessionError.ts"
 import * as TurnContexts from "../protocol/TurnContext.ts"
 import * as Task from "../Task.ts"
 import * as Tracing from "../Tracing.ts"
-import { type SampleRequest, Turn } from "../Turn.ts"
+import { type Sampled, type SampleRequest, Turn } from "../Turn.ts"
 import * as Attempts from "./attempts.ts"
 import * as AutomaticCompaction from "./automaticCompaction.ts"
 import * as ToolCalls from "./toolCalls.ts"
@@ -53,89 +54,95 @@ const tasks = new WeakMap<Agent<any>, Task.Task<string | undefined, ModelFailed,
 
 const effectOf = <R>(agent: Agent<R>) => {
   const tablesOf = ToolTables.make(agent)
-  return Effect.flatMap(Turn, (turn) => {
+  return Effect.contextWith((services: Context.Context<Turn | Model>) => {
+    const turn = Context.get(services, Turn)
     const tables = tablesOf(turn.session)
     const tools = tables.forTurn(turn.warn)
-    return Effect.flatMap(TurnContexts.ofTurn, (context) => {
-      const work = withGate(turn, run(agent, turn, { tools, context }))
-      const loop = Effect.provideService(work, ToolAuthority, tables.authorityIn(context))
-      return agent.sources.length === 0 ? loop : Effect.ensuring(loop, Effect.sync(tools.release))
-    })
+    const context = TurnContexts.inServices(services)
+    const work = withGate(turn, Context.get(services, MutationGate), (gate) =>
+      run(agent, { turn, tools, context, gate, services })
+    )
+    const loop = Effect.provideService(work, ToolAuthority, tables.authorityIn(context))
+    // those of a call that this session belongs to
+    const hasNestedCalls = Context.get(services, NestedCalls) !== undefined
+    const alone = hasNestedCalls ? Effect.provideService(loop, NestedCalls, undefined) : loop
+    return agent.sources.length === 0 ? alone : Effect.ensuring(alone, Effect.sync(tools.release))
   })
 }
 
 /** Runs the loop with the gate of its turn, if there is one. A gate that throws is reported, and the turn runs without. */
-const withGate = <A, E, R>(turn: Turn, loop: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(MutationGate, (gate) => {
-    if (gate === undefined) return loop
-    let own: MutationGate | undefined
-    let report: Effect.Effect<void> = Effect.void
-    try {
-      own = gate.forTurn(turn)
-    } catch (cause) {
-      report = turn.warn(new CallbackFailed({ callback: "MutationGate.forTurn", cause }).message)
-    }
-    return Effect.andThen(report, Effect.provideService(loop, MutationGate, own))
-  })
+const withGate = <A, E, R>(
+  turn: Turn,
+  gate: MutationGate | undefined,
+  loop: (own: MutationGate | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  if (gate === undefined) return loop(undefined)
+  let own: MutationGate | undefined
+  let report: Effect.Effect<void> = Effect.void
+  try {
+    own = gate.forTurn(turn)
+  } catch (cause) {
+    report = turn.warn(new CallbackFailed({ callback: "MutationGate.forTurn", cause }).message)
+  }
+  return Effect.andThen(report, Effect.provideService(loop(own), MutationGate, own))
+}
+
+/** What the loop of one turn works with. */
+interface Loop {
+  readonly turn: Turn
+  readonly tools: ToolTables.TurnTables
+  readonly context: TurnContexts.TurnContext
+  readonly gate: MutationGate | undefined
+  readonly services: Context.Context<Turn | Model>
+}
 
 /** Runs the loop; returns the last text of the model. */
-const run = <R>(
-  agent: Agent<R>,
-  turn: Turn,
-  { context, tools }: { readonly tools: ToolTables.TurnTables; readonly context: TurnContexts.TurnContext }
-) =>
-  Effect.gen(function* () {
-    const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
-    const config = yield* SessionConfig
-    const parent = yield* Effect.contextWith((context: Context.Context<never>) =>
-      Effect.succeed(Tracing.currentSpan(context))
-    )
-    const { identicalFailures, toolConcurrency: concurrency } = config
-    const calls = ToolCalls.make({
-      turn,
-      tools,
-      context,
-      hooks,
-      concurrency,
-      identicalFailures,
-      parent,
-      gate: yield* MutationGate
-    })
-    const output = outputIn(context, agent.output)
-    const requests = requestsOf({ instructions: agent.instructions, output, context })
-    let continuations = 0
-    let said: string | undefined
-    const compaction = AutomaticCompaction.make(turn, config)
-    // before the input leaves the inbox, so that no failure loses it
-    yield* compaction.beforeRequest
-    let carried = yield* turn.takeInput
-    for (let isFirst = true; ;) {
-      while (carried > 0) {
-        // what the program tells the model is recorded again, and input that came meanwhile
-        if (!isFirst && (yield* compaction.beforeRequest)) yield* turn.takeInput
-        isFirst = false
-        const next = tools.next()
-        const table = Effect.isEffect(next) ? yield* next : next
-        const specs = tools.hasChoice ? tools.offer(yield* turn.items) : table.specs
-        const request = requests.of(table, specs)
-        said = yield* sample({ turn, calls, request, config, compaction })
-        for (const warning of requests.takeWarnings()) yield* turn.warn(warning)
-        const called = yield* calls.awaitAll
-        for (const text of calls.takeContexts()) yield* turn.record({ _tag: "DeveloperMessage", text })
-        carried = called + (yield* turn.takeInput)
-      }
-      if (!(yield* turn.closeGate)) {
-        carried = yield* turn.takeInput
-        continue
-      }
-      if (continuations >= config.stopContinuations) return said
-      const verdict = yield* hooks.stop(turn.turnId, { lastMessage: said, continuations })
-      if (verdict.continueWith === undefined) return said
-      continuations++
-      yield* turn.record({ _tag: "DeveloperMessage", text: verdict.continueWith })
-      carried = 1
+const run = Effect.fnUntraced(function* (
+  agent: Pick<Agent<never>, "instructions" | "output">,
+  { context, gate, services, tools, turn }: Loop
+) {
+  const hooks = provide(guard(Context.get(services, Hooks), turn.warn), Context.make(Turn, turn))
+  const config = Context.get(services, SessionConfig)
+  const { identicalFailures, toolConcurrency: concurrency } = config
+  const parent = Tracing.currentSpan(services)
+  const calls = ToolCalls.make({ turn, tools, context, hooks, concurrency, identicalFailures, parent, gate })
+  const output = outputIn(context, agent.output)
+  const requests = requestsOf({ instructions: agent.instructions, output, context })
+  let continuations = 0
+  let said: string | undefined
+  const compaction = AutomaticCompaction.make(turn, config, Context.get(services, Model))
+  // before the input leaves the inbox, so that no failure loses it
+  yield* compaction.beforeRequest()
+  let carried = yield* turn.takeInput
+  for (let isFirst = true; ;) {
+    while (carried > 0) {
+      // what the program tells the model is recorded again, and input that came meanwhile
+      if (!isFirst && (yield* compaction.beforeRequest())) yield* turn.takeInput
+      isFirst = false
+      const next = tools.next()
+      const table = Effect.isEffect(next) ? yield* next : next
+      const specs = tools.hasChoice ? tools.offer(yield* turn.items) : table.specs
+      const request = requests.of(table, specs)
+      const { finish, text } = yield* sample({ turn, calls, request, config, compaction })
+      said = text
+      if (cut[finish] !== undefined) yield* turn.warn(cut[finish])
+      for (const warning of requests.takeWarnings()) yield* turn.warn(warning)
+      const called = yield* calls.awaitAll
+      for (const text of calls.takeContexts()) yield* turn.record({ _tag: "DeveloperMessage", text })
+      carried = called + (yield* turn.takeInput)
     }
-  })
+    if (!(yield* turn.closeGate)) {
+      carried = yield* turn.takeInput
+      continue
+    }
+    if (continuations >= config.stopContinuations) return said
+    const verdict = yield* hooks.stop(turn.turnId, { lastMessage: said, continuations })
+    if (verdict.continueWith === undefined) return said
+    continuations++
+    yield* turn.record({ _tag: "DeveloperMessage", text: verdict.continueWith })
+    carried = 1
+  }
+})
 
 /** The form of the answers of a turn: that which its context names, which is that of the agent unless an input has changed it. */
 const outputIn = (
@@ -200,25 +207,24 @@ interface LoopRequest {
   readonly compaction: AutomaticCompaction.AutomaticCompaction
 }
 
-/** Sends one request, and returns what the model said. If its model refuses the context, it is compacted first. */
+/** Sends one request. If its model refuses the context, that is compacted, and the request is sent again. */
 const sample = ({
   calls,
   compaction,
   config,
   request,
   turn
-}: LoopRequest): Effect.Effect<string | undefined, ModelFailed, Model> => {
-  const attempts = Attempts.sample({ turn, config, request, onCall: calls.start, afterFailure: calls.awaitAll })
-  const sampled = Effect.catch(attempts, (error) =>
-    error.kind === "ContextWindowExceeded"
-      ? Effect.flatMap(compaction.afterOverflow, (isCompacted) =>
-          isCompacted ? Effect.andThen(turn.takeInput, attempts) : Effect.fail(error)
-        )
-      : Effect.fail(error)
-  )
-  return Effect.flatMap(sampled, ({ finish, text }) =>
-    cut[finish] === undefined ? Effect.succeed(text) : Effect.as(turn.warn(cut[finish]), text)
-  )
+}: LoopRequest): Effect.Effect<Sampled, ModelFailed, Model> => {
+  const attempts = { turn, config, request, onCall: calls.start, afterFailure: calls.awaitAll }
+  return Attempts.sample({
+    ...attempts,
+    orElse: (error) =>
+      error.kind === "ContextWindowExceeded"
+        ? Effect.flatMap(compaction.afterOverflow, (isCompacted) =>
+            isCompacted ? Effect.andThen(turn.takeInput, Attempts.sample(attempts)) : Effect.fail(error)
+          )
+        : Effect.fail(error)
+  })
 }
 
 const cut: { readonly [finish: string]: string | undefined } = {

@@ -15,14 +15,19 @@ export interface Attempts {
   readonly turn: Turn
   readonly config: SessionConfig
   readonly request: SampleRequest
-  readonly onCall: (call: ToolCall) => Effect.Effect<void>
+  readonly onCall: (call: ToolCall) => Effect.Effect<unknown>
   /** Runs after each response that broke off, before the next request. */
   readonly afterFailure: Effect.Effect<unknown>
+  /** Handles the failure of a request that is not sent again. By default it is the failure of the attempts. */
+  readonly orElse?: ((error: ModelFailed) => Effect.Effect<Sampled, ModelFailed, Model>) | undefined
 }
 
 /** Sends a request until it succeeds, fails for good, or has no retries left. */
 export const sample = (attempts: Attempts): Effect.Effect<Sampled, ModelFailed, Model> =>
-  Effect.catch(attempts.turn.sample(attempts.request, 1, attempts.onCall), (error) => retry(attempts, error))
+  Effect.catch(attempts.turn.sample(attempts.request, 1, attempts.onCall), (error) => {
+    const retried = retry(attempts, error)
+    return attempts.orElse === undefined ? retried : Effect.catch(retried, attempts.orElse)
+  })
 
 /** Sends a request again after its first failure. */
 const retry = Effect.fnUntraced(function* (

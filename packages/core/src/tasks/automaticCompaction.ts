@@ -2,7 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { textOf } from "../internal/foreign.ts"
-import { Model } from "../ports/Model.ts"
+import type { Model } from "../ports/Model.ts"
 import type { SessionConfig } from "../protocol/SessionConfig.ts"
 import * as History from "../state/History.ts"
 import type { Turn } from "../Turn.ts"
@@ -20,13 +20,13 @@ export interface AutomaticCompaction {
    * the input too. A compaction that fails or dies is a warning, and the turn continues with the history as it was: its
    * input would stay in the inbox, and each later turn would fail in the same way.
    */
-  readonly beforeRequest: Effect.Effect<boolean, never, Model>
+  readonly beforeRequest: () => Effect.Effect<boolean, never, Model>
   /** Compacts because the model refused the context; returns whether the request can be sent again. */
   readonly afterOverflow: Effect.Effect<boolean, never, Model>
 }
 
 /** Makes the compactions of one turn. */
-export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => {
+export const make = (turn: Turn, config: SessionConfig, model: Model): AutomaticCompaction => {
   let left = config.turnCompactions
   let isInputTaken = false
   const attempt = (trigger: Trigger): Effect.Effect<boolean, never, Model> =>
@@ -44,8 +44,9 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
       })
     })
   return {
-    beforeRequest: Effect.flatMap(Model, ({ contextWindow }) => {
-      const window = contextWindow ?? Infinity
+    beforeRequest: () => {
+      // a model may know its window only after its first request
+      const window = model.contextWindow ?? Infinity
       // a session may have a smaller model than the one that the limit was configured for
       const limit = Math.min(window, config.compactFromTokens ?? defaultShare * window)
       const isFirst = !isInputTaken
@@ -53,7 +54,7 @@ export const make = (turn: Turn, config: SessionConfig): AutomaticCompaction => 
       if (left < 1 || limit === Infinity) return no
       const inputTokens = isFirst ? History.estimateInput(turn.input) : 0
       return Effect.flatMap(turn.contextTokens, (tokens) => (inputTokens + tokens < limit ? no : attempt("limit")))
-    }),
+    },
     afterOverflow: attempt("overflow")
   }
 }

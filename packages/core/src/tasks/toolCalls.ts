@@ -9,7 +9,7 @@ import type * as Tracer from "effect/Tracer"
 import { checkKeys, defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import { Granted } from "../Granted.ts"
-import type { Hooks } from "../Hooks.ts"
+import { type Hooks, isNone } from "../Hooks.ts"
 import type { MutationGate } from "../MutationGate.ts"
 import { NestedCalls } from "../NestedCalls.ts"
 import type { ToolEntry, ToolPolicy } from "../ports/ToolSource.ts"
@@ -25,7 +25,7 @@ import { RepeatedFailures } from "./repeatedFailures.ts"
 /** The calls of one turn. Their fibers are children of the loop's fiber: they end with it. */
 export interface ToolCalls {
   /** Starts a call, before the response that makes it has ended. */
-  readonly start: (call: ToolCall) => Effect.Effect<void>
+  readonly start: (call: ToolCall) => Effect.Effect<unknown>
   /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the turn. */
   readonly awaitAll: Effect.Effect<number>
   /** The texts that hooks added after calls, in the order of the calls; each is returned once. */
@@ -61,7 +61,7 @@ interface GroupCall extends NewCall {
 
 /** Calls that wait for each other as their policies say. */
 interface CallGroup {
-  /** Starts a call as a child of the fiber. */
+  /** Starts a call as a child of the fiber, which runs the effect in the same step. */
   readonly start: (call: GroupCall) => Effect.Effect<Fiber.Fiber<void>>
   /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the caller. */
   readonly awaitAll: Effect.Effect<number>
@@ -78,7 +78,7 @@ export const make = (options: CallOptions): ToolCalls => {
       Effect.suspend(() => {
         const added: Array<string> = []
         contexts.push(added)
-        const started = calls.start({
+        return calls.start({
           turn,
           parent,
           made,
@@ -88,11 +88,11 @@ export const make = (options: CallOptions): ToolCalls => {
             const rest = { parent: undefined, contexts: added, nest: undefined }
             // its calls wait for each other, and not for the call that makes them
             let group: CallGroup | undefined
-            const start = (nested: NewCall) => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest })
+            const start = (nested: NewCall) =>
+              Effect.suspend(() => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest }))
             return makeNest({ turn, tools, context, call, start })
           }
         })
-        return Effect.asVoid(started)
       }),
     awaitAll: calls.awaitAll,
     takeContexts: () => {
@@ -110,50 +110,49 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
   let parallel: Array<Fiber.Fiber<void>> = []
   const permits = Semaphore.makeUnsafe(options.concurrency)
   return {
-    start: ({ made, ...rest }) =>
-      Effect.suspend(() => {
-        const { call, entry, failure } = reach(options.tools.current, made)
-        const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
-        const before = isExclusive ? [...exclusive, ...parallel] : exclusive
-        const order: Order = {
-          isFirst: before.length === 0,
-          awaitEarlier: before.length === 0 ? Effect.void : Effect.forEach(before, Fiber.await, { discard: true }),
-          run: (run) => {
-            const permitted = Semaphore.withPermit(permits, run)
-            return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
-          }
+    start: ({ made, ...rest }) => {
+      const { call, entry, failure } = reach(options.tools.current, made)
+      const isExclusive = entry !== undefined && entry.policy?.concurrency !== "parallel"
+      const before = isExclusive ? [...exclusive, ...parallel] : exclusive
+      const order: Order = {
+        isFirst: before.length === 0,
+        awaitEarlier: before.length === 0 ? Effect.void : Effect.forEach(before, Fiber.await, { discard: true }),
+        run: (run) => {
+          const permitted = Semaphore.withPermit(permits, run)
+          return order.isFirst ? permitted : Effect.andThen(order.awaitEarlier, permitted)
         }
-        const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
-          const finish = noteEnd({ call, failures, finish: rest.finish, span })
-          const { context, gate, hooks, tools } = options
-          const notice = failures.noticeFor(call)
-          if (notice !== undefined) return finish("failed", notice)
-          if (failure !== undefined) {
-            return Effect.andThen(rest.turn.warn(failure.message), finish("failed", failure.message))
-          }
-          return entry === undefined
-            ? finish("failed", unknownTool(call.name, tools))
-            : process({
-                ...rest,
-                finish,
-                context,
-                hooks,
-                gate,
-                entry,
-                policy: entry.policy ?? defaultPolicy,
-                call,
-                order
-              })
-        })
-        return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
-          running.push(fiber)
-          if (isExclusive) {
-            exclusive = [fiber]
-            parallel = []
-          } else parallel.push(fiber)
-          return fiber
-        })
-      }),
+      }
+      const work = Tracing.span(spanOf(rest, call, entry !== undefined), (span) => {
+        const finish = noteEnd({ call, failures, finish: rest.finish, span })
+        const { context, gate, hooks, tools } = options
+        const notice = failures.noticeFor(call)
+        if (notice !== undefined) return finish("failed", notice)
+        if (failure !== undefined) {
+          return Effect.andThen(rest.turn.warn(failure.message), finish("failed", failure.message))
+        }
+        return entry === undefined
+          ? finish("failed", unknownTool(call.name, tools))
+          : process({
+              ...rest,
+              finish,
+              context,
+              hooks,
+              gate,
+              entry,
+              policy: entry.policy ?? defaultPolicy,
+              call,
+              order
+            })
+      })
+      return Effect.map(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
+        running.push(fiber)
+        if (isExclusive) {
+          exclusive = [fiber]
+          parallel = []
+        } else parallel.push(fiber)
+        return fiber
+      })
+    },
     awaitAll: Effect.suspend(() => {
       const fibers = running
       running = []
@@ -250,10 +249,12 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
     onSuccess: (params) => ({ ok: true as const, params })
   })
   if (!decoded.ok) return yield* finish("failed", `invalid arguments for ${call.name}: ${decoded.message}`)
-  const verdict = yield* Effect.matchEager(judge(known, decoded.params), {
-    onFailure: (error) => error,
-    onSuccess: (judged) => judged
-  })
+  const verdict = isAlwaysAllowed(known)
+    ? undefined
+    : yield* Effect.matchEager(judge(known, decoded.params), {
+        onFailure: (error) => error,
+        onSuccess: (judged) => judged
+      })
   if (verdict instanceof CallbackFailed) {
     yield* turn.warn(verdict.message)
     return yield* finish("failed", verdict.message)
@@ -292,6 +293,10 @@ interface Refusal {
 }
 
 const denial = (reason: string): Refusal => ({ status: "denied", reason })
+
+/** Whether nothing decides about a call: its policy allows each one, its tool asks nothing, and there are no hooks. */
+const isAlwaysAllowed = ({ entry, hooks, policy }: KnownCall): boolean =>
+  policy.approval === "allow" && entry.asks === undefined && isNone(hooks)
 
 /**
  * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
@@ -444,11 +449,8 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
 /** Runs the handler. Only a call that runs alone may make calls: they wait for no other one. */
 const handle = ({ call, entry, nest, policy }: KnownCall, params: unknown): Effect.Effect<unknown, unknown> => {
   const handler = entry.run(params, call.callId)
-  if (nest === undefined || policy.concurrency === "parallel") {
-    return Effect.flatMap(NestedCalls, (outer) =>
-      outer === undefined ? handler : Effect.provideService(handler, NestedCalls, undefined)
-    )
-  }
+  if (nest === undefined) return Effect.provideService(handler, NestedCalls, undefined)
+  if (policy.concurrency === "parallel") return handler
   const { calls, close } = nest(call)
   return Effect.ensuring(Effect.provideService(handler, NestedCalls, calls), close)
 }

@@ -209,7 +209,7 @@ describe("views of a history", () => {
     assert.strictEqual(History.estimate(callOf(undefined, "12345678")), 3)
     assert.strictEqual(History.estimate(callOf(undefined)), 1)
     assert.strictEqual(History.estimate(result("1")), 1)
-    assert.deepStrictEqual(History.estimateUsage([said("12345"), developer("1234")], "12345678"), {
+    assert.deepStrictEqual(History.estimateUsage([said("12345"), developer("1234")], 8), {
       input: 3,
       cachedInput: 0,
       output: 2,

@@ -8,5 +8,7 @@ import type { Recorder } from "./recorder.ts"
 /** See `Recorder.flush`. The span is below `parent`, or else below the current span. */
 export const flush = (recorder: Recorder, parent?: Tracer.AnySpan): Effect.Effect<void, JournalFailed> =>
   Effect.suspend(() =>
-    recorder.isBehind ? Tracing.span({ name: "spindle.journal.flush", parent }, () => recorder.flush) : recorder.flush
+    recorder.isBehind
+      ? Tracing.span({ name: "spindle.journal.flush", parent }, () => recorder.whenDurable())
+      : recorder.whenDurable()
   )

@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 import type { JournalWriter } from "../../ports/Journal.ts"
 import type { SessionObserver } from "../../ports/SessionObserver.ts"
@@ -42,17 +42,32 @@ export interface RecorderOptions {
 const sliceCount = 10
 
 /**
- * Waits for a write until the deadline, in slices. A timer that fires late because the thread was blocked, or the process
+ * Waits for a write until the deadline, in slices; undefined if it has not ended then. A timer that fires late because the thread was blocked, or the process
  * was stopped, counts as one slice only: the deadline counts the time in which the process could run.
  */
-const awaitInTime = Effect.fnUntraced(function* <A, E>(write: Fiber.Fiber<A, E>, deadline: Duration.Input) {
-  const slice = Duration.toMillis(Duration.fromInputUnsafe(deadline)) / sliceCount
-  for (let count = 0; count < sliceCount; count++) {
-    const exit = yield* Effect.timeoutOption(Fiber.await(write), slice)
-    if (exit._tag === "Some") return exit.value
-  }
-  return write.pollUnsafe()
-})
+const awaitInTime = <A, E>(
+  context: Context.Context<never>,
+  write: Fiber.Fiber<A, E>,
+  deadline: Duration.Input
+): Effect.Effect<Exit.Exit<A, E> | undefined> =>
+  Effect.callback((resume) => {
+    const slice = Duration.toMillis(Duration.fromInputUnsafe(deadline)) / sliceCount
+    let timer: Fiber.Fiber<void>
+    const startSlice = (left: number) => {
+      timer = forkDetached(context, Effect.sleep(slice))
+      timer.addObserver((exit) => {
+        // the write has ended
+        if (exit._tag === "Failure") return
+        if (left > 1) startSlice(left - 1)
+        else resume(Effect.undefined)
+      })
+    }
+    startSlice(sliceCount)
+    write.addObserver((exit) => {
+      timer.interruptUnsafe()
+      resume(Effect.succeed(exit))
+    })
+  })
 
 interface Waiter {
   readonly seq: number
@@ -158,7 +173,8 @@ export class Recorder {
     return Effect.suspend(() => this.whenDurable())
   }
 
-  private whenDurable(): Effect.Effect<void, JournalFailed> {
+  /** As {@link flush}, for what is appended now. */
+  whenDurable(): Effect.Effect<void, JournalFailed> {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const seq = this.state.seq
     if (this.durable >= seq) return Effect.void
@@ -198,17 +214,18 @@ export class Recorder {
   private pump(): void {
     if (this.busy || this.queue.length === 0) return
     this.busy = true
-    if (this.options.writer.coalesces !== true) return this.drain()
-    this.detach(
-      Effect.andThen(
-        Effect.yieldNow,
-        Effect.sync(() => this.drain())
-      )
-    )
+    if (this.options.writer.coalesces === true) {
+      return this.detach(Effect.flatMap(Effect.yieldNow, () => this.drain() ?? Effect.void))
+    }
+    const rest = this.drain()
+    if (rest !== undefined) this.detach(rest)
   }
 
-  /** Writes and publishes what is queued, batch by batch, without a fiber as long as no write has to wait. */
-  private drain(): void {
+  /**
+   * Writes and publishes what is queued, batch by batch, as long as no write has to wait. Returns the rest, which then
+   * needs a fiber.
+   */
+  private drain(): Effect.Effect<void> | undefined {
     while (this.queue.length > 0 && this.failure === undefined) {
       const batch = this.queue
       this.queue = []
@@ -221,16 +238,15 @@ export class Recorder {
       //   insert: for (const event of batch) this.publish(event)
       const written = records.length === 0 ? Exit.void : this.write(records)
       if (!Exit.isExit(written)) {
-        return this.detach(
-          Effect.map(written, (exit) => {
-            this.finish(batch, records, { exit, from })
-            this.drain()
-          })
-        )
+        return Effect.flatMap(written, (exit) => {
+          this.finish(batch, records, { exit, from })
+          return this.drain() ?? Effect.void
+        })
       }
       this.finish(batch, records, { exit: written, from })
     }
     this.busy = false
+    return undefined
   }
 
   private finish(
@@ -267,7 +283,7 @@ export class Recorder {
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return exit
     return Effect.map(
-      awaitInTime(fiber, deadline),
+      awaitInTime(context, fiber, deadline),
       (ended) =>
         ended ??
         Exit.fail(new JournalFailed({ sessionId, operation: "append", detail: "the write did not end in time" }))

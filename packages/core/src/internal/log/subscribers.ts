@@ -11,7 +11,8 @@ import type { JournalFailed } from "../../protocol/SessionError.ts"
 import type { Delta, JournalRecord, SessionEvent, SessionFailed } from "../../protocol/SessionEvent.ts"
 import { isDelta } from "../../protocol/SessionEvent.ts"
 
-type Pulled = Effect.Effect<[SessionEvent, ...Array<SessionEvent>], Cause.Done | JournalFailed>
+type NonEmpty = [SessionEvent, ...Array<SessionEvent>]
+type Pulled = Effect.Effect<NonEmpty, Cause.Done | JournalFailed>
 
 /** How many records a subscriber that is behind reads back at a time. */
 const page = 256
@@ -35,9 +36,8 @@ class Subscriber {
   }
 
   // a subscriber that caught up while this event was offered to another one has it already
-  offer(event: SessionEvent, capacity: number): void {
-    if (isDelta(event)) this.offerDelta(event, capacity)
-    else if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
+  offer(event: Exclude<SessionEvent, Delta>, capacity: number): void {
+    if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
       if (this.pending.length >= capacity) this.behind = true
       else {
         this.cursor = event.seq + 1
@@ -47,7 +47,12 @@ class Subscriber {
     this.wake()
   }
 
-  private offerDelta(delta: Delta, capacity: number): void {
+  offerDelta(delta: Delta, capacity: number): void {
+    this.hold(delta, capacity)
+    this.wake()
+  }
+
+  private hold(delta: Delta, capacity: number): void {
     if (this.behind) return
     if (delta._tag !== "ToolOutput" && (this.seen.get(delta.itemId) ?? 0) > delta.offset) return
     const last = this.pending.at(-1)
@@ -86,8 +91,8 @@ class Subscriber {
   }
 
   /** The text of open items that this subscriber missed while it was behind. */
-  missedEvents(open: Iterable<Delta>): Array<SessionEvent> {
-    return Array.from(open).flatMap((all) => {
+  missedEvents(open: ReadonlyArray<Delta>): Array<SessionEvent> {
+    return open.flatMap((all) => {
       const from = this.seen.get(keyOf(all)) ?? 0
       if (from >= all.text.length) return []
       const rest = { ...all, offset: from, text: all.text.slice(from) } as Delta
@@ -97,6 +102,12 @@ class Subscriber {
   }
 }
 
+/** All text of an item that is not recorded yet. */
+interface OpenText {
+  readonly first: Delta
+  text: string
+}
+
 /** The subscribers of one session. */
 export class Subscribers {
   private readonly all = new Set<Subscriber>()
@@ -104,7 +115,7 @@ export class Subscribers {
   private closed = false
   private failed: SessionFailed | undefined
   /** All text of items that was published before their record: for subscribers that join in between or were behind. */
-  private readonly open = new Map<string, Delta>()
+  private readonly open = new Map<string, OpenText>()
   /** Called with the change of the number of events that wait in memory. They are not counted unless it is set. */
   onWaiting: ((change: number) => void) | undefined
   private waiting = 0
@@ -131,21 +142,27 @@ export class Subscribers {
 
   /** Hands an event to every subscriber. */
   publish(event: SessionEvent): void {
+    // text comes often: it is counted with the next record
+    if (isDelta(event)) return this.publishDelta(event)
     if (event._tag === "SessionFailed") this.failed = event
-    else if (isDelta(event)) this.keep(event)
     else {
       this.published = event.seq + 1
       if (event._tag === "ItemRecorded") this.open.delete(event.item.id)
     }
     for (const one of this.all) one.offer(event, this.capacity)
-    // text comes often: it is counted with the next record
-    if (!isDelta(event)) this.count()
+    this.count()
+  }
+
+  private publishDelta(delta: Delta): void {
+    this.keep(delta)
+    for (const one of this.all) one.offerDelta(delta, this.capacity)
   }
 
   private keep(delta: Delta): void {
     if (delta._tag === "ToolOutput") return
     const open = this.open.get(delta.itemId)
-    this.open.set(delta.itemId, open === undefined ? delta : { ...open, text: open.text + delta.text })
+    if (open === undefined) this.open.set(delta.itemId, { first: delta, text: delta.text })
+    else open.text += delta.text
   }
 
   /** Ends every stream once it has emitted what it holds. */
@@ -184,20 +201,20 @@ export class Subscribers {
       if (one.pending.length > 0) {
         const events = one.take()
         this.count()
-        return Effect.succeed(nonEmpty(events))
+        return Effect.succeed(events as NonEmpty)
       }
       if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
       // a subscriber that is ahead of what was published stays `behind` until the records catch up, so that deltas keep
       // their place between records
       if (one.behind && one.cursor === this.published) {
         one.behind = false
-        const missed = one.missedEvents(this.open.values())
-        if (missed.length > 0) return Effect.succeed(nonEmpty(missed))
+        const missed = one.missedEvents(Array.from(this.open.values(), ({ first, text }) => ({ ...first, text })))
+        if (missed.length > 0) return Effect.succeed(missed as NonEmpty)
       }
       if (one.ended) {
         if (this.failed === undefined || one.hasFailure) return Cause.done()
         one.hasFailure = true
-        return Effect.succeed(nonEmpty([this.failed]))
+        return Effect.succeed<NonEmpty>([this.failed])
       }
       return wait
     })
@@ -219,9 +236,7 @@ export class Subscribers {
       if (records.length === 0) one.cursor = this.published
       else one.cursor = records.at(-1)!.seq + 1
       for (const record of records) one.note(record)
-      return records.length === 0 ? this.pull(one, writer) : Effect.succeed(nonEmpty(records.slice()))
+      return records.length === 0 ? this.pull(one, writer) : Effect.succeed(records.slice() as NonEmpty)
     })
   }
 }
-
-const nonEmpty = (events: Array<SessionEvent>) => events as [SessionEvent, ...Array<SessionEvent>]

@@ -81,7 +81,8 @@ export class Ledger implements ItemWriter {
   private itemsStarted = 0
   private readonly recorder: Recorder
   private readonly clock: Clock.Clock
-  private readonly startSeq: number
+  /** Begins the ids of the items of the turn. */
+  private readonly idPrefix: string
 
   constructor({ clock, origin, recorder, slot, startSeq, turnContext }: LedgerOptions) {
     this.recorder = recorder
@@ -89,7 +90,7 @@ export class Ledger implements ItemWriter {
     this.origin = origin
     this.slot = slot
     this.turnContext = turnContext
-    this.startSeq = startSeq
+    this.idPrefix = `${startSeq}.`
     this.response = new Response(origin.turnId, recorder, this)
     this.isGateOpen = origin.steerable
     this.spans = origin.span === undefined ? undefined : new Set()
@@ -155,13 +156,13 @@ export class Ledger implements ItemWriter {
 
   /** Returns the id of the next item of this turn. */
   newItemId(): ItemId {
-    return `${this.startSeq}.${this.itemsStarted++}` as ItemId
+    return `${this.idPrefix}${this.itemsStarted++}` as ItemId
   }
 
   /** Whether this turn has recorded an item. An item that a replacement of the history keeps has its old id. */
   hasRecorded({ id }: Item): boolean {
     // mutant selection-of-the-turn (M4: a turn offers what its own items select, and not what earlier turns selected): true
-    return id.startsWith(`${this.startSeq}.`)
+    return id.startsWith(this.idPrefix)
   }
 
   /** Records an item under a new id. */

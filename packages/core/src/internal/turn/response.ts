@@ -39,8 +39,8 @@ export class Response {
   private latestRequest: ModelRequestId | undefined
   /** What that request carried, once it was sent. */
   private sent: ReadonlyArray<Item> | undefined
-  /** All text of that response. */
-  private answered = ""
+  /** The characters of that response. */
+  private answeredCharacters = 0
   private latestText: string | undefined
   /** The usage that the response has reported. */
   private reported: TokenUsage.TokenUsage | undefined
@@ -94,7 +94,7 @@ export class Response {
   /** The open request is sent with these items. */
   send(items: ReadonlyArray<Item>): void {
     this.sent = items
-    this.answered = ""
+    this.answeredCharacters = 0
     this.latestText = undefined
     this.reported = undefined
   }
@@ -109,13 +109,13 @@ export class Response {
     }
     const offset = open.text.length
     open.text += text
-    this.answered += text
+    this.answeredCharacters += text.length
     this.recorder.publishDelta(this.delta(open, offset, text))
   }
 
   /** Counts text that is not recorded, for the estimate of the usage. */
   count(text: string): void {
-    this.answered += text
+    this.answeredCharacters += text.length
   }
 
   private delta(open: OpenText, offset: number, text: string): Delta {
@@ -162,7 +162,7 @@ export class Response {
   get usage(): RequestUsage {
     if (this.sent === undefined) return { usage: TokenUsage.zero }
     return this.reported === undefined
-      ? { usage: History.estimateUsage(this.sent, this.answered), estimated: true }
+      ? { usage: History.estimateUsage(this.sent, this.answeredCharacters), estimated: true }
       : { usage: this.reported }
   }
 

@@ -12,6 +12,7 @@ import * as TokenUsage from "../../protocol/TokenUsage.ts"
 import * as History from "../../state/History.ts"
 import type { SampleRequest, Sampled } from "../../Turn.ts"
 import type { Recorder } from "../log/recorder.ts"
+import { onExitSync } from "../onExitSync.ts"
 import type { SessionContext } from "../session/sessionContext.ts"
 import { takeCall } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
@@ -25,29 +26,27 @@ export const sample = (
   ledger: Ledger,
   request: SampleRequest,
   attempt: number,
-  onCall: (call: ToolCall) => Effect.Effect<void>,
+  onCall: (call: ToolCall) => Effect.Effect<unknown>,
   flush: Effect.Effect<void>
 ): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.suspend(() => {
     const requestId = parts.session.newId() as ModelRequestId
     const sent = send(parts, ledger, { request, attempt, onCall, flush, requestId })
-    return Effect.onExit(sent, (exit) =>
+    return onExitSync(sent, (exit) => {
       // a task may give up a request and continue: the next one finds the ledger without its texts
-      Effect.sync(() => {
-        if (exit._tag === "Success" || ledger.slot.isFenced()) return
-        // mutant abandoned-request-ends (I7: the ledger ends a request that its task gives up): drop
-        ledger.endResponse(requestId, {
-          finish: Cause.hasInterrupts(exit.cause) ? "aborted" : "failed",
-          partial: "aborted"
-        })
+      if (exit._tag === "Success" || ledger.slot.isFenced()) return
+      // mutant abandoned-request-ends (I7: the ledger ends a request that its task gives up): drop
+      ledger.endResponse(requestId, {
+        finish: Cause.hasInterrupts(exit.cause) ? "aborted" : "failed",
+        partial: "aborted"
       })
-    )
+    })
   })
 
 interface Sending {
   readonly request: SampleRequest
   readonly attempt: number
-  readonly onCall: (call: ToolCall) => Effect.Effect<void>
+  readonly onCall: (call: ToolCall) => Effect.Effect<unknown>
   readonly flush: Effect.Effect<void>
   readonly requestId: ModelRequestId
 }
@@ -111,7 +110,7 @@ const exchange = Effect.fnUntraced(function* (
   if (span !== undefined) addContent(session, span, "gen_ai.input.messages", items)
   let finish: Finish | undefined
   let isAnswered = false
-  const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<void> => {
+  const take = (parts: ReadonlyArray<ModelPart>): Effect.Effect<unknown> => {
     let calls: Array<ToolCall> | undefined
     isAnswered ||= parts.length > 0
     for (const part of parts) {

@@ -1,5 +1,6 @@
 /** The implementation of `Turn`: the ledger of a turn and the parts of its session, guarded by the fence (contract I3). */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Fragments from "../../ports/Fragments.ts"
@@ -38,8 +39,8 @@ export const make = (
   const unlessFenced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => (isFenced() ? Effect.interrupt : effect))
   /** What starts something: refused from the abort onwards. */
-  const unlessClosing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => (ledger.isClosing() ? Effect.interrupt : effect))
+  const unlessClosing = <A, E, R>(start: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => (ledger.isClosing() ? Effect.interrupt : start()))
   const sync = <A>(evaluate: () => A): Effect.Effect<A> =>
     Effect.suspend(() => (isFenced() ? Effect.interrupt : Effect.succeed(evaluate())))
   // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
@@ -61,7 +62,8 @@ export const make = (
     inputText: Input.textOf(origin.input),
     aborting: unlessFenced(slot.aborting),
     abortReason: sync(() => slot.reason()),
-    unlessStopping: (effect) => unlessFenced(slot.unlessStopping(effect)),
+    // a fenced slot is stopping
+    unlessStopping: (effect) => slot.unlessStopping(effect),
     abort: (reason) => sync(() => slot.abort(reason)),
     onAbort: ({ run, ...cleanup }) =>
       sync(() => Effect.sync(resources.own(ledger, { ...cleanup, id: `clean-up ${cleanup.name}`, end: run }))),
@@ -79,7 +81,11 @@ export const make = (
     note: (kind, data) => sync(() => ledger.note(kind, data)),
     warn: (message) => sync(() => void recorder.append({ _tag: "Warning", message })),
     flush: unlessFenced(flush),
-    takeInput: unlessClosing(Effect.suspend(() => takeInput({ ...parts, ledger, turn, isFenced }, waitingInput))),
+    takeInput: unlessClosing(() =>
+      isIntakeDue(parts, ledger) || waitingInput().length > 0
+        ? takeInput({ ...parts, ledger, turn, isFenced }, waitingInput)
+        : Effect.succeed(0)
+    ),
     closeGate: sync(() => {
       // mutant gate-closes-with-last-check (P4: the gate closes atomically with the last check of the inbox): drop
       if (waitingInput().length > 0 && session.policy.leftoverInput === "request") return false
@@ -87,10 +93,8 @@ export const make = (
       return true
     }),
     sample: (request, attempt, onCall) =>
-      unlessClosing(
-        Effect.suspend(() =>
-          takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
-        )
+      unlessClosing(() =>
+        takeRequest(parts, ledger) ? sample(parts, ledger, request, attempt, onCall, flush) : Effect.interrupt
       ),
     reportRetry: ({ attempt, delay, error, maxAttempts }) =>
       sync(() => {
@@ -131,13 +135,11 @@ export const make = (
           })
       ),
     ask: (question) =>
-      unlessClosing(
-        Effect.suspend(() =>
-          askHooks(
-            { ...parts, ledger, turn, isFenced },
-            question,
-            questions.ask(ledger, question, notificationsOf(parts, ledger, turn, question))
-          )
+      unlessClosing(() =>
+        askHooks(
+          { ...parts, ledger, turn, isFenced },
+          question,
+          questions.ask(ledger, question, notificationsOf(parts, ledger, turn, question))
         )
       ),
     process: (spec) =>
@@ -188,7 +190,11 @@ type AskPrompt = (text: string) => Effect.Effect<PromptVerdict>
 const askHooksAbout =
   ({ ledger, session, turn }: Intake): AskPrompt =>
   (text) =>
-    Effect.provideService(session.hooks.userPromptSubmit(ledger.origin.turnId, text), Turn, turn)
+    withTurn(turn, session.hooks.userPromptSubmit(ledger.origin.turnId, text))
+
+/** Provides a hook with its turn. The verdict of hooks that decide nothing needs none, and stays an exit. */
+const withTurn = <A>(turn: Turn, verdict: Effect.Effect<A, never, Turn>): Effect.Effect<A> =>
+  Effect.provideContext(verdict, Context.make(Turn, turn))
 
 /** What runs while a question waits. That of a child notifies in the session of the child. */
 const notificationsOf = (parts: TurnParts, ledger: Ledger, turn: Turn, { asker }: NewQuestion) =>
@@ -205,7 +211,7 @@ const askHooks = (
 ): Effect.Effect<Answer> => {
   if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return ask
   const verdict = session.hooks.permissionRequest(ledger.origin.turnId, question)
-  return Effect.flatMap(Effect.provideService(verdict, Turn, turn), ({ decision, reason }) => {
+  return Effect.flatMap(withTurn(turn, verdict), ({ decision, reason }) => {
     // mutant fence-after-permission-hooks (I3: a straggler that resumes after a permission hook records no decision): drop
     if (isFenced()) return Effect.interrupt
     if (decision === "ask") return ask
@@ -255,6 +261,10 @@ const startDelegate = (
   }
 }
 
+/** Whether the next intake does more than look at the input that waits. */
+const isIntakeDue = ({ session, startContexts }: TurnParts, ledger: Ledger): boolean =>
+  startContexts.isDue || ledger.ownInput !== undefined || (ledger.areFragmentsDue && session.fragments !== undefined)
+
 /**
  * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, and carries it: an
  * input leaves the inbox with the record that carries it, or stays (contract P2, P5).
@@ -275,15 +285,14 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () 
   let ask = askHooksAbout(intake)
   if (startContexts.isDue) {
     const starting = session.hooks.sessionStart(session.sessionId, session.source)
-    const { contexts, stop } = yield* Effect.provideService(starting, Turn, turn)
+    const { contexts, stop } = yield* withTurn(turn, starting)
     // mutant fence-after-start-hooks (I3: a straggler that resumes after a start hook records no contexts): drop
     if (isFenced()) return yield* Effect.interrupt
     startContexts.recordedAt(recorder.state.seq, contexts.length)
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
     if (stop !== undefined) ask = () => Effect.succeed({ block: true, reason: stop, contexts: [] })
   }
-  const { ownInput } = ledger
-  if (ownInput !== undefined && (yield* carryOwn(intake, ownInput, ask))) carried++
+  if (ledger.ownInput !== undefined && (yield* carryOwn(intake, ledger.ownInput, ask))) carried++
   for (;;) {
     const entry = waitingInput()[0]
     // a turn that was asked to stop takes no more; what waits is returned (I2, P2)

@@ -218,7 +218,8 @@ const runTask = <A, E, R>(
     const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
     const { parentSpan } = ledger.origin
     const provided = parentSpan === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parentSpan)
-    return Effect.provideContext(run, provided) as Effect.Effect<A, E>
+    // it has all that the fiber has
+    return Effect.updateContext(run, () => provided) as Effect.Effect<A, E>
   })
 }
 

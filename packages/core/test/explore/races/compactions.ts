@@ -23,13 +23,16 @@ const textOf = (item: Item): string | undefined =>
 const losesNothing: Laws.Law = ({ events }) => {
   let state = SessionState.empty
   const said: Array<string> = []
+  // what was recorded before is in the summary
+  let hasStarted = false
   for (const event of events) {
     if (!isRecord(event)) continue
     state = SessionState.apply(state, event)
+    if (event._tag === "TaskNote" && event.name === CompactTask.CompactionStarted.name) hasStarted = true
     if (event._tag === "ItemRecorded") {
       const text = textOf(event.item)
       if (text !== undefined) said.push(text)
-      if (event.item._tag === "AssistantMessage" && event.item.text === "late") said.push("late")
+      if (hasStarted && event.item._tag === "AssistantMessage" && event.item.text === "late") said.push("late")
     }
     if (event._tag !== "HistoryReplaced") continue
     const kept = event.items.map((item) => (item._tag === "AssistantMessage" ? item.text : textOf(item)))
