@@ -214,34 +214,21 @@ const eventLog = () => {
   return { events, awaitEvent, add, setSession }
 }
 
-type Definition = ReturnType<typeof define>
-
-/** The definitions of tools that take any arguments, by name: explorations make the same tools for each run. */
-const plainTools = new Map<string, Definition>()
-
-const definitionOf = (name: string, tool: TestTool): Definition => {
-  if (tool.parameters !== undefined || tool.needsApproval !== undefined) return define(name, tool)
-  const made = plainTools.get(name) ?? define(name, tool)
-  plainTools.set(name, made)
-  return made
-}
-
-const define = (name: string, { needsApproval, parameters }: TestTool) =>
-  Tool.make(name, {
-    description: name,
-    parameters: parameters === undefined ? Schema.Record(Schema.String, Schema.Unknown) : Schema.Struct(parameters),
-    success: Schema.Unknown,
-    failure: Schema.Unknown,
-    dependencies: [Turn],
-    needsApproval
-  })
-
 /** Makes an agent with tools of one line each, and the layer of their handlers. */
 export const agentOf = (
   tools: { readonly [name: string]: TestTool },
   { instructions, tasks }: Pick<HarnessOptions, "instructions" | "tasks"> = {}
 ) => {
-  const definitions = Object.entries(tools).map(([name, tool]) => definitionOf(name, tool))
+  const definitions = Object.entries(tools).map(([name, { needsApproval, parameters }]) =>
+    Tool.make(name, {
+      description: name,
+      parameters: parameters === undefined ? Schema.Record(Schema.String, Schema.Unknown) : Schema.Struct(parameters),
+      success: Schema.Unknown,
+      failure: Schema.Unknown,
+      dependencies: [Turn],
+      needsApproval
+    })
+  )
   // handlers and policies are typed by the names of the tools, which are known only at run time
   const toolkit = Toolkit.make(...definitions)
   const handlers = toolkit.toLayer(

@@ -59,28 +59,12 @@ export const runInContext =
       return Effect.updateContext(result, () => Context.merge(handler.context, context))
     })
 
-const makeCodecs = (tool: Tool.Any) => ({
-  decode: Schema.isSchema(tool.parametersSchema)
-    ? ToolArguments.decoder(codecOf(tool.parametersSchema))
-    : Effect.succeed,
-  parameters: Tool.getJsonSchema(tool),
-  encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
-  encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
-})
-
-const codecs = new WeakMap<Tool.Any, ReturnType<typeof makeCodecs>>()
-
-/** The codecs of a tool, which all agents with this tool share. */
-const codecsOf = (tool: Tool.Any): ReturnType<typeof makeCodecs> => {
-  const made = codecs.get(tool) ?? makeCodecs(tool)
-  codecs.set(tool, made)
-  return made
-}
-
 const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
   checkTool(tool)
   try {
-    const { decode, encodeFailure, encodeSuccess, parameters } = codecsOf(tool)
+    const decode = Schema.isSchema(tool.parametersSchema)
+      ? ToolArguments.decoder(codecOf(tool.parametersSchema))
+      : Effect.succeed
     const freeform = policy?.freeform
     return {
       policy,
@@ -90,14 +74,14 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
       spec: {
         name: tool.name,
         description: Tool.getDescription(tool),
-        parameters,
+        parameters: Tool.getJsonSchema(tool),
         ...(freeform === undefined ? {} : { freeform }),
         source: tool
       },
       decode,
       asks: asksOf(tool.needsApproval),
-      encodeSuccess,
-      encodeFailure
+      encodeSuccess: Schema.encodeUnknownEffect(codecOf(tool.successSchema)),
+      encodeFailure: Schema.encodeUnknownEffect(codecOf(Tool.failureResultSchema(tool)))
     }
   } catch (error) {
     throw new ToolInvalid({ tool: tool.name, problem: "Schema", detail: messageOf(error) })
