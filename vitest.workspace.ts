@@ -37,6 +37,7 @@ export default defineConfig({
   test: {
     // many tests wait for a process or a clock: on two cores, three workers
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
+    globalSetup: ["./scripts/tests/home.mjs"],
     projects: [
       project("libraries", libraries),
       // its tests start the bundle
