@@ -52,7 +52,8 @@ export type { Catalog, ModelInfo } from "./settings/catalog.ts"
 export type { CommandSettings } from "./settings/commands.ts"
 export type { Configured } from "./settings/mcp.ts"
 export { type SandboxMode, sandboxModes, type SandboxSettings } from "./settings/sandbox.ts"
-export type { Key, Settings as Table } from "./settings/table.ts"
+export type { SkillSelection } from "./settings/skills.ts"
+export type { Key, Layer, Settings as Table, Tree } from "./settings/table.ts"
 
 /** The configuration in force. */
 export interface Settings {

@@ -50,7 +50,7 @@ export interface Settings {
 }
 
 /**
- * Combines layers, the strongest first. reject is called for a value of a wrong type and must throw. Its `source` ends
+ * Combines layers, the strongest first. `reject` is called for a value of a wrong type and must throw. Its `source` ends
  * in `:line:column` if the value comes from a document.
  */
 export const make = (
