@@ -14,6 +14,7 @@ import { defaults } from "@spindle/core/SessionConfig"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { SessionObserver } from "@spindle/core/SessionObserver"
+import type { Snapshot } from "@spindle/core/Snapshot"
 import type { TraceContext } from "@spindle/core/TraceContext"
 import type { TurnContext } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
@@ -110,7 +111,7 @@ export const run = Effect.fnUntraced(function* <R>(
   const { from, session } = opened
   const id = SubmissionId.make(uuidV7(now))
   const following = yield* Effect.forkChild(follow(session, { from, id }, face.show), { startImmediately: true })
-  const context = resume === undefined ? undefined : yield* changesOf(options)
+  const context = resume === undefined ? undefined : yield* changesOf(options, yield* session.snapshot)
   const op = options.op ?? operationOf(input, context)
   const receipt = yield* session.submit({ id, op, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
@@ -120,16 +121,23 @@ export const run = Effect.fnUntraced(function* <R>(
 })
 
 /**
- * Returns the change of the context for a session that a person continues: the values that they see, and those that the
- * command line names. A provider with only one model takes no change of it.
+ * Returns the change of the context for a session that a person continues: the values that they see, those that the command
+ * line names, and the model of the settings if the provider is another one. A provider with only one model takes no change of it.
  */
-const changesOf = ({ commandLine, cwd, settings }: Pick<Options<never>, "commandLine" | "cwd" | "settings">) =>
-  Effect.map(NamedModels, (models) => ({
-    ...TurnContexts.visibleContextOf({ cwd, settings }),
-    ...(models === undefined || commandLine === undefined
-      ? {}
-      : TurnContexts.commandLineContextOf(commandLine, settings))
-  }))
+const changesOf = (
+  { commandLine, cwd, settings }: Pick<Options<never>, "commandLine" | "cwd" | "settings">,
+  { turnContext }: Snapshot
+) =>
+  Effect.map(NamedModels, (models): TurnContext => {
+    const visible = TurnContexts.visibleContextOf({ cwd, settings })
+    return models === undefined
+      ? visible
+      : {
+          ...visible,
+          ...TurnContexts.ownModelContextOf(settings, turnContext),
+          ...(commandLine === undefined ? {} : TurnContexts.commandLineContextOf(commandLine, settings))
+        }
+  })
 
 /** Returns the input with the text of a prompt that its first text names. */
 const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">) => {

@@ -403,7 +403,8 @@ const makeService = (parts: Parts, writer: JournalWriter): Session => {
       items: History.toArray(recorder.state.history),
       waiting: recorder.state.inbox.map((entry) => entry.submissionId),
       usage: recorder.state.usage,
-      turnCount: recorder.state.turnCount
+      turnCount: recorder.state.turnCount,
+      turnContext: recorder.state.turnContext
     })),
     processes: Effect.sync(() => resources.processes)
   }

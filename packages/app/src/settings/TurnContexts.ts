@@ -2,7 +2,7 @@
  * The context of the turns of a session: the values in the journal, and the changes that an input may make.
  *
  * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
- * its turn, and the directory in which calls start. The day passes by itself.
+ * its turn, and the directory in which calls start. The day passes by itself, and the provider is that of the settings.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -25,6 +25,7 @@ export interface Options {
 
 /** Returns the context of a turn that starts at a time, in milliseconds. */
 export const make = ({ cwd, output, settings }: Options, now: number): TurnContext => ({
+  provider: providerOf(settings),
   model: settings.model,
   ...(settings.reasoningEffort !== undefined && { effort: settings.reasoningEffort }),
   ...(settings.reasoningSummary !== undefined && { summary: settings.reasoningSummary }),
@@ -34,6 +35,8 @@ export const make = ({ cwd, output, settings }: Options, now: number): TurnConte
   ...(output !== undefined && { output: output.schema as Schema.Json }),
   date: Instructions.dayOf(now)
 })
+
+const providerOf = ({ provider }: Settings): string => (provider._tag === "Scripted" ? "scripted" : provider.id)
 
 const fields = "model, effort, summary, approvalPolicy, sandbox, cwd and output"
 
@@ -132,6 +135,17 @@ export const commandLineContextOf = (
     ...(isNamed("model_reasoning_effort") && effort !== undefined && { effort }),
     ...(isNamed("model_reasoning_summary") && summary !== undefined && { summary })
   }
+}
+
+/**
+ * Returns the change that takes back the model that an input has chosen, if the last turn ran with another provider, which
+ * has other models. A journal without the name of a provider changes nothing.
+ */
+export const ownModelContextOf = (settings: Settings, last: TurnContext | undefined): TurnContext => {
+  const { model, reasoningEffort: effort, reasoningSummary: summary } = settings
+  return last?.provider === undefined || last.provider === providerOf(settings)
+    ? {}
+    : { model, ...(effort !== undefined && { effort }), ...(summary !== undefined && { summary }) }
 }
 
 /** Returns the model of a turn with a context: that of the session, or another one of its provider. */

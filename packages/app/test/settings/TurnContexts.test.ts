@@ -36,6 +36,7 @@ describe("make", () => {
         const output = { name: "answer", schema: { type: "object" } }
         const now = Date.UTC(2026, 10, 30, 12)
         assert.deepStrictEqual(TurnContexts.make({ cwd, settings, output }, now), {
+          provider: "openai",
           model: settings.model,
           effort: "low",
           summary: "auto",

@@ -227,6 +227,27 @@ describe("exec", () => {
     })
   )
 
+  it.live("J3 continues a session with the model of the settings if the last turn ran with another provider", () =>
+    Effect.gen(function* () {
+      const at = yield* world()
+      const id = sessionOf(yield* run(at, ["exec", "--json", "one"]))
+      const settings = {
+        model_provider: "other",
+        "model_providers.other.name": "other",
+        "model_providers.other.base_url": at.server.baseUrl
+      }
+      const other = Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}="${value}"`])
+      yield* run(at, ["exec", "--json", ...other, "--model", "theirs", "resume", id, "two"])
+      yield* run(at, ["exec", "--json", ...other, "resume", id, "three"])
+      yield* run(at, ["exec", "--json", "resume", id, "four"])
+      yield* run(at, ["exec", "--json", "resume", id, "five"])
+      assert.deepStrictEqual(
+        at.server.requests.map(({ body }) => body.model),
+        ["gpt-test", "theirs", "theirs", "gpt-test", "gpt-test"]
+      )
+    })
+  )
+
   it.live("sends what the configuration says about the request, with the key that it requires", () =>
     Effect.gen(function* () {
       const at = yield* world()

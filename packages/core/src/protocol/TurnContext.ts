@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
  */
 export class TurnContext extends Schema.Opaque<TurnContext>()(
   Schema.Struct({
+    provider: Schema.optionalKey(Schema.String),
     model: Schema.optionalKey(Schema.String),
     effort: Schema.optionalKey(Schema.String),
     summary: Schema.optionalKey(Schema.String),
