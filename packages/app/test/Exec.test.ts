@@ -75,6 +75,7 @@ describe("run", () => {
       const { date, ...circumstances } = context!
       assert.match(date!, /^\d{4}-\d{2}-\d{2}$/)
       assert.deepStrictEqual(circumstances, {
+        provider: "openai",
         model: settings.model,
         approvalPolicy: "untrusted",
         sandbox: "danger-full-access",
