@@ -39,9 +39,9 @@ export default defineConfig({
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
     globalSetup: ["./scripts/tests/home.mjs"],
     projects: [
-      project("libraries", libraries),
-      // its tests start the bundle
-      project("program", ["cli"], ["./cli/test/globalSetup.ts"])
+      // vitest begins with the first name: the tests of the program, which start its bundle, often wait, and `npm test` runs checks next to them
+      project("cli", ["cli"], ["./cli/test/globalSetup.ts"]),
+      project("libraries", libraries)
     ],
     coverage: { provider: "v8" as const, include: ["packages/*/src/**/*.ts"], reporter: ["text", "json-summary"] }
   }
