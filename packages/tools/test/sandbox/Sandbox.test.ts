@@ -186,6 +186,21 @@ describe.skipIf(whySkipped !== undefined)(titled("a confined command"), () => {
     }).pipe(Effect.provide(confined))
   )
 
+  it.live("starts if another program has removed a repository since it was found", () =>
+    Effect.gen(function* () {
+      const cwd = yield* directory
+      mkdirSync(join(cwd, "gone/sub/.git"), { recursive: true })
+      writeFileSync(join(cwd, "gone/sub/.git/HEAD"), "ref: refs/heads/main\n")
+      const program = join(yield* directory, "bwrap")
+      const removal = `case "$*" in *gone/sub/.git*) rm -r "${join(cwd, "gone")}" ;; esac`
+      writeFileSync(program, `#!/bin/sh\n${removal}\nexec bwrap "$@"\n`)
+      chmodSync(program, 0o755)
+      const ran = yield* workspace(cwd)(run("echo x > made", cwd)).pipe(Effect.provide(hostWith([program])))
+      assert.deepStrictEqual(ran, { exitCode: 0, output: "" })
+      assert.deepStrictEqual(readdirSync(cwd), ["made"])
+    })
+  )
+
   it.live("does not start in a root with a link that no mount can protect", () =>
     Effect.gen(function* () {
       const cwd = yield* directory

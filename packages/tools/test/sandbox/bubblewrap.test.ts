@@ -84,6 +84,19 @@ describe("args", () => {
     assert.strictEqual(mounted(readOnly!, placeholder!, writable!), tmpfs)
     assert.strictEqual(mounted(placeholder!, readOnly!), tmpfs)
   })
+
+  it("mounts a path that may vanish if it is there, unless another mount of it must hold", () => {
+    const found: Mount = { path: "/w/a/.git", kind: "readOnly", mayVanish: true }
+    const between: Mount = { path: "/w/a", kind: "writable", mayVanish: true }
+    assert.strictEqual(mounted(found, between), "--bind-try /w/a /w/a --ro-bind-try /w/a/.git /w/a/.git ")
+    const must: Mount = { path: "/w/a/.git", kind: "readOnly" }
+    for (const mounts of [
+      [found, must],
+      [must, found]
+    ]) {
+      assert.strictEqual(mounted(...mounts), "--ro-bind /w/a/.git /w/a/.git ")
+    }
+  })
 })
 
 describe("wrap", () => {

@@ -6,6 +6,8 @@ export interface Mount {
   readonly path: string
   /** `placeholder` covers a folder that exists only for the time of the command: it is empty and read-only. */
   readonly kind: (typeof kinds)[number]
+  /** Whether the path needs no mount if it has been removed by the time of the mount, as by another program. */
+  readonly mayVanish?: boolean
 }
 
 /** The features that this host allows; see `probe`. */
@@ -159,22 +161,25 @@ const limitWords = (processes: number): ReadonlyArray<string> => [
 /** The kinds of mounts, the narrowest last. */
 const kinds = ["writable", "readOnly", "placeholder"] as const
 
-/** Sorts directories before their content, and of several mounts of one path keeps the narrowest. */
+/** Sorts directories before their content, and of several mounts of one path keeps the narrowest, and the one that must hold. */
 const sortMounts = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
   const narrowest = new Map<string, Mount>()
   for (const mount of mounts) {
     const other = narrowest.get(mount.path)
-    if (other === undefined || kinds.indexOf(other.kind) < kinds.indexOf(mount.kind)) narrowest.set(mount.path, mount)
+    if (other === undefined || rank(other) < rank(mount)) narrowest.set(mount.path, mount)
   }
   return Array.from(narrowest.values()).sort((one, two) => (one.path < two.path ? -1 : 1))
 }
 
-const mountArgs = ({ kind, path }: Mount): ReadonlyArray<string> => {
+const rank = ({ kind, mayVanish }: Mount): number => 2 * kinds.indexOf(kind) + (mayVanish === true ? 0 : 1)
+
+const mountArgs = ({ kind, mayVanish, path }: Mount): ReadonlyArray<string> => {
+  const suffix = mayVanish === true ? "-try" : ""
   switch (kind) {
     case "writable":
-      return ["--bind", path, path]
+      return [`--bind${suffix}`, path, path]
     case "readOnly":
-      return ["--ro-bind", path, path]
+      return [`--ro-bind${suffix}`, path, path]
     case "placeholder":
       return ["--perms", "0555", "--tmpfs", path, "--remount-ro", path]
   }

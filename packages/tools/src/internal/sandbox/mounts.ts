@@ -65,9 +65,15 @@ const makeInto = Effect.fnUntraced(function* (made: Array<string>, policy: typeo
     const mount = yield* protect(path, holder, made)
     if (mount !== undefined) mounts.push(mount)
   }
-  for (const path of [...repositories, ...configured]) {
+  const readOnly = [
+    ...repositories.map((path) => ({ path, mayVanish: true })),
+    ...configured.map((path) => ({ path, mayVanish: false }))
+  ]
+  for (const { mayVanish, path } of readOnly) {
     const root = writable.find((one) => isWithin(path, one))
-    if (root !== undefined) mounts.push({ path, kind: "readOnly" }, ...(yield* mountsBetween(path, root)))
+    if (root === undefined) continue
+    const between = yield* mountsBetween(path, root)
+    mounts.push(...[{ path, kind: "readOnly" as const }, ...between].map((mount) => ({ ...mount, mayVanish })))
   }
   const result: Mounts = { mounts, made }
   return result
