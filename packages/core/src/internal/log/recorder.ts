@@ -42,8 +42,9 @@ export interface RecorderOptions {
 const sliceCount = 10
 
 /**
- * Waits for a write until the deadline, in slices; undefined if it has not ended then. A timer that fires late because the thread was blocked, or the process
- * was stopped, counts as one slice only: the deadline counts the time in which the process could run.
+ * Waits for a write until the deadline, in slices; undefined if it has not ended then. A timer that fires late because the
+ * thread was blocked, or the process was stopped, counts as one slice only: the deadline counts the time in which the
+ * process could run.
  */
 const awaitInTime = <A, E>(
   context: Context.Context<never>,
