@@ -1,8 +1,8 @@
 /**
- * Agents: what a session runs with. An agent has instructions, tools with a policy each, a form of output, and the kinds
- * of tasks that a client may start by name.
+ * Agents. An agent has what a session runs with: instructions, tools with a policy each, an output format, and the
+ * kinds of tasks that a client may start by name.
  *
- * The model is not part of an agent. It is a service (`Model`), given as a layer or left in the requirements.
+ * The model is not part of an agent. It is a service (`Model`), which the application provides as a layer.
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -23,35 +23,41 @@ import type { Turn } from "./Turn.ts"
 
 export type { ToolPolicy, ToolSource } from "./ports/ToolSource.ts"
 
-/** A policy for each tool of a toolkit. A tool that its provider runs cannot have one: a session cannot run it. */
+/**
+ * A policy for each tool of a toolkit. A tool that the model provider runs cannot have one, because a session cannot
+ * run it.
+ */
 export type Policies<Tools extends Record<string, Tool.Any>> = {
   readonly [Name in keyof Tools]: Tools[Name] extends Tool.AnyProviderDefined
     ? never
     : ToolPolicy<Tool.Parameters<Tools[Name]>>
 }
 
-/** What the handlers of tools need, without the turn, which every call provides. */
+/** The services that the handlers of tools need, except the turn, which every call provides. */
 export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
   Tool.HandlersFor<Tools> | Tool.HandlerServices<Tools[keyof Tools]>,
   Turn
 >
 
-/** What sources need, without the turn, in which they are asked. */
+/** The services that tool sources need, except the turn, in which they are asked. */
 export type SourceRequirements<Source extends ToolSource<any>> =
   Source extends ToolSource<infer R> ? Exclude<R, Turn> : never
 
-/** What the tasks of kinds need, without the turn. */
+/** The services that the tasks of kinds need, except the turn. */
 export type TaskRequirements<Kind extends TaskKind<any>> = Kind extends TaskKind<infer R> ? R : never
 
-/** What a session runs with. The types of its tools are erased into `R`, so that agents fit into one record of roles. */
+/**
+ * The parts that a session runs with. The types of its tools are erased into `R`, so that different agents fit into one
+ * collection.
+ */
 export interface Agent<out R = never> {
-  /** The name in errors and for people. */
+  /** A name for errors and for people. */
   readonly name: string | undefined
   readonly instructions: string | undefined
   readonly output: OutputFormat | undefined
-  /** The tools of its toolkit, with their policies. They are described and compiled at the first call. */
+  /** Returns the tools of its toolkit, with their policies. The first call compiles their descriptions and decoders. */
   readonly tools: () => ToolTable
-  /** Sources of further tools; see {@link ToolSource}. */
+  /** Sources of more tools; see {@link ToolSource}. */
   readonly sources: ReadonlyArray<ToolSource<any>>
   /** The kinds of tasks that a client may start, by name. */
   readonly tasks: ReadonlyMap<string, TaskKind<any>>
@@ -64,15 +70,18 @@ export interface Agent<out R = never> {
 export interface AgentOptions<Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never> {
   readonly name?: string | undefined
   readonly instructions?: string | undefined
-  /** The form of the output: a schema, or a JSON Schema with a name. */
+  /** The format of the output: a schema, or a JSON Schema with a name. */
   readonly output?: OutputFormat | Schema.Top | undefined
-  /** Sources of tools that come and go. The tools of the toolkit come first, then those of the sources, in order. */
+  /**
+   * Sources of tools that may change between model requests. The model sees the tools of the toolkit first, then those
+   * of the sources, in order.
+   */
   readonly sources?: ReadonlyArray<Source> | undefined
   /** The kinds of tasks that a client may start by name, with `Op.startTask`. */
   readonly tasks?: ReadonlyArray<Kind> | undefined
   /**
-   * The policy of tools without one: tools of sources, and tools of a toolkit whose names are known only at run time. The
-   * default for tools of sources asks, and runs one call at a time.
+   * The policy of tools that have none: tools of sources, and tools of a toolkit whose names are known only at run
+   * time. By default, a call of a tool of a source needs approval, and one call runs at a time.
    */
   readonly defaultPolicy?: ToolPolicy<any> | undefined
 }
@@ -88,9 +97,9 @@ export interface ToolkitOptions<
 }
 
 /**
- * Makes an agent. A tool without a policy does not compile, nor does one that its provider runs. **Errors**: throws
- * `ToolInvalid` for such a tool if the types could not tell, which names it, and `DuplicateTask` for two task kinds of one
- * name.
+ * Makes an agent. A tool without a policy does not compile, and neither does a tool that the model provider runs.
+ * **Errors**: throws `ToolInvalid`, which names the tool, for such a tool that the types did not reject, and
+ * `DuplicateTask` for two task kinds with the same name.
  *
  * @example
  * ```ts
@@ -144,8 +153,8 @@ export const make: {
 }
 
 /**
- * Makes an agent as {@link make} does, with the error in the channel: for a toolkit whose names are known only at run
- * time.
+ * Makes an agent as {@link make} does, for a toolkit whose names are known only at run time. **Errors**: fails with
+ * `ToolInvalid` instead of throwing it.
  */
 export const makeEffect: {
   <Tools extends Record<string, Tool.Any>, Source extends ToolSource<any> = never, Kind extends TaskKind<any> = never>(
@@ -183,20 +192,23 @@ const formatOf = (output: OutputFormat | Schema.Top): OutputFormat =>
 const covariant = (none: never): never => none
 
 /**
- * Returns the agent with a decider in its requirements: a session of it does not compile without `Approvals.layer`, so no
- * question waits for an answer that never comes.
+ * Returns the agent with a decider in its requirements. A session of it does not compile without `Approvals.layer`, so
+ * no question waits for an answer that never comes.
  */
 export const requireDecider = <R>(self: Agent<R>): Agent<R | Decider> => self as Agent<R | Decider>
 
 /**
- * Returns the authority of an agent in turns with a context, by default an empty one: the permission that its policy gives a
- * call of a tool of its toolkit. A tool of another agent with the same name may have other arguments: a policy that decides
- * by arguments asks about it.
+ * Returns the authority of an agent in turns with a context, by default an empty one: the permission that its policies
+ * give a call of a tool of its toolkit. For a tool of another agent with the same name, a policy that decides by
+ * arguments asks, because that tool may have other arguments.
  */
 export const authorityOf = <R>(agent: Agent<R>, context: TurnContext = {}): ToolAuthority =>
   Tools.authorityOf(agent.tools, agent.defaultPolicy, context)
 
-/** Returns the agent with at most this authority: each policy is the meet of its present one and of `most` (contract A4). */
+/**
+ * Returns the agent with at most this authority: each policy becomes the meet of its present one and `most`
+ * (contract A4).
+ */
 export const narrow: {
   (most: ToolAuthority): <R>(self: Agent<R>) => Agent<R>
   <R>(self: Agent<R>, most: ToolAuthority): Agent<R>
@@ -229,7 +241,7 @@ export const withoutTools: {
   mapTables(self, ({ byName }) => Tools.tableOf(new Map(Array.from(byName).filter(([name]) => !names.includes(name)))))
 )
 
-/** Returns the agent with another form of output. */
+/** Returns the agent with another output format. */
 export const withOutput: {
   (output: OutputFormat | Schema.Top): <R>(self: Agent<R>) => Agent<R>
   <R>(self: Agent<R>, output: OutputFormat | Schema.Top): Agent<R>
@@ -241,7 +253,7 @@ export const withInstructions: {
   <R>(self: Agent<R>, instructions: string): Agent<R>
 } = dual(2, <R>(self: Agent<R>, instructions: string) => ({ ...self, instructions }))
 
-/** Returns the agent with each table of its tools replaced. An unchanged table has an unchanged replacement. */
+/** Returns the agent with each of its tool tables replaced. An unchanged table has an unchanged replacement. */
 const mapTables = <R>(self: Agent<R>, replace: (table: ToolTable) => ToolTable): Agent<R> => {
   const replaced = new WeakMap<ToolTable, ToolTable>()
   const of = (table: ToolTable): ToolTable => {

@@ -1,9 +1,9 @@
 /**
  * Observers that are effects: they may wait, fail with typed errors, and have a deadline.
  *
- * An observer of this kind runs in the fiber that reads the events of one session, so the session never waits for it
- * (`docs/decisions/0081-observers-are-functions.md`). One that fails stops reading, and {@link failOpen} makes it lose
- * only the event that it failed for.
+ * Such an observer runs in the fiber that reads the events of one session, so the session never waits for it
+ * (`docs/decisions/0081-observers-are-functions.md`). A failure stops the observer. With {@link failOpen} it loses only
+ * the event for which it failed.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -19,7 +19,10 @@ import type { Session } from "./Session.ts"
 /** Handles an event of a session. */
 export type EventObserver<E = never, R = never> = (event: SessionEvent) => Effect.Effect<void, E, R>
 
-/** An observer did not return in time. `event` is the tag of the event, `seq` its number if it is a record. */
+/**
+ * The error of an observer that did not return in time. `event` is the tag of the event, `seq` its number if it is a
+ * record.
+ */
 export class ObserverTimedOut extends Schema.TaggedError<ObserverTimedOut>()("ObserverTimedOut", {
   event: Schema.String,
   seq: Schema.optionalKey(Schema.Finite),
@@ -33,10 +36,10 @@ export class ObserverTimedOut extends Schema.TaggedError<ObserverTimedOut>()("Ob
 }
 
 /**
- * Runs an observer for each event of a session, one after the other, from a record onwards (by default the first), until
- * the session is closed. A program that stores the number of the last record that it has handled continues after it, even
- * in another process. **Interruption** stops the observer, and nothing of the session. **Errors**: those of the observer;
- * `JournalFailed`.
+ * Runs an observer for each event of a session, one after the other, from a record onwards (by default the first),
+ * until the session is closed. A program that stores the number of the last record that it has handled can continue
+ * after that record, even in another process. **Interruption** stops the observer and leaves the session as it is.
+ * **Errors**: those of the observer; `JournalFailed` if records cannot be read back.
  *
  * @example
  * ```ts
@@ -59,7 +62,10 @@ export const run = <E, R>(
 ): Effect.Effect<void, E | JournalFailed, R> =>
   Stream.runForEach(session.events({ from: options?.from }), (event) => Effect.suspend(() => observer(event)))
 
-/** Bounds the time of an observer for each event. One that takes longer is interrupted and fails with `ObserverTimedOut`. */
+/**
+ * Bounds the time that an observer takes for each event. If it takes longer, it is interrupted and fails with
+ * `ObserverTimedOut`.
+ */
 export const withDeadline: {
   (deadline: Duration.Input): <E, R>(self: EventObserver<E, R>) => EventObserver<E | ObserverTimedOut, R>
   <E, R>(self: EventObserver<E, R>, deadline: Duration.Input): EventObserver<E | ObserverTimedOut, R>
@@ -82,7 +88,7 @@ export const withDeadline: {
     )
 })
 
-/** Makes an observer that fails, dies or throws lose that event and no later one. The failure is logged as a warning. */
+/** Lets an observer continue with the next event after it fails, dies or throws. The failure is logged as a warning. */
 export const failOpen =
   <E, R>(self: EventObserver<E, R>): EventObserver<never, R> =>
   (event) =>

@@ -1,11 +1,11 @@
 /**
  * Hooks: functions of the application that may veto or enrich what a session does (contract P5).
  *
- * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and the
- * processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails or dies harms
- * only what it was asked about: a prompt is blocked, a tool call is denied, and the session emits a `Warning`.
- * {@link failOpen} makes it the other way round, {@link withDeadline} bounds the time of each hook, and {@link mapError}
- * changes its errors.
+ * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and
+ * the processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails or dies
+ * affects only the step that it was asked about: a prompt is blocked, a tool call is denied, and the session emits a
+ * `Warning`. With {@link failOpen} the session continues as if that hook did not exist. {@link withDeadline} bounds the
+ * time of each hook, and {@link mapError} changes its errors.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -23,47 +23,47 @@ import type { Question } from "./protocol/Question.ts"
 import type { NewQuestion, Turn } from "./Turn.ts"
 
 /**
- * What a hook decides at the start of a session. The contexts become developer messages. With `stop`, a reason, the input
- * of the turn is blocked.
+ * The verdict at the start of a session. The contexts become developer messages. With `stop`, a reason, the input of
+ * the turn is blocked.
  */
 export interface StartVerdict {
   readonly contexts: ReadonlyArray<string>
   readonly stop?: string | undefined
 }
 
-/** What a prompt hook decides. The contexts become developer messages, even if the prompt is blocked. */
+/** The verdict on a prompt. The contexts become developer messages, even if the prompt is blocked. */
 export interface PromptVerdict {
   readonly block: boolean
-  /** Why the prompt is blocked. */
+  /** The reason why the prompt is blocked. */
   readonly reason?: string | undefined
   readonly contexts: ReadonlyArray<string>
 }
 
-/** What a hook decides before a tool call. */
+/** The verdict before a tool call. */
 export interface ToolVerdict {
   readonly deny: boolean
-  /** Why the call is denied. */
+  /** The reason why the call is denied. */
   readonly reason?: string | undefined
 }
 
-/** Why a history is compacted: somebody asked for it, or the turn does it by itself. */
+/** The cause of a compaction: a client asked for it (`manual`), or the turn does it by itself (`auto`). */
 export type CompactTrigger = "manual" | "auto"
 
-/** What a hook decides before a compaction. One that is denied fails, and the history stays as it is. */
+/** The verdict before a compaction. A compaction that is denied fails, and the history stays as it is. */
 export interface CompactVerdict {
   readonly deny: boolean
-  /** Why the compaction is denied. */
+  /** The reason why the compaction is denied. */
   readonly reason?: string | undefined
 }
 
-/** What a hook decides when approval is needed: `ask` leaves the decision to the approvals of the session. */
+/** The verdict on a call that needs approval. `ask` leaves the decision to the approvals of the session. */
 export interface PermissionVerdict {
   readonly decision: "allow" | "deny" | "ask"
-  /** Why it is denied. */
+  /** The reason why the call is denied. */
   readonly reason?: string | undefined
 }
 
-/** What a hook decides at the end of a turn: with a text, the turn continues with it as a developer message. */
+/** The verdict at the end of a turn. With a text, the turn continues with it as a developer message. */
 export interface StopVerdict {
   readonly continueWith?: string | undefined
 }
@@ -71,19 +71,19 @@ export interface StopVerdict {
 /** A turn that is about to stop. */
 export interface Stopping {
   readonly lastMessage: string | undefined
-  /** How often hooks have continued this turn; see `SessionConfig.stopContinuations`. */
+  /** The number of times that hooks have continued this turn; see `SessionConfig.stopContinuations`. */
   readonly continuations: number
 }
 
 /**
- * What a person may want to know: a question waits for an answer, or a turn of a root session is about to complete with
+ * A notification for a person: a question waits for an answer, or a turn of a root session is about to complete with
  * this last message.
  */
 export type Notification =
   | { readonly _tag: "QuestionWaits"; readonly question: Question }
   | { readonly _tag: "TurnCompletes"; readonly lastMessage: string | undefined }
 
-/** A hook that failed: a command that could not run, or a deadline that passed. */
+/** The error of a hook, such as a command that could not run or a deadline that passed. */
 export class HookFailed extends Schema.TaggedError<HookFailed>()("HookFailed", {
   hook: Schema.String,
   reason: Schema.String
@@ -93,7 +93,7 @@ export class HookFailed extends Schema.TaggedError<HookFailed>()("HookFailed", {
   }
 }
 
-/** The hooks of a session. `E` is how they fail, `R` what they need. */
+/** The hooks of a session. `E` is the type of their errors, `R` that of their requirements. */
 export interface Hooks<out E = never, out R = never> {
   /** Runs once, at the start of the first turn. */
   readonly sessionStart: (sessionId: SessionId, source: "new" | "resumed") => Effect.Effect<StartVerdict, E, R>
@@ -102,8 +102,8 @@ export interface Hooks<out E = never, out R = never> {
   /** Runs for each tool call, before its approval. */
   readonly preToolUse: (turnId: TurnId, tool: string, params: unknown) => Effect.Effect<ToolVerdict, E, R>
   /**
-   * Runs when a task or a tool of this session needs permission, before the question is opened, even if it was granted
-   * before.
+   * Runs when a task or a tool of this session needs permission, before a question is opened, and even if the
+   * permission was granted before.
    */
   readonly permissionRequest: (turnId: TurnId, question: NewQuestion) => Effect.Effect<PermissionVerdict, E, R>
   /**
@@ -115,22 +115,22 @@ export interface Hooks<out E = never, out R = never> {
   readonly preCompact: (turnId: TurnId, trigger: CompactTrigger) => Effect.Effect<CompactVerdict, E, R>
   /** Runs after the history was compacted. */
   readonly postCompact: (turnId: TurnId, trigger: CompactTrigger) => Effect.Effect<void, E, R>
-  /** Runs when the model has nothing left to do. */
+  /** Runs when a turn is about to end because its model has nothing left to do. */
   readonly stop: (turnId: TurnId, stopping: Stopping) => Effect.Effect<StopVerdict, E, R>
   /**
-   * Runs when a turn was aborted, once its task has ended or is fenced, for at most `SessionConfig.interruptHookLimit`. Its
-   * `Turn` still records, and starts nothing but processes, which end with the hook (contract I2).
+   * Runs when a turn was aborted, once its task has ended or is fenced, for at most `SessionConfig.interruptHookLimit`.
+   * Its `Turn` still records, and can start processes only, which end with the hook (contract I2).
    */
   readonly interrupt: (turnId: TurnId, reason: AbortReason) => Effect.Effect<void, E, R>
   /**
-   * Runs in the session that asks while a question waits, alongside the wait: the answer interrupts it. A question that is
-   * answered at once does not notify, and neither does one of a session without a turn. Runs also at the end of each turn
-   * of a root session that completes, before its terminal record.
+   * Runs while a question waits, in the session that asks. The answer interrupts the hook. It does not run for a
+   * question that is answered at once, or for one of a session without a turn. It also runs at the end of each turn of
+   * a root session that completes, before the terminal record.
    */
   readonly notification: (turnId: TurnId, notification: Notification) => Effect.Effect<void, E, R>
 }
 
-/** The verdicts of hooks that decide nothing. */
+/** The verdicts that change nothing. */
 const neutral = {
   sessionStart: { contexts: [] },
   userPromptSubmit: { block: false, contexts: [] },
@@ -151,7 +151,10 @@ const reason = Schema.optional(Schema.String)
 const denial = Schema.is(Schema.Struct({ deny: Schema.Boolean, reason }))
 const nothing = () => true
 
-/** Whether a hook returned a verdict: that of a program without types may return anything, which no record could carry. */
+/**
+ * Checks that a hook returned a verdict. A hook of a program without types may return anything, even a value that no
+ * record can carry.
+ */
 const isVerdict: { readonly [Name in keyof Hooks]: (value: unknown) => boolean } = {
   sessionStart: Schema.is(Schema.Struct({ contexts: texts, stop: reason })),
   userPromptSubmit: Schema.is(Schema.Struct({ block: Schema.Boolean, reason, contexts: texts })),
@@ -190,17 +193,20 @@ export const Hooks: Context.Reference<Hooks<HookFailed, Turn>> = Context.Referen
   }
 )
 
-/** Provides hooks to the sessions that are made with this layer. What they need besides the turn is captured here. */
+/**
+ * Provides hooks to the sessions that are made with this layer. The layer captures the services that the hooks need,
+ * except the turn.
+ */
 export const layer = <R>(hooks: Hooks<HookFailed, R>): Layer.Layer<never, never, Exclude<R, Turn>> =>
   Layer.effect(
     Hooks,
     Effect.contextWith((context: Context.Context<Exclude<R, Turn>>) =>
-      // what is left to provide is the turn, if that is needed at all
+      // the turn is the only requirement that may be left
       Effect.succeed(provide(hooks, context) as Hooks<HookFailed, Turn>)
     )
   )
 
-/** Returns hooks with a part of what they need. */
+/** Provides a part of the services that hooks need. */
 export const provide: {
   <R2>(context: Context.Context<R2>): <E, R>(self: Hooks<E, R>) => Hooks<E, Exclude<R, R2>>
   <E, R, R2>(self: Hooks<E, R>, context: Context.Context<R2>): Hooks<E, Exclude<R, R2>>
@@ -212,8 +218,9 @@ export const provide: {
  * Combines two sets of hooks, in order. Associative, with {@link none} as its identity.
  *
  * - The contexts of both are used, the first ones first.
- * - The first stop, block, denial or permission wins, and its reason is used. The second hook is then not asked.
- * - The turn continues with the first text; the second hook is asked when the turn is about to stop again.
+ * - The first stop, block, denial or permission wins, with its reason. The second hook is then not called.
+ * - The turn continues with the text of the first hook. The second hook is called when the turn is about to stop
+ *   again.
  * - The second hook runs after the first. If the first fails, the second does not run.
  */
 export const combine: {
@@ -262,7 +269,7 @@ const withContexts = <A extends { readonly contexts: ReadonlyArray<string> }>(
   after: A
 ): A => ({ ...after, contexts: [...before, ...after.contexts] })
 
-/** Bounds the time of each hook: one that takes longer is interrupted and fails with `HookFailed`. */
+/** Bounds the time of each hook. A hook that takes longer is interrupted and fails with `HookFailed`. */
 export const withDeadline: {
   (deadline: Duration.Input): <E, R>(self: Hooks<E, R>) => Hooks<E | HookFailed, R>
   <E, R>(self: Hooks<E, R>, deadline: Duration.Input): Hooks<E | HookFailed, R>
@@ -276,7 +283,7 @@ export const withDeadline: {
   )
 })
 
-/** Changes the errors of hooks, for example into a {@link HookFailed}, which {@link layer} takes. */
+/** Changes the errors of hooks, for example to {@link HookFailed}, the error that {@link layer} accepts. */
 export const mapError: {
   <E, E2>(f: (error: E, hook: keyof Hooks) => E2): <R>(self: Hooks<E, R>) => Hooks<E2, R>
   <E, R, E2>(self: Hooks<E, R>, f: (error: E, hook: keyof Hooks) => E2): Hooks<E2, R>
@@ -294,9 +301,9 @@ export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
   )
 
 /**
- * Turns a hook that fails, dies or returns no verdict into a verdict with a reason, and reports it with `warn`: a prompt is
- * blocked, a call or a compaction is denied, other hooks have no effect. A session runs all its hooks like this, so that no hook
- * can harm later turns.
+ * Replaces the result of a hook that fails, dies or returns no verdict with a verdict, and reports the failure with
+ * `warn`: a prompt is blocked, a call or a compaction is denied, and other hooks have no effect. A session guards all
+ * its hooks, so that no hook can harm later turns.
  */
 export const guard: {
   (warn: (message: string) => Effect.Effect<void>): <E, R>(self: Hooks<E, R>) => Hooks<never, R>
@@ -314,7 +321,7 @@ export const guard: {
 
 const failureOf = (hook: keyof Hooks, reason: string): string => `the hook ${hook} failed: ${reason}`
 
-/** The verdicts in place of hooks that fail. */
+/** Returns the verdicts in place of hooks that fail. */
 const verdictsOfFailure = (reason: string): Verdicts => ({
   ...neutral,
   userPromptSubmit: { block: true, reason, contexts: [] },
@@ -322,7 +329,7 @@ const verdictsOfFailure = (reason: string): Verdicts => ({
   preCompact: { deny: true, reason }
 })
 
-/** The verdict of a hook by its name. */
+/** Returns the verdict of a hook by its name. */
 const verdictOf = <A>(verdicts: Verdicts, hook: keyof Hooks): A => verdicts[hook] as A
 
 type MapHook<E, R, E2, R2> = <A>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E2, R2>
@@ -349,7 +356,7 @@ const mapHooks = <E, R, E2, R2>(self: Hooks<E, R>, map: MapHook<E, R, E2, R2>): 
   }
 }
 
-/** Calls a hook. A function that throws is an effect that dies. */
+/** Calls a hook. If the function throws, the effect dies. */
 const call = <A, E, R>(hook: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   try {
     return hook()
@@ -358,7 +365,7 @@ const call = <A, E, R>(hook: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, 
   }
 }
 
-/** Dies if a hook returns no verdict. */
+/** Makes an effect die if its hook returns no verdict. */
 const checked = <A, E, R>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   const check = (verdict: A): Effect.Effect<A> =>
     isVerdict[hook](verdict) ? Effect.succeed(verdict) : Effect.die(`it returned ${format(verdict)}`)
@@ -366,7 +373,7 @@ const checked = <A, E, R>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>): Ef
   return Effect.isEffect(effect) ? Effect.flatMap(effect, check) : Effect.die(`it returned ${format(effect)}`)
 }
 
-/** Replaces a failure or a defect; an interruption stays one. */
+/** Replaces the result of an effect that fails or dies. An interruption remains. */
 const recover = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   orElse: (reason: string) => Effect.Effect<A>

@@ -1,12 +1,12 @@
 /**
- * A gate in front of the tool calls of a turn that may change something, for what has to happen before the first of them,
- * such as a snapshot of the files. Calls of tools with `ToolPolicy.mutates: false` do not wait for it.
+ * A gate that tool calls pass before they may change something. It is for work that must come before the first change
+ * of a turn, such as a snapshot of the files. Calls of tools with `ToolPolicy.mutates: false` do not wait for the gate.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Turn } from "./Turn.ts"
 
-/** A gate: of all turns, or of one turn. */
+/** The gate of all turns of a session, or of one turn. */
 export interface MutationGate {
   /**
    * Returns the gate of a turn. The delegates that the turn starts make the gates of their turns from it. If it throws, a

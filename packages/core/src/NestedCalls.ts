@@ -1,9 +1,10 @@
 /**
- * Nested calls: calls of tools that a running call makes itself, such as those of a script.
+ * Nested calls: tool calls that a running call makes, such as the calls of a script.
  *
- * A nested call runs as a call of the model does: policy, hooks, approval, gate, limits and abort apply to it. It is no part
- * of the history, because the model did not make it. The notes {@link NestedCallStarted} and {@link NestedCallEnded} record
- * it for clients, the first one before its handler starts (contract J8). A call that has only the first one was cut off.
+ * A nested call runs as a call of the model does: policy, hooks, approval, gate, limits and abort apply to it. It is
+ * not in the history, because the model did not make it. The notes {@link NestedCallStarted} and {@link
+ * NestedCallEnded} record it for clients, the first one before its handler starts (contract J8). A call without the
+ * second note was cut off.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -24,7 +25,7 @@ export class NestedCall extends Schema.Opaque<NestedCall>()(
   }).annotate({ identifier: "NestedCall" })
 ) {}
 
-/** How a nested call ended; see `ToolResult`. `aborted`: it was interrupted. */
+/** The result of a nested call; see `ToolResult`. The status `aborted` means that the call was interrupted. */
 export class NestedResult extends Schema.Opaque<NestedResult>()(
   Schema.Struct({
     status: ToolStatus,
@@ -33,13 +34,13 @@ export class NestedResult extends Schema.Opaque<NestedResult>()(
   }).annotate({ identifier: "NestedResult" })
 ) {}
 
-/** A nested call is about to run, or to be refused. */
+/** The note that a nested call is about to run or to be refused. */
 export const NestedCallStarted: NoteKind.NoteKind<NestedCall> = NoteKind.make("call.started", {
   data: NestedCall,
   message: ({ name }) => `calls ${name}`
 })
 
-/** A nested call has ended. */
+/** The note that a nested call has ended. */
 export const NestedCallEnded: NoteKind.NoteKind<NestedResult & { readonly callId: CallId }> = NoteKind.make(
   "call.ended",
   { data: Schema.Struct({ callId: CallId, ...NestedResult.fields }) }
@@ -48,18 +49,18 @@ export const NestedCallEnded: NoteKind.NoteKind<NestedResult & { readonly callId
 /** Makes the nested calls of one call. */
 export interface NestedCalls {
   /**
-   * Calls a tool with arguments as a model would write them, and returns its result once that is recorded. Calls that are
-   * made concurrently run as the policies of their tools say. A call of the tool that makes it fails.
+   * Calls a tool with encoded arguments, as a model writes them, and returns the result once it is recorded. The
+   * policies of the tools decide which concurrent calls run at the same time. A call of the calling tool itself fails.
    *
-   * **Interruption** aborts the call. The end of the call that makes it does so too, and from then on the caller is
+   * **Interruption** aborts the nested call, and so does the end of the call that makes it. Afterwards the caller is
    * interrupted.
    */
   readonly call: (name: string, params: unknown) => Effect.Effect<NestedResult>
 }
 
 /**
- * The nested calls of the running call. The regular task provides it to the handler of a call that runs alone
- * (`concurrency: "exclusive"`) and is not nested itself; it is undefined anywhere else.
+ * The nested calls of the running call. The regular task provides the service to the handler of a call that runs alone
+ * (`concurrency: "exclusive"`) and is not nested itself. It is undefined elsewhere.
  */
 export const NestedCalls: Context.Reference<NestedCalls | undefined> = Context.Reference<NestedCalls | undefined>(
   "@spindle/core/NestedCalls",

@@ -1,8 +1,10 @@
 /**
- * Kinds of notes: what a task reports to clients that is no part of the history, such as the start of a review.
+ * Kinds of notes. With a note a task reports something to clients that is not part of the history, such as the start of
+ * a review.
  *
- * A kind of tasks exports the kinds of its notes. `Turn.note` writes a note as the record `TaskNote`, and a client reads
- * its data with the same kind. A client that does not know the kind can still show the `message` of the record.
+ * A module with a task exports the kinds of its notes. `Turn.note` writes a note as the record `TaskNote`, and a client
+ * decodes the data of the record with the same kind. A client that does not know the kind can still show the `message`
+ * of the record.
  *
  * @example
  * ```ts
@@ -23,15 +25,17 @@ import type { TaskNote } from "./protocol/SessionEvent.ts"
 /** A kind of notes with data of one type. */
 export interface NoteKind<in out A> {
   readonly name: string
-  /** Returns the JSON value of the data. Throws for data that does not fit the schema. */
+  /** Returns the data as a JSON value. Throws if the data does not fit the schema. */
   readonly encode: (data: A) => unknown
-  /** Returns the data of a note; none if it is of another kind, or does not fit the schema. */
+  /**
+   * Returns the data of a note. Returns none if the note is of another kind, or if its data does not fit the schema.
+   */
   readonly decode: (note: Pick<TaskNote, "name" | "data">) => Option.Option<A>
-  /** Describes the data to a person; undefined if there is nothing to show. */
+  /** Returns a text for a person; undefined if there is nothing to show. */
   readonly message: (data: A) => string | undefined
 }
 
-/** Makes a kind of notes. By default a note has no message for people. */
+/** Makes a kind of notes. By default a note has no text for people. */
 export const make = <A>(
   name: string,
   options: {

@@ -1,10 +1,10 @@
 /**
- * The sessions of an application, by id: each is opened once, and stays open until it is closed, fails, has been idle for
- * too long, or the application ends.
+ * The sessions of an application, by id. Each is opened once. It stays open until it is closed, fails, or has been idle
+ * for too long, or until the application ends.
  *
- * Everything that the sessions need is captured where the layer is built, so `create` and `open` need nothing. What a turn
- * sees of the caller that submitted its input is in the README under *Hosting* (contract S9). Within one program an open
- * session is shared by all its clients; between programs the journal decides who has it (contract J2).
+ * The layer captures everything that the sessions need when it is built, so `create` and `open` have no requirements.
+ * The README says under *Hosting* what a turn sees of the caller that submitted its input (contract S9). All clients in
+ * one program share an open session. Between programs, the journal decides which of them has it open (contract J2).
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -26,27 +26,28 @@ export type { OpenError } from "./internal/hosting/host.ts"
 
 /** Options of a new session. */
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
-  /** The name of its agent. Default: the first agent of the layer. */
+  /** The name of the agent that it runs. Default: the first agent of the layer. */
   readonly agent?: string | undefined
   /** As in `OpenOptions`. */
   readonly references?: Context.Context<never> | undefined
 }
 
-/** Options of an opening. */
+/** Options for opening a session. */
 export interface OpenOptions {
-  /** The name of the agent that the caller expects. */
+  /** The name of the agent that the caller expects. Default: any agent. */
   readonly agent?: string | undefined
   /**
-   * References that the session runs with, in place of those of the host: `SessionConfig` has the bounds of its turns, and
-   * `Limits` of `@spindle/delegate` those of its tree. They hold while the session is open; an opening that finds it open
-   * changes nothing. `SessionConfig.adjustable` and `Limits.adjustable` make some that can be changed meanwhile.
+   * References that the session runs with, in place of those of the host. For example, `SessionConfig` has the bounds
+   * of its turns, and `Limits` of `@spindle/delegate` those of its tree. They apply while the session is open. They
+   * have no effect if the session is open already. `SessionConfig.adjustable` and `Limits.adjustable` make references
+   * that can be changed while the session is open.
    */
   readonly references?: Context.Context<never> | undefined
 }
 
 /** Options of a fork. */
 export interface ForkOptions extends Pick<OpenOptions, "references"> {
-  /** The last turn that is copied. Default: everything up to now. */
+  /** The last turn to copy. Default: everything up to now is copied. */
   readonly until?: TurnId | undefined
 }
 
@@ -58,51 +59,52 @@ export interface Sessions {
    */
   readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, Host.OpenError>
   /**
-   * Returns the session of this id: the open one, or else one that is resumed from its journal. It runs the agent that it
-   * was created with. Keep the id and open the session for each use: a
-   * session that was closed in the meantime rejects submissions. **Interruption**: as `create`. **Errors**:
-   * `SessionNotFound`, `SessionBusy`, `JournalFailed`; `AgentMismatch` if the session runs another agent;
-   * `AgentNotFound` if the layer does not have its agent.
+   * Returns the session with this id: the open one, or else one that is resumed from its journal. It runs the agent
+   * that it was created with. Keep the id, and call `open` for each use: a session that was closed in the meantime
+   * rejects submissions. **Interruption**: as `create`. **Errors**: `SessionNotFound`, `SessionBusy`, `JournalFailed`;
+   * `AgentMismatch` if the session runs another agent; `AgentNotFound` if the layer does not have its agent.
    */
   readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, Host.OpenError>
   /**
-   * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not touched.
-   * A turn that is open in the copy is marked as interrupted. Without `references` the copy runs with those of the host,
-   * whatever the source was opened with. **Errors**: as `open`; `TurnNotFound` if there is no turn `until`.
+   * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not
+   * touched. A turn that has not ended in the copy is marked as interrupted. Without `references` the copy runs with
+   * those of the host, even if the source was opened with others. **Interruption**: as `create`. **Errors**: as `open`;
+   * `TurnNotFound` if the source has no turn `until`.
    */
   readonly fork: (
     source: SessionId,
     options?: ForkOptions
   ) => Effect.Effect<Session.Session, Host.OpenError | TurnNotFound>
   /**
-   * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit all of them. Only
-   * those that pass the filters count: archived or not, the beginning of their id, their title, the time of their last
-   * record.
-   * **Errors**: `JournalFailed`, including for a cursor that no page returned.
+   * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit it returns all
+   * of them. The filters select sessions by whether they are archived, by the beginning of their id, by their title,
+   * and by the time of their last record. **Errors**: `JournalFailed`, including for a cursor that is not from a page.
    */
   readonly list: (options?: PageOptions) => Effect.Effect<JournalPage, JournalFailed>
   /**
-   * Gives a session a title, open or not, which `list` and its snapshot show; an empty one takes it away. White space is
-   * collapsed, and what is longer than 200 characters is cut. An open session records it as it does `Op.rename`.
-   * **Interruption** stops only the wait. **Errors**: `SessionNotFound`, including for one that is archived;
-   * `SessionBusy` while another process has it open; `JournalFailed`.
+   * Gives a session a title, whether it is open or not. `list` and its snapshot show the title. An empty title removes
+   * it. White space is collapsed, and a title is cut after 200 characters. An open session records it as it does
+   * `Op.rename`. **Interruption** stops only the wait. **Errors**: `SessionNotFound`, including for one that is
+   * archived; `SessionBusy` while another process has it open; `JournalFailed`.
    */
   readonly rename: (
     sessionId: SessionId,
     title: string
   ) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
-   * Closes a session if it is open here, and archives its journal: it is listed as archived, can be forked, and `open`
-   * refuses it until `unarchive`. Does nothing for one that is archived. **Interruption** stops only the wait.
-   * **Errors**: `SessionNotFound`; `SessionBusy` while another process has it open; `JournalFailed`.
+   * Closes a session if it is open here, and archives its journal. An archived session is listed as such and can be
+   * forked, but `open` refuses it until `unarchive`. Does nothing for a session that is archived. **Interruption**
+   * stops only the wait. **Errors**: `SessionNotFound`; `SessionBusy` while another process has it open;
+   * `JournalFailed`.
    */
   readonly archive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /** Undoes `archive`. Does nothing for a session that is not archived. **Interruption**, **Errors**: as `archive`. */
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
-   * Closes a session if it is open here, and deletes it with its child sessions: what the stores of the host keep of it
-   * (`SessionStores`), and last its journal, with what was cut off it. Forks of it stay. **Interruption**: as `archive`.
-   * **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the deletion can be repeated.
+   * Closes a session if it is open here, and deletes it with its child sessions: first what the stores of the host keep
+   * of it (`SessionStores`), and then its journal, with the parts that were cut off it. Forks of it stay.
+   * **Interruption**: as `archive`. **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the
+   * deletion can be repeated.
    */
   readonly delete: (sessionId: SessionId) => Effect.Effect<void, Deletion.DeleteError>
   /** Closes a session (S7), and returns whether it was open. **Interruption** stops only the wait. */
@@ -112,11 +114,11 @@ export interface Sessions {
 /** The service key of {@link Sessions}. */
 export const Sessions: Context.Service<Sessions, Sessions> = Context.Service("@spindle/core/Sessions")
 
-/** How sessions are hosted. */
+/** Options of a host of sessions. */
 export interface SessionsOptions {
   /**
-   * References that a submission passes on to the turn that it starts, in addition to the caller's trace and log
-   * annotations: the user, for example. Default: none.
+   * References that a submission passes from its caller to the turn that it starts, in addition to the trace and the
+   * log annotations: for example, the user. Default: none.
    */
   readonly context?: ReadonlyArray<Context.Reference<any>> | undefined
   /**
@@ -126,12 +128,13 @@ export interface SessionsOptions {
   readonly idleTimeToLive?: Duration.Input | undefined
 }
 
-/** What an agent needs. */
+/** The services that an agent needs. */
 export type RequirementsOf<A> = A extends Agent<infer R> ? Exclude<R, Scope.Scope> : never
 
 /**
- * The sessions of one agent, or of several that differ by name. Captures what the agents need, once. Closing the scope
- * closes all sessions concurrently (S7). Throws if two agents have the same name.
+ * Hosts the sessions of one agent, or of several that differ by name. The layer captures the services that the agents
+ * need, once. Closing its scope closes all sessions concurrently (S7). **Errors**: throws if two agents have the same
+ * name.
  *
  * @example
  * ```ts
@@ -183,8 +186,9 @@ const makeService = (host: Host.Host): Sessions => {
 }
 
 /**
- * As `Sessions.delete`, for a program that hosts no sessions: deletes a session that it does not have open. The stores are
- * those of the context. **Interruption**: not interruptible, except for the stores. **Errors**: as `Sessions.delete`.
+ * Deletes a session as `Sessions.delete` does, in a program that hosts no sessions and does not have it open. The
+ * stores are those of the context. **Interruption**: not interruptible, except for the stores. **Errors**: as
+ * `Sessions.delete`.
  */
 export const deleteClosed = (sessionId: SessionId): Effect.Effect<void, Deletion.DeleteError, Journal> =>
   Effect.gen(function* () {

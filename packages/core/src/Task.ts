@@ -1,8 +1,8 @@
 /**
- * What a turn runs: an effect with a name and a few choices about how its turn treats it.
+ * Tasks. A task is the effect that a turn runs, with a name and a few choices about how the turn treats it.
  *
- * A task never settles its own turn: it returns, and the supervisor settles. Its requirements are in its type; the turn
- * provides `Turn` and `Scope`.
+ * A task never settles its own turn: it returns, and the supervisor settles the turn. The type of a task has its
+ * requirements; the turn provides `Turn` and `Scope`.
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -12,34 +12,35 @@ import type { Turn } from "./Turn.ts"
 
 /** A value that a turn can run. */
 export interface Task<out A, out E = never, out R = never> {
-  /** The kind of turn, as `TurnStarted` names it: `regular`, `compact`, or a custom name. */
+  /** The task kind in `TurnStarted`: `regular`, `compact`, or a custom name. */
   readonly kind: string
   /** The name of the turn's span. */
   readonly spanName: string
   readonly effect: Effect.Effect<A, E, R>
   /**
-   * The last agent message in the value that the task returned. Undefined takes it from the history (contract S5), null
-   * means that there is none.
+   * Returns the last message of the turn, made from the value of the task: a text, null for no message, or undefined
+   * for the last message in the history (contract S5).
    */
   lastMessage(value: A): string | null | undefined
   /**
-   * Whether an abort interrupts the task at once, or signals it by `turn.aborting` and interrupts it at the end of the
-   * grace period (I2).
+   * The effect of an abort on the task: `interrupt` interrupts it at once; `signal` completes `turn.aborting`, and
+   * interrupts the task at the end of the grace period (I2).
    */
   readonly onAbort: "interrupt" | "signal"
-  /** Whether input may join the running turn (P7). Such a task takes input by `turn.takeInput`. */
+  /** True if input may join the running turn (P7). Such a task takes input with `turn.takeInput`. */
   readonly steerable: boolean
   /**
    * Runs after an abort, once the task has ended or been fenced. It gets its own `Turn`, which is not fenced, for at most
    * `abortHookLimit`.
    */
   readonly abortHook: ((turn: Turn, reason: AbortReason) => Effect.Effect<void, never, R>) | undefined
-  /** How long `abortHook` may take; undefined for `SessionConfig.abortHookLimit`. */
+  /** The longest time for `abortHook`; undefined for `SessionConfig.abortHookLimit`. */
   readonly abortHookLimit: Duration.Input | undefined
 }
 
 /**
- * Makes a task. By default an abort interrupts it, it cannot be steered, and a string that it returns is the last message.
+ * Makes a task. By default an abort interrupts it, it takes no steered input, and a string that it returns is the last
+ * message.
  *
  * @example
  * ```ts
@@ -80,7 +81,7 @@ export const make = <A, E, R>(
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
 
-/** The projection of a task. If it throws, the turn dies with `CallbackFailed`. */
+/** Wraps the `lastMessage` function of a task, so that a throw in it becomes `CallbackFailed`. */
 const nameThrow =
   <A>(kind: string, lastMessage: (value: A) => string | null | undefined) =>
   (value: A): string | null | undefined => {

@@ -1,8 +1,8 @@
 /**
- * Kinds of tasks that a client may start by name: `Op.startTask("release-notes", { since: "1.2" })`.
+ * Task kinds: tasks that a client may start by name, with `Op.startTask("release-notes", { since: "1.2" })`.
  *
- * An agent has them (`Agent.make({ tasks })`). A kind decodes the parameters of the client and returns the task. What its
- * tasks require is in its type, and so in the type of the agent.
+ * An agent lists them (`Agent.make({ tasks })`). A kind decodes the parameters of the client and returns the task. The
+ * type of the kind has the requirements of its tasks, and so has the type of the agent.
  */
 import * as Exit from "effect/Exit"
 import * as Cause from "effect/Cause"
@@ -17,24 +17,29 @@ import type { InvalidParams, TaskMode, TaskParams } from "./protocol/Op.ts"
 import * as Task from "./Task.ts"
 import { Turn } from "./Turn.ts"
 
-/** A kind of tasks. The types of its parameters and results are erased: the parameters come from a client as JSON. */
+/**
+ * A task kind. The types of its parameters and results are erased, because the parameters come from a client as JSON.
+ */
 export interface TaskKind<out R = never> {
   readonly name: string
-  /** How its tasks may start; see `TaskMode`. The first is the default. */
+  /** The modes in which its tasks may start; see `TaskMode`. The first is the default. */
   readonly modes: ReadonlyArray<TaskMode>
-  /** Returns the task for these parameters, or why there is none. Does not throw. */
+  /** Returns the task for these parameters, or the reason why there is none. Does not throw. */
   readonly taskOf: (params: TaskParams) => StartableTask | InvalidParams
   readonly Requirements: Types.Covariant<R>
 }
 
-/** A task of a kind, and what runs of it alongside another turn; undefined if it needs its own. */
+/**
+ * A task of a kind. `alongside` is the effect that may run alongside another turn; undefined if the task needs its own
+ * turn.
+ */
 export interface StartableTask extends Task.Task<unknown, unknown, any> {
   readonly alongside?: Effect.Effect<unknown, unknown, any> | undefined
 }
 
 /**
- * Makes a kind of tasks. `task` is called with the decoded parameters, once when the task is submitted and again if it
- * had to wait. By default a task waits for its turn, unless the client asks that it replace the one that runs.
+ * Makes a task kind. `task` is called with the decoded parameters, once when the task is submitted and again if the
+ * task had to wait. By default a task waits for its turn, unless the client asks that it replace the running turn.
  *
  * @example
  * ```ts
@@ -54,10 +59,10 @@ export interface StartableTask extends Task.Task<unknown, unknown, any> {
 export const make = <Params extends Schema.ConstraintDecoder<unknown>, A, E, R>(
   name: string,
   options: {
-    /** The parameters that a client sends. Its decoding must not be asynchronous. */
+    /** The schema of the parameters that a client sends. It must decode synchronously. */
     readonly params: Params
     readonly task: (params: Params["Type"]) => Task.Task<A, E, R>
-    /** How its tasks may start, the default first: `["queue", "replace"]` unless it is given. */
+    /** The modes in which its tasks may start, the default one first. Default: `["queue", "replace"]`. */
     readonly modes?: readonly [TurnMode, ...ReadonlyArray<TurnMode>] | undefined
   }
 ): TaskKind<Exclude<R, Turn | Scope.Scope>> => makeKind(name, options.modes ?? ["queue", "replace"], options)
@@ -66,13 +71,14 @@ export const make = <Params extends Schema.ConstraintDecoder<unknown>, A, E, R>(
 export type TurnMode = Exclude<TaskMode, "alongside">
 
 /**
- * Makes a kind of tasks that run alongside the running turn, unless the client asks that they wait for their own; while no
- * turn runs, such a task is its own turn. `run` is called with the decoded parameters, as `task` in {@link make}.
+ * Makes a task kind whose tasks run alongside the running turn, unless the client asks that they wait for their own
+ * turn. While no turn is running, such a task gets its own turn at once. `run` is called with the decoded parameters,
+ * as `task` in {@link make}.
  */
 export const makeAlongside = <Params extends Schema.ConstraintDecoder<unknown>, E, R>(
   name: string,
   options: {
-    /** The parameters that a client sends. Its decoding must not be asynchronous. */
+    /** The schema of the parameters that a client sends. It must decode synchronously. */
     readonly params: Params
     readonly run: (params: Params["Type"]) => Effect.Effect<unknown, E, R>
   }

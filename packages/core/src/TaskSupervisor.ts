@@ -1,9 +1,9 @@
 /**
  * One slot that runs one task at a time, and the owner that settles it.
  *
- * The supervisor decides *when* a task starts, is asked to stop and counts as ended. What that means for a conversation
- * is decided by its caller's `settle`. It knows no session: a `Session` gives it jobs, and so may any program that wants
- * an abort to be an interruption with a timed race.
+ * The supervisor decides *when* a task starts, is asked to stop and counts as ended. The `settle` function of a job
+ * decides what that means for a conversation. The supervisor does not know sessions. A `Session` gives it jobs, and so
+ * may any program that wants an abort to be an interruption with a timed race.
  *
  * ```
  *            start                exit                  settled
@@ -20,10 +20,10 @@
  * 4. A job that was aborted settles as aborted, whatever its task returns, or as failed by its owner (S2).
  * 5. `Aborting` ends with the grace period at the latest (I3).
  *
- * When `awaitIdle` returns, it is guaranteed that the slot was free at one moment since the call, and that for each job
- * before that moment `settle` had ended and `onFree` had run. The task and the clean-ups of a job that returned have
- * ended, or exceeded their `drain`. Those of a job that was aborted have ended, or `settle` was given their names as
- * stragglers. It is not guaranteed that stragglers have ended, or that no other job has started since.
+ * When `awaitIdle` returns, the slot was free at some moment since the call, and for each job before that moment
+ * `settle` had ended and `onFree` had run. The task and the clean-ups of a job that returned have ended, or their
+ * `drain` has passed. Those of a job that was aborted have ended, or `settle` has received their names as stragglers.
+ * Stragglers may still be running, and another job may have started since.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -45,7 +45,7 @@ export type State =
   | { readonly _tag: "Aborting"; readonly reason: AbortReason }
   | { readonly _tag: "Settling" }
 
-/** What can happen to a slot. */
+/** An event of a slot. */
 export type SlotEvent =
   | { readonly _tag: "Start" }
   | { readonly _tag: "Exit" }
@@ -59,7 +59,7 @@ export const idle: State = { _tag: "Idle" }
 
 const settling: State = { _tag: "Settling" }
 
-/** The pure rule: returns the state after an event. An event that has no meaning in a state leaves it unchanged. */
+/** Returns the state after an event. An event that has no meaning in a state leaves it unchanged. Pure. */
 export const next = (state: State, event: SlotEvent): State => {
   switch (event._tag) {
     case "Start":
@@ -81,7 +81,7 @@ export const next = (state: State, event: SlotEvent): State => {
   }
 }
 
-/** How a job ended, for its `settle`. */
+/** The end of a job, for its `settle`. */
 export type Ended<A, E> =
   | { readonly _tag: "Completed"; readonly value: A }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<E> }
@@ -90,40 +90,46 @@ export type Ended<A, E> =
       readonly reason: AbortReason
       /** Milliseconds since 1970 at which the abort was accepted. */
       readonly requestedAt: number
-      /** What had not ended. Each reports its end to `onStragglerEnd` later. */
+      /** The task, clean-ups and hooks that had not ended. `onStragglerEnd` is called when one ends later. */
       readonly stragglers: ReadonlyArray<Straggler>
     }
 
-/** What an abort runs: by default concurrently with the interruption of the task, within the same grace period. */
+/**
+ * An effect that an abort runs, by default concurrently with the interruption of the task and within the same grace
+ * period.
+ */
 export interface Cleanup {
   readonly kind: Straggler["kind"]
   readonly name: string
   readonly run: (reason: AbortReason) => Effect.Effect<void>
   /**
-   * How long a job that returned waits for this clean-up, which then runs with the reason `Parent`: what the job started
-   * has lost its parent. By default only an abort runs it.
+   * The time that a job whose task has returned waits for this clean-up. It then runs with the reason `Parent`, because
+   * the things that the job started have lost their parent. By default only an abort runs a clean-up.
    */
   readonly drain?: Duration.Input | undefined
   /**
-   * Whether an abort runs it only when the task has been fenced and the abort hooks have ended, within another grace
-   * period. Default false.
+   * True if an abort runs it only when the task has been fenced and the abort hooks have ended, within another grace
+   * period. Default: false.
    */
   readonly afterHook?: boolean | undefined
 }
 
-/** What runs after an abort, for at most `limit`. It is then interrupted, and named as a straggler if it keeps running. */
+/**
+ * An effect that runs after an abort, for at most `limit`. It is then interrupted, and named as a straggler if it keeps
+ * running.
+ */
 export interface AbortHook {
   readonly name: string
   readonly limit: Duration.Input
   readonly run: (reason: AbortReason) => Effect.Effect<void>
 }
 
-/** A task and what its owner does around it. All effects run in the context that the supervisor was made in. */
+/** A task, and what its owner does around it. All effects run in the context in which the supervisor was made. */
 export interface Job<A, E, S = void> {
   readonly name: string
   /**
-   * Returns the task, with all that it needs. It is called once, when the slot holds the job and before the task runs
-   * (contract S6), and must not throw.
+   * Returns the task, with everything that it needs. It is called once, when the slot holds the job and before the task
+   * runs (contract S6), and must not throw.
    */
   readonly run: (slot: Slot) => Effect.Effect<A, E>
   /**
@@ -131,38 +137,41 @@ export interface Job<A, E, S = void> {
    * period (I2).
    */
   readonly onAbort: "interrupt" | "signal"
-  /** How long an abort waits for the task and the clean-ups; 0 means not at all. */
+  /** The time that an abort waits for the task and the clean-ups. With 0 it does not wait. */
   readonly grace: Duration.Input
-  /** Run one after the other after an abort, once the task has ended or been fenced. */
+  /** The hooks that run after an abort, one after the other, once the task has ended or been fenced. */
   readonly abortHooks: ReadonlyArray<AbortHook>
   /**
-   * Runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must be bounded in time,
-   * and must not die: the slot would stay taken.
+   * Settles the job. It runs exactly once, uninterruptible, when the job has ended and before the slot is free. It must
+   * be bounded in time and must not die, or else the slot stays taken.
    */
   readonly settle: (ended: Ended<A, E>) => Effect.Effect<S>
   /** Called with the result of `settle` when the slot is free, before `awaitIdle` returns. It may start the next job. */
   readonly onFree: (settled: S) => void
-  /** Called when a straggler of which `settle` was given the name has ended. */
+  /** Called when a straggler whose name `settle` has received has ended. */
   readonly onStragglerEnd: (straggler: Straggler, afterMillis: number) => void
-  /** Called when a clean-up or an abort hook has died, or a hook was cut off at its limit, with the reason in words. */
+  /**
+   * Called with a reason in words when a clean-up or an abort hook has died, or when a hook was cut off at its limit.
+   */
   readonly onFailure: (of: Straggler, reason: string) => void
 }
 
 /** The view that a job has of its slot. */
 export interface Slot {
-  /** Returns why the job is stopping; undefined while it is not. A job that is stopping is *closing*. */
+  /** Returns the reason why the job is stopping, or undefined while it is not. A job that is stopping is *closing*. */
   readonly reason: () => AbortReason | undefined
-  /** Whether the job counts as ended: each call of its task must be refused. */
+  /** Returns whether the job counts as ended, so that each call of its task must be refused. */
   readonly isFenced: () => boolean
-  /** Whether the job has returned or its abort is over, and it still holds the slot. */
+  /** Returns whether the job has returned or its abort is over, while it still holds the slot. */
   readonly isSettling: () => boolean
-  /** Asks this job to stop, and no later one. Returns at once; true if it was running (I1). */
+  /** Asks this job, and no later one, to stop. Returns at once; true if the job was running (I1). */
   readonly abort: (reason: AbortReason) => boolean
-  /** Waits for the request to stop. */
+  /** Waits for the request to stop, and returns its reason. **Interruption** stops only the wait. */
   readonly aborting: Effect.Effect<AbortReason>
   /**
-   * Runs an effect unless the job is stopping. If the abort of the job interrupts its task, it interrupts this effect in
-   * the same step: a look at `reason` before the effect leaves a step between them (I2).
+   * Runs an effect unless the job is stopping. If the abort of the job interrupts its task, it interrupts this effect
+   * in the same step. A check of `reason` before the effect is not enough, because the abort may come between the two
+   * (I2).
    */
   readonly unlessStopping: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
@@ -172,12 +181,12 @@ export interface Slot {
   readonly onAbort: (cleanup: Cleanup) => () => void
 }
 
-/** One slot. */
+/** A supervisor of one slot. */
 export interface TaskSupervisor {
   readonly state: () => State
-  /** Starts a job at once if the slot is free, and returns whether it was. */
+  /** Starts a job at once if the slot is free, and returns whether it was free. */
   readonly start: <A, E, S>(job: Job<A, E, S>) => boolean
-  /** Asks the running job to stop, and returns at once (I1). */
+  /** Asks the running job to stop, and returns at once whether one was running (I1). */
   readonly abort: (reason: AbortReason) => boolean
   /** Ends the running job as failed, because its owner cannot continue. */
   readonly fail: (cause: Cause.Cause<unknown>) => void
@@ -262,14 +271,14 @@ class RunningJob implements Slot {
     })
   }
 
-  /** The job is no longer running: it returned, was asked to stop, or its owner failed. Its owner starts, once. */
+  /** Starts the owner, once: the job has returned, was asked to stop, or its owner has failed. */
   leave(): void {
     if (this.hasLeft) return
     this.hasLeft = true
     this.owner?.()
   }
 
-  /** Sets the owner of the job. It starts at once if the job has left already. */
+  /** Sets the function that starts the owner of the job. It is called at once if the job has left already. */
   ownedBy(owner: () => void): void {
     this.owner = owner
     if (this.hasLeft) owner()
@@ -288,7 +297,7 @@ export const make: Effect.Effect<TaskSupervisor> = Effect.gen(function* () {
   return makeUnsafe(yield* Effect.context<never>(), yield* Clock.Clock)
 })
 
-/** Makes a supervisor from a context and a clock. */
+/** Makes a supervisor from a context and a clock, outside of an effect. */
 export const makeUnsafe = (context: Context.Context<never>, clock: Clock.Clock): TaskSupervisor =>
   new Supervisor(context, clock)
 
@@ -325,10 +334,10 @@ class Supervisor implements TaskSupervisor {
     this.current = running
     const task = forkDetached(this.context, job.run(running))
     task.addObserver((exit) => {
-      // a straggler of an earlier job ends nothing
+      // a straggler of an earlier job must not end a later one
       // mutant own-exit (I3: the exit of a straggler ends no later turn): drop
       if (this.current !== running) return
-      // a task that only interrupted itself has not failed: it is aborted like any other (S5)
+      // a task that only interrupted itself has not failed: its job is aborted (S5)
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return void this.abort("Interrupted")
       // mutant defect-frees-the-slot (S5: a task that dies has ended, and its slot is free):
       //   insert: if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) return
@@ -339,7 +348,10 @@ class Supervisor implements TaskSupervisor {
     return true
   }
 
-  /** The owner, which alone settles. It is not interruptible, and bounded by the grace period, the hooks and `settle`. */
+  /**
+   * The owner, which alone settles the job. It is not interruptible. The grace period, the hooks and `settle` bound its
+   * time.
+   */
   private own<A, E, S>(attempt: Attempt<A, E, S>): Effect.Effect<void> {
     const { job, running, task } = attempt
     const ended = Effect.suspend(() =>
@@ -433,15 +445,16 @@ interface Attempt<A, E, S> {
   readonly task: Fiber.Fiber<A, E>
 }
 
-/** What an abort waits for. */
+/** Something that an abort waits for. */
 interface Open {
   readonly straggler: Straggler
   readonly fiber: Fiber.Fiber<unknown, unknown>
 }
 
 /**
- * The timed race of an abort (I2, I3): the task and the clean-ups, concurrently, against the grace period; then the
- * hooks, and then the clean-ups that wait for these, within another grace period. Returns everything that took part.
+ * Runs the timed race of an abort (I2, I3): first the task and the clean-ups, concurrently, within the grace period;
+ * then the hooks; and then the clean-ups that wait for the hooks, within another grace period. Returns everything that
+ * took part.
  */
 const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
@@ -501,7 +514,7 @@ const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attem
   return Effect.all(ending, { concurrency: "unbounded", discard: true })
 }
 
-/** Starts a clean-up or a hook, whose death is reported. */
+/** Starts a clean-up or a hook, and reports it if it dies. */
 const startWatched = <A, E, S>(
   context: Context.Context<never>,
   { onFailure }: Job<A, E, S>,
@@ -514,7 +527,7 @@ const startWatched = <A, E, S>(
   return fiber
 }
 
-/** Waits for everything that is open, including clean-ups that are added while it waits. */
+/** Waits until everything in the list has ended, including clean-ups that are added meanwhile. */
 const allEnded = Effect.fnUntraced(function* (open: ReadonlyArray<Open>) {
   for (let index = 0; index < open.length; index++) yield* Fiber.await(open[index]!.fiber)
 })

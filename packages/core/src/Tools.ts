@@ -1,4 +1,4 @@
-/** Tables of tools, for sources: tools that bring their handlers along. */
+/** Tables of tools with their handlers, for tool sources. */
 import type * as Effect from "effect/Effect"
 import type * as Tool from "effect/ai/Tool"
 import * as internal from "./internal/tools.ts"
@@ -7,16 +7,16 @@ import type { ToolPolicy, ToolTable } from "./ports/ToolSource.ts"
 /** A tool with its handler. */
 export interface SourceTool {
   readonly tool: Tool.Any
-  /** Runs a call with decoded arguments. A failure is a result for the model; a defect fails the turn. */
+  /** Runs a call with decoded arguments. A failure becomes a result for the model; a defect fails the turn. */
   readonly run: (params: any, callId: string) => Effect.Effect<unknown, unknown>
-  /** Its policy; the default policy of the agent if there is none. */
+  /** The policy of the tool. Default: the default policy of the agent. */
   readonly policy?: ToolPolicy<any> | undefined
 }
 
 /**
- * Makes a table of tools. Make one only if the tools have changed: the table is compared by identity.
+ * Makes a table of tools. Make a new one only if the tools have changed, because tables are compared by identity.
  *
- * **Errors**: throws `ToolInvalid` for a tool that no session can run, and for a name that occurs twice.
+ * **Errors**: throws `ToolInvalid` for a tool that no session can run, and for two tools with the same name.
  *
  * @example
  * ```ts

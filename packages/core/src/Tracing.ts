@@ -1,10 +1,11 @@
 /**
  * Spans of sessions, made when a tracer listens (contract O1).
  *
- * Core, and other packages that start work for a turn, make their spans here. Without a tracer (Effect's default one keeps
- * nothing) no span is made, so that a turn costs nothing for telemetry that is not read (`docs/decisions/0010-spans.md`).
- * Interruption is an outcome, not an error: a span ends with `spindle.outcome` *completed*, *failed* (with `error.type`) or
- * *aborted*. Attributes say what was done, never what was said, unless {@link TraceContent} is on.
+ * Core, and other packages that start work for a turn, make their spans here. Without a tracer no span is made, so that
+ * a turn pays nothing for telemetry that is not read (`docs/decisions/0010-spans.md`). Effect's default tracer, which
+ * keeps nothing, counts as none. Interruption is an outcome, not an error: a span ends with `spindle.outcome`
+ * *completed*, *failed* (with `error.type`) or *aborted*. Attributes never contain the words of users, models or tools,
+ * unless {@link TraceContent} is on.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -14,20 +15,20 @@ import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
 import { messageOf, tagOf, textOf } from "./internal/foreign.ts"
 
-/** Whether attributes may contain what users, models and tools said. Default false. */
+/** True if attributes may contain the words of users, models and tools. Default: false. */
 export class TraceContent extends Context.Reference<boolean>("@spindle/core/TraceContent", {
   defaultValue: () => false
 }) {}
 
 /**
- * The spans of the running turn that have not ended. The owner of the turn ends them with it, so that no exported span
- * names a parent that is never exported, whatever a straggler does. Undefined outside of turns.
+ * The spans of the running turn that have not ended. The owner of the turn ends them with the turn. So every exported
+ * span has a parent that is exported, even if a straggler never ends. Undefined outside of turns.
  */
 export class OpenSpans extends Context.Reference<Set<Tracer.Span> | undefined>("@spindle/core/OpenSpans", {
   defaultValue: () => undefined
 }) {}
 
-/** A span to make. Without a `parent` it descends from the current span, unless it is a `root`. */
+/** The settings of a new span. Without a `parent` it descends from the current span, unless it is a `root`. */
 export interface SpanSettings {
   readonly name: string
   readonly kind?: Tracer.SpanKind | undefined
@@ -37,7 +38,7 @@ export interface SpanSettings {
   readonly root?: boolean | undefined
 }
 
-/** How the work of a span ended. `message` is exported only when content is. */
+/** The outcome of the work of a span. `message` is exported only if content is. */
 export type SpanOutcome =
   | { readonly _tag: "completed" | "aborted" }
   | { readonly _tag: "failed"; readonly type: string; readonly message?: string }
@@ -48,15 +49,18 @@ interface SpanError {
   readonly message: string
 }
 
-/** Whether a tracer listens in a context. */
+/** Returns whether a tracer listens in a context. */
 export const isTraced = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
 
-/** The current span of a context, made here or by a caller. */
+/** Returns the current span of a context, which this module or a caller has made. */
 export const currentSpan = (context: Context.Context<never>): Tracer.AnySpan | undefined =>
   Context.getOrUndefined(context, Tracer.ParentSpan)
 
-/** Logs what a tracer does wrong, and continues: spans begin and end in the steps that start and settle turns. */
+/**
+ * Calls a tracer. If it throws, the error is logged, because spans begin and end in the steps that start and settle
+ * turns.
+ */
 const callTracer = <A>(
   context: Context.Context<never>,
   step: "begin" | "annotate" | "link" | "end",
@@ -90,7 +94,7 @@ export const annotate = (
 export const link = (context: Context.Context<never>, span: Tracer.Span, links: ReadonlyArray<Tracer.SpanLink>): void =>
   callTracer(context, "link", () => span.addLinks(links))
 
-/** Ends a span, once; a second end changes nothing. */
+/** Ends a span. A second call has no effect. */
 export const end = (context: Context.Context<never>, span: Tracer.Span, outcome: SpanOutcome): void =>
   callTracer(context, "end", () => {
     if (span.status._tag === "Ended") return
@@ -106,8 +110,8 @@ export const end = (context: Context.Context<never>, span: Tracer.Span, outcome:
   })
 
 /**
- * Runs an effect in a new span; without a tracer it runs as it is, and receives undefined. The span ends with the effect,
- * or with its turn if that settles first. An effect that succeeds although its work failed sets `error.type`.
+ * Runs work in a new span. Without a tracer the work runs without a span and receives undefined. The span ends with the
+ * work, or with its turn if that settles first. Work that succeeds although something failed sets `error.type`.
  */
 export const span = <A, E, R>(
   settings: SpanSettings,
@@ -143,19 +147,22 @@ const outcomeOf = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): SpanOu
   return typeof type === "string" ? { ...failureOf(exit.cause), type } : failureOf(exit.cause)
 }
 
-/** A cause as the outcome of a span. */
+/** Returns a cause as the outcome of a span. */
 export const failureOf = (cause: Cause.Cause<unknown>): SpanOutcome & { readonly _tag: "failed" } => {
   const error = Cause.squash(cause)
   const message = messageOf(error)
   return { _tag: "failed", type: tagOf(error), ...(message === undefined ? {} : { message }) }
 }
 
-/** A value as an attribute, if content is exported: its JSON, cut at `contentLimit` characters. */
+/**
+ * Returns a value as an attribute, cut at `contentLimit` characters: a string as it is, anything else as JSON. Returns
+ * undefined if content is not exported.
+ */
 export const content = (context: Context.Context<never>, value: () => unknown): string | undefined => {
   if (!Context.get(context, TraceContent)) return undefined
   const found = value()
   return (typeof found === "string" ? found : (JSON.stringify(found) ?? "")).slice(0, contentLimit)
 }
 
-/** The longest attribute with content, in characters. */
+/** The greatest length of an attribute with content, in characters. */
 export const contentLimit = 16_384

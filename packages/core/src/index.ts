@@ -1,6 +1,4 @@
-/**
- * Supervised agent sessions for Effect. Each module is a namespace; see the README for where to begin.
- */
+/** Supervised agent sessions for Effect. Each module is a namespace. The README says where to begin. */
 export * as AgentError from "./protocol/AgentError.ts"
 export * as Display from "./protocol/Display.ts"
 export * as Ids from "./protocol/Ids.ts"
