@@ -1,4 +1,4 @@
-/** Errors of an agent: a tool that cannot run, and application code that throws. */
+/** Errors of an agent: of a tool that cannot run, and of application code that throws. */
 import { format } from "effect/Formatter"
 import * as Schema from "effect/Schema"
 import { boundText } from "./foreignText.ts"
@@ -10,7 +10,7 @@ const problems = {
   Schema: "has a schema that cannot be described to a model"
 } as const
 
-/** A tool that no session can run. `Agent.make` throws it, and so does a table of tools when it is made. */
+/** A tool that no session can run. `Agent.make` and `Tools.make` throw it. */
 export class ToolInvalid extends Schema.TaggedError<ToolInvalid>()("ToolInvalid", {
   tool: Schema.String,
   problem: Schema.Literals(["NoPolicy", "RunByProvider", "Duplicate", "Schema"]),
@@ -29,7 +29,7 @@ export class DuplicateTask extends Schema.TaggedError<DuplicateTask>()("Duplicat
   }
 }
 
-/** A tool was called, and the context of its session has no handler for it. The turn dies with it. */
+/** A tool was called, but the context of its session has no handler for it. The turn fails with this error. */
 export class ToolHandlerMissing extends Schema.TaggedError<ToolHandlerMissing>()("ToolHandlerMissing", {
   tool: Schema.String,
   agent: Schema.UndefinedOr(Schema.String)
@@ -42,7 +42,7 @@ export class ToolHandlerMissing extends Schema.TaggedError<ToolHandlerMissing>()
 
 /**
  * A function or service of the application threw or died where it must not. `callback` names it, for example
- * `Approvals.decide`. The turn dies with it; later turns do not.
+ * `Approvals.decide`. The turn fails with this error; later turns are not affected.
  */
 export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("CallbackFailed", {
   callback: Schema.String,
@@ -53,14 +53,14 @@ export class CallbackFailed extends Schema.TaggedError<CallbackFailed>()("Callba
   }
 }
 
-/** What a thrown value says. Its getters may throw as well. */
+/** Returns the message of a thrown value, even if its getters throw. */
 export const messageOf = (thrown: unknown): string => {
   try {
     if (thrown instanceof Error && typeof thrown.message === "string" && thrown.message !== "") {
       return boundText(thrown.message)
     }
   } catch {
-    // nothing of it can be read
+    // its message cannot be read
   }
   return boundText(typeof thrown === "string" ? thrown : format(thrown))
 }

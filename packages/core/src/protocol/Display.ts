@@ -1,14 +1,14 @@
 /**
- * What a tool call is and what came of it, as data for people and for the wire.
+ * Descriptions of tool calls and of their outcomes, as data for people and for the wire.
  *
- * A tool states both: its policy's `display` describes a call from its decoded arguments, and its handler reports a
- * `detail` with `Turn.detail`. They are recorded with the call and with its result. Views fold these records: no view
- * parses text that was written for the model, and no view compares tool names.
+ * A tool supplies both: the `display` function of its policy describes a call from its decoded arguments, and its
+ * handler reports a `detail` with `Turn.detail`. They are recorded with the call and with its result. Views fold these
+ * records. No view parses text that was written for the model, and no view compares tool names.
  */
 import * as Schema from "effect/Schema"
 import { ProcessId, SessionId } from "./Ids.ts"
 
-/** One file that a patch changes. Paths are as the patch names them; `diff` is unified, without a file header. */
+/** A change of one file by a patch. Paths are written as in the patch. `diff` is unified, without a file header. */
 export class FileChange extends Schema.Opaque<FileChange>()(
   Schema.Struct({
     path: Schema.String,
@@ -18,7 +18,7 @@ export class FileChange extends Schema.Opaque<FileChange>()(
   }).annotate({ identifier: "FileChange" })
 ) {}
 
-/** What an agent call does. */
+/** The operation of an agent call. */
 export const AgentOperation = Schema.Literals(["spawn", "send", "wait", "close", "resume", "list"]).annotate({
   identifier: "AgentOperation"
 })
@@ -26,8 +26,8 @@ export const AgentOperation = Schema.Literals(["spawn", "send", "wait", "close",
 export type AgentOperation = typeof AgentOperation.Type
 
 /**
- * The status of an agent. `pendingInit`: no turn yet. `completed`, `interrupted` and `errored` are how its last turn
- * ended. `shutdown`: it was closed. `notFound`: no agent has this id.
+ * The status of an agent. `pendingInit`: it has not had a turn. `completed`, `interrupted` and `errored`: the end of
+ * its last turn. `shutdown`: it was closed. `notFound`: no agent has this id.
  */
 export const AgentStatus = Schema.Literals([
   "pendingInit",
@@ -121,7 +121,7 @@ const displays = Schema.Union([
   ImageDisplay,
   OtherDisplay
 ]).annotate({ identifier: "CallDisplay" })
-/** What a call is. */
+/** A description of a call. */
 export type CallDisplay =
   | CommandDisplay
   | PatchDisplay
@@ -140,9 +140,10 @@ export interface CallDisplaySchema extends Schema.Union<typeof displays.members>
 export const CallDisplay: CallDisplaySchema = displays
 
 /**
- * How a command ended: an exit code, or null and the signal, or neither when it still runs or never started.
- * `output` is what it printed, since the last call if it is one that continues a command, cut to its head and tail.
- * `processId` is set for a command that runs in the background, or did so until this call.
+ * The outcome of a command. A command that has ended has an exit code, or null and a signal. One that is still running
+ * or never started has neither. `output` is the text that it printed, cut to its head and tail; for a call that
+ * continues a command, it is the text since the last call. `processId` is set for a command that runs in the
+ * background, or did so until this call.
  */
 export class CommandDetail extends Schema.Opaque<CommandDetail>()(
   Schema.TaggedStruct("Command", {
@@ -154,7 +155,7 @@ export class CommandDetail extends Schema.Opaque<CommandDetail>()(
     processId: Schema.optionalKey(ProcessId)
   }).annotate({ identifier: "CommandDetail" })
 ) {}
-/** The changes that were made; none when the patch was refused. */
+/** The changes that a patch made; none if the patch was refused. */
 export class PatchDetail extends Schema.Opaque<PatchDetail>()(
   Schema.TaggedStruct("Patch", { changes: Schema.Array(FileChange) }).annotate({ identifier: "PatchDetail" })
 ) {}
@@ -165,7 +166,7 @@ export class AgentDetail extends Schema.Opaque<AgentDetail>()(
     timedOut: Schema.optionalKey(Schema.Literal(true))
   }).annotate({ identifier: "AgentDetail" })
 ) {}
-/** How a call of an MCP tool ended. */
+/** The outcome of a call of an MCP tool. */
 export class McpDetail extends Schema.Opaque<McpDetail>()(
   Schema.TaggedStruct("Mcp", { isError: Schema.Boolean, durationMillis: Schema.Finite }).annotate({
     identifier: "McpDetail"
@@ -175,7 +176,7 @@ export class McpDetail extends Schema.Opaque<McpDetail>()(
 const details = Schema.Union([CommandDetail, PatchDetail, AgentDetail, McpDetail]).annotate({
   identifier: "CallDetail"
 })
-/** What came of a call, in addition to the text that the model reads. */
+/** The outcome of a call, in addition to the text that the model reads. */
 export type CallDetail = CommandDetail | PatchDetail | AgentDetail | McpDetail
 /** The schema of {@link CallDetail}. */
 export interface CallDetailSchema extends Schema.Union<typeof details.members> {

@@ -1,19 +1,17 @@
-/**
- * What a session is given to work on: parts of text, images and mentions, and how they are delivered.
- */
+/** Input of a session: parts of text, images and mentions, and the way in which they are delivered. */
 import * as Schema from "effect/Schema"
 
 /** A run of text. */
 export class TextPart extends Schema.Opaque<TextPart>()(
   Schema.TaggedStruct("Text", { text: Schema.String }).annotate({ identifier: "TextPart" })
 ) {}
-/** An image: an `https:` address, or a `data:` URL that holds it. */
+/** An image. `url` is an `https:` address, or a `data:` URL that contains the image. */
 export class ImagePart extends Schema.Opaque<ImagePart>()(
   Schema.TaggedStruct("Image", { url: Schema.String }).annotate({ identifier: "ImagePart" })
 ) {}
 /**
- * Names something that the turn should use, such as an app (`app://id`) or a skill (the path of its file). A model reads
- * its text, `[$name](path)`, which is also what a person can write.
+ * A mention of something that the turn should use, such as an app (`app://id`) or a skill (the path of its file). The
+ * model reads it as the text `[$name](path)`, which a person can also write.
  */
 export class MentionPart extends Schema.Opaque<MentionPart>()(
   Schema.TaggedStruct("Mention", { name: Schema.String, path: Schema.String }).annotate({ identifier: "MentionPart" })
@@ -34,9 +32,9 @@ export const Input = Schema.Array(InputPart).annotate({ identifier: "Input" })
 export type Input = typeof Input.Type
 
 /**
- * How input reaches a session: `steer` joins the running turn if that turn can be steered and otherwise waits for its
- * own turn, `queue` always waits for one. `wait` starts no turn: it joins the running turn if that can be steered, and
- * otherwise the next one that starts for another reason.
+ * The way in which input reaches a session. `steer` joins the running turn if that turn can be steered, and otherwise
+ * waits for its own turn. `queue` always waits for its own turn. `wait` starts no turn: it joins the running turn if
+ * that turn can be steered, and otherwise the next turn that starts for another reason.
  */
 export const Delivery = Schema.Literals(["steer", "queue", "wait"]).annotate({ identifier: "Delivery" })
 /** @see {@link Delivery} */
@@ -49,7 +47,7 @@ export const text = (value: string): Input => [{ _tag: "Text", text: value }]
 export const textOfPart = (part: TextPart | MentionPart): string =>
   part._tag === "Text" ? part.text : `[$${part.name.replaceAll(/[[\]\s]+/g, " ").trim()}](${escapePath(part.path)})`
 
-/** Returns a path as the text of a mention has it: parentheses and white space would end the link. */
+/** Returns a path for the text of a mention, without parentheses and white space, which would end the link. */
 export const escapePath = (path: string): string =>
   path.replaceAll(/[()\s]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`)
 
@@ -60,6 +58,6 @@ export const textOf = (input: Input): string => {
   return input.flatMap((part) => (part._tag === "Image" ? [] : [textOfPart(part)])).join("\n\n")
 }
 
-/** Whether an input has no content: no part, or only blank texts. */
+/** Returns whether an input has no content: no part, or only blank texts. */
 export const isEmpty = (input: Input): boolean =>
   input.every((part) => part._tag === "Text" && part.text.trim().length === 0)

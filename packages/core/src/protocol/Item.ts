@@ -1,8 +1,8 @@
 /**
- * Conversation items: what the model sees, and what a history is made of.
+ * Conversation items: the units that a history consists of and that the model sees.
  *
- * The shapes follow the message parts of `effect/ai` one to one, but are schemas of this package: they are written to
- * disk, and the modules of `effect/ai` may change in a minor release (`docs/decisions/0002-own-items.md`).
+ * The shapes follow the message parts of `effect/ai` one to one, but they are schemas of this package, because they are
+ * written to disk and the modules of `effect/ai` may change in a minor release (`docs/decisions/0002-own-items.md`).
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -18,9 +18,9 @@ export { nestsTooDeep } from "./nesting.ts"
 export const JsonValue = Schema.Unknown.pipe(Schema.withDecodingDefaultKey(Effect.undefined))
 
 /**
- * Converts a value to what is read back from its JSON: numbers that are not finite become null, fields that are
- * undefined are left out. Throws a `TypeError` for what JSON cannot represent: a bigint, a function, a cycle. Throws for
- * values that are nested too deep as well.
+ * Converts a value to the value that is read back from its JSON: numbers that are not finite become null, and fields
+ * that are undefined are left out. Throws a `TypeError` for a value that JSON cannot represent (a bigint, a function, a
+ * cycle) or that is nested too deep.
  */
 export const jsonOfUnsafe = (value: unknown): unknown => {
   switch (typeof value) {
@@ -46,7 +46,7 @@ export const jsonOfUnsafe = (value: unknown): unknown => {
 export const toFinite = (value: number): number =>
   Number.isNaN(value) ? 0 : Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE)
 
-/** A summary in a form that only its provider can read. `sealedBy` names the provider, in the words of its `Model`. */
+/** A summary in a form that only its provider can read. `sealedBy` is the name of the provider in its `Model`. */
 export const SealedSummary = Schema.Struct({ encrypted: Schema.String, sealedBy: Schema.String }).annotate({
   identifier: "SealedSummary"
 })
@@ -54,9 +54,9 @@ export const SealedSummary = Schema.Struct({ encrypted: Schema.String, sealedBy:
 export type SealedSummary = typeof SealedSummary.Type
 
 /**
- * Input of the user, or a *fragment*: scaffolding that a program wrote in the user's place, such as the abort marker,
- * a summary or a notice of a child. `submissionId` names the input that this item carries (contract P2). The provider
- * that made `sealed` gets it in place of `content`.
+ * Input of the user, or a *fragment*: a message that a program wrote in place of the user, such as the abort marker, a
+ * summary or a notice of a child. `submissionId` names the input that this item carries (contract P2). The provider
+ * that made `sealed` receives it in place of `content`.
  */
 export class UserMessage extends Schema.Opaque<UserMessage>()(
   Schema.TaggedStruct("UserMessage", {
@@ -68,7 +68,7 @@ export class UserMessage extends Schema.Opaque<UserMessage>()(
   }).annotate({ identifier: "UserMessage" })
 ) {}
 
-/** Context for the model that is not from the user: what hooks add. */
+/** Context for the model that is not from the user, such as the contexts of hooks. */
 export class DeveloperMessage extends Schema.Opaque<DeveloperMessage>()(
   Schema.TaggedStruct("DeveloperMessage", { id: ItemId, text: Schema.String }).annotate({
     identifier: "DeveloperMessage"
@@ -77,7 +77,7 @@ export class DeveloperMessage extends Schema.Opaque<DeveloperMessage>()(
 
 /**
  * Text of the model. `partial` means that the text was cut: `aborted` text stays in the history, `superseded` text (the
- * request was tried again) is kept in the journal only.
+ * request was sent again) is kept in the journal only.
  */
 export class AssistantMessage extends Schema.Opaque<AssistantMessage>()(
   Schema.TaggedStruct("AssistantMessage", {
@@ -89,8 +89,8 @@ export class AssistantMessage extends Schema.Opaque<AssistantMessage>()(
 ) {}
 
 /**
- * Reasoning of the model: `text` may be shown, `encrypted` only its provider can read and wants back. `sealedBy` names
- * the provider and the model that made `encrypted`, in the words of the `Model` that recorded it.
+ * Reasoning of the model. `text` may be shown to people. Only the provider can read `encrypted`, and needs it in later
+ * requests. `sealedBy` names the provider and the model that made `encrypted`, as their `Model` names them.
  */
 export class Reasoning extends Schema.Opaque<Reasoning>()(
   Schema.TaggedStruct("Reasoning", {
@@ -104,9 +104,9 @@ export class Reasoning extends Schema.Opaque<Reasoning>()(
 ) {}
 
 /**
- * A tool call. `params` are the decoded arguments (any JSON value); arguments that are not JSON are kept as they
- * came in `invalid`. A *freeform* call carries its input as text in `params.input`. `display` is the tool's description
- * of the call, for people and for the wire.
+ * A tool call. `params` are the decoded arguments (any JSON value). Arguments that are not JSON are kept unchanged in
+ * `invalid`. A *freeform* call carries its input as text in `params.input`. `display` is the tool's description of the
+ * call, for people and for the wire.
  */
 export class ToolCall extends Schema.Opaque<ToolCall>()(
   Schema.TaggedStruct("ToolCall", {
@@ -124,8 +124,9 @@ export class ToolCall extends Schema.Opaque<ToolCall>()(
 ) {}
 
 /**
- * How a call ended: `completed`, `failed` (by the tool, or bad arguments), `denied` (by a person, a reviewer or a
- * policy), `aborted` (the turn was stopped, contract I6), `unknown` (the host died during the call, contract J8).
+ * The status of a call that has ended: `completed`, `failed` (by the tool, or because of bad arguments), `denied` (by a
+ * person, a reviewer or a policy), `aborted` (the turn was stopped, contract I6), `unknown` (the host died during the
+ * call, contract J8).
  */
 export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "aborted", "unknown"]).annotate({
   identifier: "ToolStatus"
@@ -134,8 +135,8 @@ export const ToolStatus = Schema.Literals(["completed", "failed", "denied", "abo
 export type ToolStatus = typeof ToolStatus.Type
 
 /**
- * The result of a call: `output` is what the model reads (a text, or any JSON value), `detail` is what the handler
- * reported for people and for the wire. `aborted` gives the reason of an abort and after how many milliseconds it came.
+ * The result of a call. The model reads `output` (a text, or any JSON value). The handler reported `detail` for people
+ * and for the wire. `aborted` has the reason of an abort and the milliseconds after which it came.
  */
 export class ToolResult extends Schema.Opaque<ToolResult>()(
   Schema.TaggedStruct("ToolResult", {
@@ -163,5 +164,5 @@ export const Item: ItemSchema = items
 
 /** Omits keys from each member of a union. */
 export type DistributiveOmit<A, K extends PropertyKey> = A extends unknown ? Omit<A, K> : never
-/** An item without its id: what a task hands to its turn, which numbers it. */
+/** An item without its id. A task passes it to its turn, which numbers it. */
 export type NewItem = DistributiveOmit<Item, "id">

@@ -1,8 +1,10 @@
-/** A line of a list of sessions. */
+/** Entries of a list of sessions. */
 import * as Schema from "effect/Schema"
 import { SessionId } from "./Ids.ts"
 
-/** A session that has a journal. `updatedAt` is in milliseconds since 1970. One that was not renamed has no title. */
+/**
+ * A session that has a journal. `updatedAt` is in milliseconds since 1970. A session has a title once it was renamed.
+ */
 export class JournalEntry extends Schema.Opaque<JournalEntry>()(
   Schema.Struct({
     sessionId: SessionId,
@@ -12,9 +14,9 @@ export class JournalEntry extends Schema.Opaque<JournalEntry>()(
   }).annotate({ identifier: "JournalEntry" })
 ) {}
 
-/** Selects sessions of a list. */
+/** A filter of a list of sessions. */
 export interface JournalFilter {
-  /** Only sessions whose id begins like this. */
+  /** Only sessions whose id begins with this text. */
   readonly prefix?: string | undefined
   /** Only sessions whose title contains this text, in any case. */
   readonly title?: string | undefined
@@ -24,7 +26,7 @@ export interface JournalFilter {
   readonly updatedBefore?: number | undefined
 }
 
-/** A part of a list of sessions, the latest first. `next` is the cursor of the part after it; absent after the last. */
+/** A page of a list of sessions, the latest first. `next` is the cursor of the next page; the last page has none. */
 export class JournalPage extends Schema.Opaque<JournalPage>()(
   Schema.Struct({ entries: Schema.Array(JournalEntry), next: Schema.optionalKey(Schema.String) }).annotate({
     identifier: "JournalPage"

@@ -1,6 +1,4 @@
-/**
- * What a client sends to a session, and the one receipt that it gets for it (contract P1).
- */
+/** Operations that a client sends to a session, and the one receipt that it gets for each (contract P1). */
 import * as Schema from "effect/Schema"
 import { ProcessId, QuestionId, SubmissionId, TurnId } from "./Ids.ts"
 import * as Input from "./Input.ts"
@@ -10,9 +8,10 @@ import { TurnContext } from "./TurnContext.ts"
 
 /**
  * The asker may do what it asked for: once, until its turn ends, or until the session ends. With `permissions`, a JSON
- * value, the asker has these permissions and no others, which may be fewer than it asked for. The asker applies such a
- * grant itself, and a later question is asked again. A tool call runs with less if its policy says that it can; else it
- * runs only if all that it asked for was granted. With an `amendment`, a JSON value, the rules of the user change too: the application that asked says what it may be.
+ * value, the asker gets these permissions and no others. They may be fewer than it asked for. The asker applies such a
+ * grant itself, and a later question is asked again. A tool call runs with fewer permissions only if its policy allows
+ * that. With an `amendment`, a JSON value, the rules of the user change too. The application that asked defines the
+ * form of the amendment.
  */
 export class Approved extends Schema.Opaque<Approved>()(
   Schema.TaggedStruct("Approved", {
@@ -21,13 +20,13 @@ export class Approved extends Schema.Opaque<Approved>()(
     amendment: Schema.optionalKey(Schema.Unknown)
   }).annotate({ identifier: "Approved" })
 ) {}
-/** The asker may not. Its other calls are spared (contract A5). */
+/** The asker may not do what it asked for. Its other calls continue (contract A5). */
 export class Denied extends Schema.Opaque<Denied>()(
   Schema.TaggedStruct("Denied", { reason: Schema.optionalKey(Schema.String) }).annotate({ identifier: "Denied" })
 ) {}
-/** Denies, and aborts the turn (contract A5). */
+/** The asker may not do what it asked for, and the turn is aborted (contract A5). */
 export class Abort extends Schema.Opaque<Abort>()(Schema.TaggedStruct("Abort", {}).annotate({ identifier: "Abort" })) {}
-/** Answers by the names that the asker gave. Each is a JSON value. */
+/** The answers, by the names that the asker gave. Each is a JSON value. */
 export class Answered extends Schema.Opaque<Answered>()(
   Schema.TaggedStruct("Answered", { answers: Schema.Record(Schema.String, Schema.Unknown) }).annotate({
     identifier: "Answered"
@@ -35,7 +34,7 @@ export class Answered extends Schema.Opaque<Answered>()(
 ) {}
 
 const decisions = Schema.Union([Approved, Denied, Abort, Answered]).annotate({ identifier: "Decision" })
-/** An answer to a question: what was decided, and for how long. */
+/** A decision on a question. */
 export type Decision = Approved | Denied | Abort | Answered
 /** The schema of {@link Decision}. */
 export interface DecisionSchema extends Schema.Union<typeof decisions.members> {
@@ -44,30 +43,34 @@ export interface DecisionSchema extends Schema.Union<typeof decisions.members> {
 /** @see {@link Decision} */
 export const Decision: DecisionSchema = decisions
 
-/** Converts a decision to what is read back from its JSON. Throws an error for anything else than a decision in JSON. */
+/**
+ * Converts a decision to the value that is read back from its JSON. Throws if JSON cannot represent it, or if it is not
+ * a decision.
+ */
 export const jsonOfDecisionUnsafe = (decision: Decision): Decision => decodeDecision(jsonOfUnsafe(decision))
 
 const decodeDecision = Schema.decodeUnknownSync(Decision)
 
-/** Words of the user. */
+/** Input of the user. */
 export class UserInput extends Schema.Opaque<UserInput>()(
   Schema.TaggedStruct("UserInput", {
     input: Input.Input,
     delivery: Schema.optionalKey(Input.Delivery),
-    /** Rejects the input unless this turn is running. */
+    /** The turn that the input is for. If it is not running, the input is rejected. */
     expectedTurnId: Schema.optionalKey(TurnId),
     /**
-     * Changes the fields that it has, from the turn onwards that this input starts or joins while it waits, and from the
-     * next turn onwards if it steers one. The changes are part of the session: a resume keeps them. The form of the answer
-     * (`output`) is that of the turn which the input starts, and no other: input that steers a turn does not change it.
+     * Changes of the turn context, for the fields that are set. They apply from the turn onwards that starts with this
+     * input, or from the next turn onwards if the input steers a running turn. The changes are part of the session: a
+     * resume keeps them. `output`, the format of the answer, applies only to the turn that the input starts. Input that
+     * steers a turn does not change it.
      */
     context: Schema.optionalKey(TurnContext)
   }).annotate({ identifier: "UserInput" })
 ) {}
 /**
- * A program's message to the model, such as how a detached child ended. It waits in the inbox like input of the user,
- * but no prompt hook sees it (P5), an abort keeps it instead of returning it, and rollback and compaction do not count
- * it as the user's words. `fragment` names its kind.
+ * A message of a program to the model, such as the report that a detached child has ended. It waits in the inbox like
+ * input of the user, but it passes no prompt hook (P5), an abort keeps it instead of returning it, and rollback and
+ * compaction do not treat it as input of the user. `fragment` names its kind.
  */
 export class Notice extends Schema.Opaque<Notice>()(
   Schema.TaggedStruct("Notice", {
@@ -76,47 +79,47 @@ export class Notice extends Schema.Opaque<Notice>()(
     delivery: Schema.optionalKey(Input.Delivery)
   }).annotate({ identifier: "Notice" })
 ) {}
-/** Aborts the running turn as `Interrupted`. Accepted without effect when no turn runs. */
+/** Aborts the running turn as `Interrupted`. If no turn is running, it is accepted and has no effect. */
 export class Interrupt extends Schema.Opaque<Interrupt>()(
   Schema.TaggedStruct("Interrupt", {}).annotate({ identifier: "Interrupt" })
 ) {}
-/** Settles a pending question. */
+/** Settles an open question. */
 export class Answer extends Schema.Opaque<Answer>()(
   Schema.TaggedStruct("Answer", { questionId: QuestionId, decision: Decision }).annotate({ identifier: "Answer" })
 ) {}
 /**
- * Takes the last turns that carried user input out of the history, with all that came after the first of them
- * (contract J4). A number above theirs takes all. The journal keeps them. Rejected while a turn runs.
+ * Removes the last `turns` user turns from the history, with everything that came after the first of them
+ * (contract J4). If there are fewer, it removes all of them. The journal keeps them. Rejected while a turn is running.
  */
 export class Rollback extends Schema.Opaque<Rollback>()(
   Schema.TaggedStruct("Rollback", { turns: Schema.Finite }).annotate({ identifier: "Rollback" })
 ) {}
 /**
- * Takes back input that no turn has carried, or a task that has not started (contract P8). Rejected with `NotWaiting` for
- * any other.
+ * Takes back input that no turn has carried, or a task that has not started (contract P8). Otherwise it is rejected
+ * with `NotWaiting`.
  */
 export class Withdraw extends Schema.Opaque<Withdraw>()(
   Schema.TaggedStruct("Withdraw", { submissionId: SubmissionId }).annotate({ identifier: "Withdraw" })
 ) {}
 /**
- * Gives the session a title for lists of sessions, or takes it away with an empty one. White space is collapsed, and what
- * is longer than 200 characters is cut.
+ * Gives the session a title for lists of sessions; an empty one removes it. White space is collapsed, and a title is
+ * cut after 200 characters.
  */
 export class Rename extends Schema.Opaque<Rename>()(
   Schema.TaggedStruct("Rename", { title: Schema.String }).annotate({ identifier: "Rename" })
 ) {}
 /**
- * Ends a process of the session with its descendants; without an id, every process that outlives its turn. Accepted at
- * once: `ProcessEnded` follows when it has ended.
+ * Ends a process of the session and its descendants. Without an id it ends every process that outlives its turn. It is
+ * accepted at once, and `ProcessEnded` follows when the process has ended.
  */
 export class EndProcess extends Schema.Opaque<EndProcess>()(
   Schema.TaggedStruct("EndProcess", { processId: Schema.optionalKey(ProcessId) }).annotate({ identifier: "EndProcess" })
 ) {}
 
 /**
- * How a task that a client starts gets its turn: `queue` waits like queued input, `replace` aborts the running turn as
- * `Replaced` and starts ahead of the queue, and `alongside` runs next to the running turn and has no turn; without a
- * running turn it is as `queue` (contract S4).
+ * The way in which a task of a client starts. With `queue` it waits for its turn like queued input. With `replace` it
+ * aborts the running turn as `Replaced`, and its turn starts ahead of the queue. With `alongside` it runs next to the
+ * running turn and has no turn; while no turn is running this is the same as `queue` (contract S4).
  */
 export const TaskMode = Schema.Literals(["queue", "replace", "alongside"]).annotate({ identifier: "TaskMode" })
 /** @see {@link TaskMode} */
@@ -128,8 +131,8 @@ export const TaskParams = Schema.Record(Schema.String, Schema.Unknown).annotate(
 export type TaskParams = typeof TaskParams.Type
 
 /**
- * Starts a task of a kind that the agent has (`Agent.make({ tasks })`), with parameters for the schema of the kind. The
- * input is that of the turn (`Turn.input`). Without a mode the default of the kind applies.
+ * Starts a task of a kind that the agent lists (`Agent.make({ tasks })`). `params` must fit the schema of the kind.
+ * `input` becomes the input of the turn (`Turn.input`). Without a `mode` the default of the kind applies.
  */
 export class StartTask extends Schema.Opaque<StartTask>()(
   Schema.TaggedStruct("StartTask", {
@@ -140,7 +143,7 @@ export class StartTask extends Schema.Opaque<StartTask>()(
   }).annotate({ identifier: "StartTask" })
 ) {}
 
-/** A task that was accepted, as its record keeps it until it starts. */
+/** A task that was accepted, in the form in which it is recorded until it starts. */
 export class AcceptedTask extends Schema.Opaque<AcceptedTask>()(
   Schema.Struct({ kind: Schema.String, params: TaskParams, mode: TaskMode }).annotate({ identifier: "AcceptedTask" })
 ) {}
@@ -168,8 +171,8 @@ export interface OpSchema extends Schema.Union<typeof operations.members> {
 export const Op: OpSchema = operations
 
 /**
- * An operation with an id that its sender chose, and the trace of its sender. A session takes it as it takes an operation
- * alone, which gets an id and the trace of the calling fiber. One that is repeated with its id gets its first receipt (P6).
+ * An operation with an id that its sender chose, and the trace of its sender. An operation that is submitted alone gets
+ * a new id and the trace of the calling fiber. A submission with a repeated id gets the first receipt again (P6).
  */
 export class Submission extends Schema.Opaque<Submission>()(
   Schema.Struct({ id: SubmissionId, op: Op, trace: Schema.optionalKey(TraceContext) }).annotate({
@@ -177,13 +180,13 @@ export class Submission extends Schema.Opaque<Submission>()(
   })
 ) {}
 
-/** Returns whether this is a submission, and not an operation alone. */
+/** Returns true for a submission, and false for an operation alone. */
 export const isSubmission = (self: Op | Submission): self is Submission => "op" in self
 
 /** Returns the operation that is submitted. */
 export const opOf = (self: Op | Submission): Op => (isSubmission(self) ? self.op : self)
 
-/** The session is closed or has failed. `failure` says why it failed. */
+/** The session is closed or has failed. `failure` is the reason if it failed. */
 export class SessionClosed extends Schema.Opaque<SessionClosed>()(
   Schema.TaggedStruct("SessionClosed", { failure: Schema.optionalKey(Schema.String) }).annotate({
     identifier: "SessionClosed"
@@ -199,15 +202,15 @@ export class InputTooLarge extends Schema.Opaque<InputTooLarge>()(
     identifier: "InputTooLarge"
   })
 ) {}
-/** As much accepted input waits as the session takes. */
+/** The inbox is full: no more accepted input may wait. */
 export class InboxFull extends Schema.Opaque<InboxFull>()(
   Schema.TaggedStruct("InboxFull", { capacityCount: Schema.Finite }).annotate({ identifier: "InboxFull" })
 ) {}
-/** Input that changes the context of turns as the application does not allow, or to what JSON cannot represent. */
+/** Input with a change of the turn context that the application does not allow, or that JSON cannot represent. */
 export class InvalidContext extends Schema.Opaque<InvalidContext>()(
   Schema.TaggedStruct("InvalidContext", { message: Schema.String }).annotate({ identifier: "InvalidContext" })
 ) {}
-/** Another turn than the expected one is running, or none. */
+/** The expected turn is not running. `actual` is the running turn, if there is one. */
 export class TurnMismatch extends Schema.Opaque<TurnMismatch>()(
   Schema.TaggedStruct("TurnMismatch", { expected: TurnId, actual: Schema.optionalKey(TurnId) }).annotate({
     identifier: "TurnMismatch"
@@ -221,7 +224,10 @@ export class NotSteerable extends Schema.Opaque<NotSteerable>()(
 export class UnknownQuestion extends Schema.Opaque<UnknownQuestion>()(
   Schema.TaggedStruct("UnknownQuestion", { questionId: QuestionId }).annotate({ identifier: "UnknownQuestion" })
 ) {}
-/** No input of this id waits: it was never accepted, a turn has carried it, or it has another fate (contract P2). */
+/**
+ * No input with this id waits: it was never accepted, a turn has carried it, or it was blocked, returned or dropped
+ * (contract P2).
+ */
 export class NotWaiting extends Schema.Opaque<NotWaiting>()(
   Schema.TaggedStruct("NotWaiting", { submissionId: SubmissionId }).annotate({ identifier: "NotWaiting" })
 ) {}
@@ -235,11 +241,11 @@ export class InvalidAnswer extends Schema.Opaque<InvalidAnswer>()(
     identifier: "InvalidAnswer"
   })
 ) {}
-/** A rollback of less than one turn, or of a number of turns that is not an integer. */
+/** A rollback of a number of turns that is less than 1 or not an integer. */
 export class InvalidTurnCount extends Schema.Opaque<InvalidTurnCount>()(
   Schema.TaggedStruct("InvalidTurnCount", { turns: Schema.Finite }).annotate({ identifier: "InvalidTurnCount" })
 ) {}
-/** A rollback while a turn runs. */
+/** A rollback while a turn is running. */
 export class TurnRunning extends Schema.Opaque<TurnRunning>()(
   Schema.TaggedStruct("TurnRunning", { turnId: TurnId }).annotate({ identifier: "TurnRunning" })
 ) {}
@@ -250,13 +256,13 @@ export class UnknownTask extends Schema.Opaque<UnknownTask>()(
     identifier: "UnknownTask"
   })
 ) {}
-/** Parameters that the schema of the kind does not take, or for which the kind could not make a task. */
+/** Parameters that do not fit the schema of the kind, or from which the kind could not make a task. */
 export class InvalidParams extends Schema.Opaque<InvalidParams>()(
   Schema.TaggedStruct("InvalidParams", { kind: Schema.String, message: Schema.String }).annotate({
     identifier: "InvalidParams"
   })
 ) {}
-/** Tasks of this kind do not start in this mode. */
+/** Tasks of this kind cannot start in this mode. */
 export class TaskModeNotAllowed extends Schema.Opaque<TaskModeNotAllowed>()(
   Schema.TaggedStruct("TaskModeNotAllowed", {
     kind: Schema.String,
@@ -283,7 +289,7 @@ const rejections = Schema.Union([
   InvalidParams,
   TaskModeNotAllowed
 ]).annotate({ identifier: "Rejection" })
-/** Why a submission was not accepted. */
+/** The reason why a submission was not accepted. */
 export type Rejection =
   | SessionClosed
   | EmptyInput
@@ -322,7 +328,7 @@ export class Queued extends Schema.Opaque<Queued>()(
     identifier: "Queued"
   })
 ) {}
-/** The operation, which has no input, was accepted. */
+/** An operation without input was accepted. */
 export class Accepted extends Schema.Opaque<Accepted>()(
   Schema.TaggedStruct("Accepted", { submissionId: SubmissionId }).annotate({ identifier: "Accepted" })
 ) {}
@@ -334,7 +340,7 @@ export class Rejected extends Schema.Opaque<Rejected>()(
 ) {}
 
 const receipts = Schema.Union([Started, Steered, Queued, Accepted, Rejected]).annotate({ identifier: "Receipt" })
-/** What became of a submission. */
+/** The result of a submission. */
 export type Receipt = Started | Steered | Queued | Accepted | Rejected
 /** The schema of {@link Receipt}. */
 export interface ReceiptSchema extends Schema.Union<typeof receipts.members> {
@@ -344,7 +350,7 @@ export interface ReceiptSchema extends Schema.Union<typeof receipts.members> {
 export const Receipt: ReceiptSchema = receipts
 
 /**
- * Makes input of one text.
+ * Makes an operation with input of one text.
  *
  * @example
  * ```ts
@@ -397,16 +403,16 @@ export const interrupt: Op = { _tag: "Interrupt" }
 /** Takes back input that no turn has carried; see {@link Op}. */
 export const withdraw = (submissionId: SubmissionId): Op => ({ _tag: "Withdraw", submissionId })
 
-/** Takes the last turns out of the history; see {@link Op}. */
+/** Removes the last user turns from the history; see {@link Op}. */
 export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
 
 /** Gives the session a title; see {@link Op}. */
 export const rename = (title: string): Op => ({ _tag: "Rename", title })
 
-/** Returns a title as it is recorded. */
+/** Returns a title in the form in which it is recorded. */
 export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200)
 
-/** Ends a process, or all that outlive their turns; see {@link Op}. */
+/** Ends a process, or every process that outlives its turn; see {@link Op}. */
 export const endProcess = (processId?: ProcessId): Op => ({
   _tag: "EndProcess",
   ...(processId === undefined ? {} : { processId })

@@ -1,12 +1,13 @@
 /**
- * How a turn ended: a value, never an error. Interruption is not a failure; it becomes `Aborted` at the owner.
+ * Outcomes of turns. An outcome is a value, never an error. Interruption is not a failure: the owner of the turn turns
+ * it into `Aborted`.
  */
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 
 /**
- * Why a turn was asked to stop: `Interrupted` by a person or program, `Replaced` by another task, `Deadline` passed,
- * `Budget` spent, its `Parent` ended, or the session's `Shutdown`.
+ * The reason why a turn was asked to stop: `Interrupted` by a person or program, `Replaced` by another task, its
+ * `Deadline` passed, its `Budget` is spent, its `Parent` ended, or the `Shutdown` of the session.
  */
 export const AbortReason = Schema.Literals([
   "Interrupted",
@@ -31,12 +32,12 @@ export interface Failed<out E> {
   readonly cause: Cause.Cause<E>
 }
 
-/** The turn was stopped. `stragglers` names what was still ending when the turn settled (contract I3). */
+/** The turn was stopped. `stragglers` names the work that had not ended when the turn settled (contract I3). */
 export interface Aborted {
   readonly _tag: "Aborted"
   readonly reason: AbortReason
   readonly stragglers: ReadonlyArray<string>
 }
 
-/** How a turn ended. */
+/** The outcome of a turn. */
 export type Outcome<A, E = never> = Completed<A> | Failed<E> | Aborted

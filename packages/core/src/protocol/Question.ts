@@ -1,8 +1,8 @@
-/** A question to a person or a reviewer (contract A1 to A4). */
+/** Questions to a person or a reviewer (contract A1 to A4). */
 import * as Schema from "effect/Schema"
 import { CallId, QuestionId, SessionId, TurnId } from "./Ids.ts"
 
-/** What is asked for. */
+/** The kind of a question. */
 export const QuestionKind = Schema.Literals(["command", "patch", "permissions", "question", "elicitation"]).annotate({
   identifier: "QuestionKind"
 })
@@ -10,8 +10,9 @@ export const QuestionKind = Schema.Literals(["command", "patch", "permissions", 
 export type QuestionKind = typeof QuestionKind.Type
 
 /**
- * Who or what decided: a person or client, the policy of the session or of a tool, a rule about commands, an earlier
- * decision that still holds, an agent that reviews, a hook, or the session above, whose journal says how.
+ * The source of a decision: a person or client, the policy of the session or of a tool, a rule about commands, an
+ * earlier decision that still applies, an agent that reviews, a hook, or the session above, whose journal has the
+ * source there.
  */
 export const DecisionSource = Schema.Literals([
   "user",
@@ -27,7 +28,8 @@ export type DecisionSource = typeof DecisionSource.Type
 
 /**
  * A question that waits for its answer. Without a `turnId` the session itself asks, for a delegate that outlives turns.
- * `payload` is a JSON value for the one who answers. `path` names the sessions from the root to the asker.
+ * `payload` is a JSON value for the person or program that answers. `path` names the sessions from the root to the
+ * asker.
  */
 export class Question extends Schema.Opaque<Question>()(
   Schema.Struct({
@@ -38,7 +40,7 @@ export class Question extends Schema.Opaque<Question>()(
     kind: QuestionKind,
     tool: Schema.optional(Schema.String),
     payload: Schema.Unknown,
-    /** What a grant for a turn or the session is remembered by; see `ToolPolicy.keys`. */
+    /** The keys by which a grant for a turn or the session is remembered; see `ToolPolicy.keys`. */
     keys: Schema.optional(Schema.Array(Schema.String)),
     path: Schema.Array(SessionId)
   }).annotate({ identifier: "Question" })

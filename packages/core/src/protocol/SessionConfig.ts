@@ -11,91 +11,103 @@ import * as Schedule from "effect/Schedule"
 import type { ModelFailed } from "./SessionError.ts"
 
 /**
- * Limits and delays. Provide a changed record to change them: `Effect.provideService(SessionConfig, { ...defaults,
- * grace: "1 second" })`.
+ * Limits and delays. A number of `Infinity` is no limit. To change some, provide a changed record:
+ * `Effect.provideService(SessionConfig, { ...defaults, grace: "1 second" })`.
  */
 export interface SessionConfig {
   /**
-   * How long an aborted turn waits for its task and clean-ups (contract I2, I3). Default 100 ms; 0 means not at all.
+   * The time that an aborted turn waits for its task and clean-ups (contract I2, I3). Default: 100 ms. With 0 it does
+   * not wait.
    */
   readonly grace: Duration.Input
-  /** How long a task's abort hook may take. Default 100 ms. */
+  /** The longest time for the abort hook of a task. Default: 100 ms. */
   readonly abortHookLimit: Duration.Input
-  /** How long the hooks on an aborted turn may take. Default 1 s; see `Hooks.interrupt`. */
+  /** The longest time for the hooks after an abort; see `Hooks.interrupt`. Default: 1 s. */
   readonly interruptHookLimit: Duration.Input
-  /** How long a process may take to end after its signal, before it is killed (contract X1). Default 500 ms. */
+  /** The time that a process gets to end after its signal, before it is killed (contract X1). Default: 500 ms. */
   readonly processGrace: Duration.Input
-  /** How long to wait for the processes of an aborted turn after it settled (contract I3, X1). Default 2 s. */
+  /** The longest wait for the processes of an aborted turn after it has settled (contract I3, X1). Default: 2 s. */
   readonly processDeadline: Duration.Input
-  /** How long to wait for the delegates of a turn that ended, or of a session that closes (contract D1). Default 500 ms. */
+  /**
+   * The longest wait for the delegates of a turn that ended, or of a session that closes (contract D1). Default: 500
+   * ms.
+   */
   readonly delegateDeadline: Duration.Input
-  /** How long a write of the journal may take (contract S2). Default 10 s. */
+  /** The longest time for a write of the journal (contract S2). Default: 10 s. */
   readonly journalDeadline: Duration.Input
-  /** How many accepted inputs may wait; one more if all others are notices, which start no turn. Default 512. */
+  /**
+   * The number of accepted inputs that may wait. One more may wait if all others are notices, which start no turn.
+   * Default: 512.
+   */
   readonly inboxCapacity: number
-  /** How many characters of text one input may have. Default 1,048,576. */
+  /** The greatest number of characters of text in one input. Default: 1,048,576. */
   readonly inputLimit: number
-  /** How many events may wait for a slow subscriber before text is merged and records are read back. Default 512. */
+  /**
+   * The number of events that may wait for a slow subscriber. Above it, text is merged and records are read back.
+   * Default: 512.
+   */
   readonly subscriberCapacity: number
-  /** How often a model request is tried again that got no response. Default 4; 0 means never. */
+  /** The number of times that a model request without a response is sent again. Default: 4. */
   readonly requestRetries: number
-  /** How often a model request is tried again whose response broke off. Default 5; 0 means never. */
+  /** The number of times that a model request whose response broke off is sent again. Default: 5. */
   readonly streamRetries: number
   /**
-   * The delays between the attempts of a model request, which also end when the schedule does. Its input is the failure.
-   * Requests that got no response and responses that broke off each run the schedule from its start. A delay that the
-   * provider asked for takes precedence. Default: {@link retrySchedule}.
+   * The delays between the attempts of a model request. No attempt follows the end of the schedule. Its input is the
+   * failure. The schedule starts anew for requests without a response and for responses that broke off. A delay that
+   * the provider asked for takes precedence. Default: {@link retrySchedule}.
    */
   readonly retrySchedule: Schedule.Schedule<unknown, ModelFailed>
-  /** How many tools of one turn may run at once. Default 16. */
+  /** The number of tool calls of one turn that may run at once. Default: 16. */
   readonly toolConcurrency: number
   /**
-   * How long the hooks may take for one input that is recorded at the end of a turn (`leftoverInput: "record"`); after that
-   * the input is kept. Default 10 s.
+   * The longest time for the hooks on one input that is recorded at the end of a turn (`leftoverInput: "record"`). If
+   * they take longer, the input is kept. Default: 10 s.
    */
   readonly hookLimit: Duration.Input
-  /** How often Stop hooks may continue one turn. Default 8. */
+  /** The number of times that `Hooks.stop` may continue one turn. Default: 8. */
   readonly stopContinuations: number
-  /** How many model requests one turn may send, retries included (contract S10). Default 1,000; `Infinity` is no bound. */
+  /** The number of model requests that one turn may send, retries included (contract S10). Default: 1,000. */
   readonly turnModelRequests: number
-  /** How many tool calls one turn may make (contract S10). Default 5,000; `Infinity` is no bound. */
+  /** The number of tool calls that one turn may make (contract S10). Default: 5,000. */
   readonly turnToolCalls: number
-  /** After how many tokens a turn sends no more model requests (contract S10). Default `Infinity`: no bound. */
+  /** The number of tokens after which a turn sends no more model requests (contract S10). Default: `Infinity`. */
   readonly turnTokens: number
   /**
-   * From how many tokens of context a turn compacts the history before its next model request; at most the model's context
-   * window, if it is known. Default: 90 % of that window.
+   * The number of tokens of context from which a turn compacts the history before its next model request. If the
+   * context window of the model is known, a greater number has no effect. Default: 90 % of that window.
    */
   readonly compactFromTokens: number | undefined
-  /** How many tokens of the user's newest messages a compaction keeps word for word. Default 20,000. */
+  /** The number of tokens of the newest user messages that a compaction keeps word for word. Default: 20,000. */
   readonly compactKeepTokens: number
-  /** The share of the history's tokens that a compaction must free, or else it fails. Default 0.3. */
+  /** The share of the history's tokens that a compaction must free; if it frees less, it fails. Default: 0.3. */
   readonly compactMinimumGain: number
-  /** How many compactions one turn may make by itself. Default 3; 0 means none. */
+  /** The number of compactions that one turn may make by itself. Default: 3. */
   readonly turnCompactions: number
-  /** How long a turn may take (contract S10). Default none. */
+  /** The longest time for a turn (contract S10). Default: no limit. */
   readonly turnDuration: Duration.Input | undefined
   /**
-   * How often a tool call may fail with the same arguments, with no call completed in between, until it is no longer run in
-   * its turn (contract S10). Default 5; `Infinity` is no bound.
+   * The number of times that a tool call may fail with the same arguments, without a completed call in between. After
+   * that the turn no longer runs this call (contract S10). Default: 5.
    */
   readonly identicalFailures: number
-  /** How long a question waits for its answer (contract A2). Default none: an interactive root waits. */
+  /**
+   * The longest wait of a question for its answer (contract A2). Default: no limit, so that an interactive root waits.
+   */
   readonly questionDeadline: Duration.Input | undefined
   /**
-   * After how long a question is reported with a warning that has no deadline and no decider, while no client reads the
-   * events of the session. Default 1 minute.
+   * The time after which a warning reports a question that has no deadline and no decider, while no client reads the
+   * events of the session. Default: 1 minute.
    */
   readonly unansweredLimit: Duration.Input
 }
 
-/** A schedule whose first delay is 200 ms. The delay doubles each time, and varies by 10 % each way. */
+/** The default delays between attempts: 200 ms at first, doubled each time, and varied at random by up to 10 %. */
 export const retrySchedule: Schedule.Schedule<Duration.Duration> = Schedule.modifyDelay(
   Schedule.exponential("200 millis"),
   ({ duration }) => Effect.map(Random.next, (random) => Duration.times(duration, 0.9 + 0.2 * random))
 )
 
-/** The defaults. Their durations are values: a text would be parsed for each session. */
+/** The default limits and delays. Their durations are values, because texts would be parsed for each session. */
 export const defaults: SessionConfig = {
   grace: Duration.millis(100),
   abortHookLimit: Duration.millis(100),
@@ -126,18 +138,19 @@ export const defaults: SessionConfig = {
   unansweredLimit: Duration.minutes(1)
 }
 
-/** The limits and delays in force, with {@link defaults} as default. */
+/** The limits and delays of the sessions in this context. Default: {@link defaults}. */
 export const SessionConfig: Context.Reference<SessionConfig> = Context.Reference<SessionConfig>(
   "@spindle/core/SessionConfig",
   { defaultValue: () => defaults }
 )
 
-/** Provides limits and delays to the sessions that are made with this layer. What is left out has its default. */
+/** Provides limits and delays to the sessions that are made with this layer. The others have their defaults. */
 export const layer = (config: Partial<SessionConfig>): Layer.Layer<never> =>
   Layer.succeed(SessionConfig, { ...defaults, ...config })
 
 /**
- * {@link layer}, its limits and delays read from the configuration.
+ * As {@link layer}, with limits and delays from the configuration. **Errors**: `ConfigError` if a value is missing or
+ * invalid.
  *
  * @example
  * ```ts
@@ -155,16 +168,17 @@ export const layerConfig = (config: Config.Wrap<Partial<SessionConfig>>): Layer.
 
 /** Limits that can be changed while sessions use them. */
 export interface Adjustable {
-  /** Provide these: they always have the present values. */
+  /** The limits to provide. They always have the present values. */
   readonly config: SessionConfig
   /**
-   * Changes some of the limits. The bounds of model requests, tool calls and tokens hold at once, also for a turn that runs;
-   * the other bounds of a turn hold from the next turn, and what is fixed when a session opens from its next opening.
+   * Changes some of the limits. The limits of model requests, tool calls and tokens apply at once, including to a
+   * running turn. The other limits of a turn apply from the next turn onwards. Limits that are fixed when a session is
+   * opened apply when it is opened again.
    */
   readonly change: (config: Partial<SessionConfig>) => Effect.Effect<void>
 }
 
-/** Makes limits that can be changed. What is left out has its default. */
+/** Makes limits that can be changed. The others have their defaults. */
 export const adjustable = (initial: Partial<SessionConfig> = {}): Effect.Effect<Adjustable> =>
   Effect.sync(() => {
     const config = { ...defaults, ...initial }

@@ -1,6 +1,6 @@
 /**
- * The typed failures of the package that more than one module can raise. Each carries the ids that are known where it
- * arises; its message is made from its fields.
+ * The typed errors of the package that more than one module can raise. Each has the ids that are known where it arises.
+ * Its message is made from its fields.
  */
 import * as Schema from "effect/Schema"
 import { SessionId, TurnId } from "./Ids.ts"
@@ -27,7 +27,7 @@ export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFou
   }
 }
 
-/** Another writer holds the session (contract J2). Trying again helps once it has released it. */
+/** Another writer has the session open (contract J2). Trying again helps once that writer has closed it. */
 export class SessionBusy extends Schema.TaggedError<SessionBusy>()("SessionBusy", {
   sessionId: SessionId,
   holder: Schema.optionalKey(Schema.String)
@@ -52,8 +52,8 @@ export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalF
 }
 
 /**
- * A store could not delete what it keeps of a session. The journal of the session is kept, archived, so trying again repeats
- * the deletion.
+ * A store could not delete its data of a session. The journal of the session is kept as archived, so trying again
+ * repeats the deletion.
  */
 export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", {
   sessionId: SessionId,
@@ -65,7 +65,7 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed"
   }
 }
 
-/** The host has no agent with this name, with which the session was created or should be. */
+/** The host has no agent with this name, which the session was created with or was to be created with. */
 export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", {
   sessionId: SessionId,
   agent: Schema.String
@@ -75,7 +75,7 @@ export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNot
   }
 }
 
-/** The session runs another agent than the caller asked for. */
+/** The session does not run the agent that the caller asked for. */
 export class AgentMismatch extends Schema.TaggedError<AgentMismatch>()("AgentMismatch", {
   sessionId: SessionId,
   requested: Schema.String,
@@ -86,7 +86,7 @@ export class AgentMismatch extends Schema.TaggedError<AgentMismatch>()("AgentMis
   }
 }
 
-/** The session has ended or failed and takes no more submissions. `failure` says why it failed. */
+/** The session is closed or has failed, and takes no more submissions. `failure` is the reason if it failed. */
 export class SessionClosed extends Schema.TaggedError<SessionClosed>()("SessionClosed", {
   sessionId: SessionId,
   failure: Schema.optionalKey(Schema.String)
@@ -105,8 +105,8 @@ const compactionProblems = {
 } as const
 
 /**
- * A history was not compacted; it is as it was. Trying again helps only after the conversation has grown. `detail` is what
- * the hook said that denied it.
+ * A history was not compacted and is unchanged. Trying again helps only after the conversation has grown. `detail` is
+ * the reason of the hook that denied it.
  */
 export class CompactionFailed extends Schema.TaggedError<CompactionFailed>()("CompactionFailed", {
   sessionId: SessionId,
@@ -121,8 +121,8 @@ export class CompactionFailed extends Schema.TaggedError<CompactionFailed>()("Co
 }
 
 /**
- * Why a model request failed. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and `Connection` may pass by
- * themselves; the others last until a person changes something.
+ * The kind of failure of a model request. `Disconnected`, `IdleTimeout`, `ServerError`, `RateLimited` and `Connection`
+ * may pass by themselves; the others last until a person changes something.
  */
 export const ModelFailureKind = Schema.Literals([
   "Connection",
@@ -150,8 +150,8 @@ const retryable: ReadonlySet<ModelFailureKind> = new Set([
 ])
 
 /**
- * A model request failed. `detail` is the provider's message, `status` its HTTP status, `retryAfterMillis` the delay it
- * asked for.
+ * A model request failed. `detail` is the provider's message, `status` its HTTP status, `retryAfterMillis` the delay
+ * that it asked for.
  */
 export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed", {
   kind: ModelFailureKind,
@@ -164,11 +164,11 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
 }) {
   override get message() {
     const text = this.detail ?? `${this.provider} ${this.model}: ${this.kind}`
-    // a message of a server may leave out its status
+    // the message of a server may contain its status already
     if (this.status === undefined || new RegExp(`\\b${this.status}\\b`).test(text)) return text
     return `${text} (HTTP status ${this.status})`
   }
-  /** Whether the same request may succeed later. */
+  /** True if the same request may succeed later. */
   get isRetryable(): boolean {
     return retryable.has(this.kind)
   }

@@ -1,9 +1,9 @@
 /**
- * What a session emits: facts, numbered as its journal numbers them, and deltas of text between them.
+ * Events of a session: numbered records, and deltas of text between them.
  *
  * A *record* is both a line of the journal and an event: it is written first and then published (contract J1). Its
- * `seq` starts at 0 and has no holes. A *delta* is not written and has no number; it carries the item or call that it
- * belongs to and the offset of its text (in UTF-16 code units), so that deltas can be merged without loss.
+ * `seq` starts at 0 and has no gaps. A *delta* is not written and has no number. It has the id of its item or call and
+ * the offset of its text (in UTF-16 code units), so that deltas can be merged without loss.
  */
 import * as Schema from "effect/Schema"
 import { AgentStatus } from "./Display.ts"
@@ -38,7 +38,8 @@ export class SessionStarted extends Schema.Opaque<SessionStarted>()(
 ) {}
 /**
  * The journal was opened again. `cutBytes` at its end were not readable and were moved to the file `cutFile`. `damage`
- * counts bytes between records that are not readable and remain in the journal, and missing record numbers.
+ * counts the bytes between records that are not readable and remain in the journal, and the record numbers that are
+ * missing.
  */
 export class SessionResumed extends Schema.Opaque<SessionResumed>()(
   record("SessionResumed", {
@@ -48,9 +49,9 @@ export class SessionResumed extends Schema.Opaque<SessionResumed>()(
   })
 ) {}
 /**
- * Input was accepted. With a `turnId` it steers that turn, otherwise it waits in the queue: at a `position`, or as its
- * head, which starts at once. With a `fragment` it is a notice of a program and not the user's words. With a `task` its
- * turn runs that task instead of the regular one; with both a `task` and a `turnId` the task runs alongside that turn.
+ * Input was accepted. With a `turnId` it steers that turn. Otherwise it waits in the queue: at a `position`, or at its
+ * head, where it starts at once. With a `fragment` it is a notice of a program. With a `task` its turn runs that task
+ * instead of the regular one. With both a `task` and a `turnId` the task runs alongside that turn.
  */
 export class InputAccepted extends Schema.Opaque<InputAccepted>()(
   record("InputAccepted", {
@@ -65,8 +66,8 @@ export class InputAccepted extends Schema.Opaque<InputAccepted>()(
   })
 ) {}
 /**
- * A hook blocked this input; the model never sees it. Without a turn it is a task that can no longer start: its agent no
- * longer has its kind, or its parameters no longer fit.
+ * A hook blocked this input; the model never sees it. Without a turn it is a task that can no longer start, because the
+ * agent no longer has its kind, or because its parameters no longer fit.
  */
 export class InputBlocked extends Schema.Opaque<InputBlocked>()(
   record("InputBlocked", {
@@ -75,13 +76,13 @@ export class InputBlocked extends Schema.Opaque<InputBlocked>()(
     reason: Schema.optionalKey(Schema.String)
   })
 ) {}
-/** A client took back this input, which no turn has carried (contract P8). `by` is the submission that did. */
+/** A client took back this input, which no turn has carried (contract P8). `by` is the submission of the withdrawal. */
 export class InputWithdrawn extends Schema.Opaque<InputWithdrawn>()(
   record("InputWithdrawn", { submissionId: SubmissionId, by: SubmissionId })
 ) {}
 /**
- * A turn started. `trace` is that of its caller, `span` the turn's own span, if it was traced. With `carried` the
- * submission is a task: this record takes it from the inbox, input included (contract P2).
+ * A turn started. `trace` is that of its caller; `span` is the turn's own span, if it was traced. With `carried` the
+ * submission is a task, and this record takes it and its input from the inbox (contract P2).
  */
 export class TurnStarted extends Schema.Opaque<TurnStarted>()(
   record("TurnStarted", {
@@ -93,7 +94,7 @@ export class TurnStarted extends Schema.Opaque<TurnStarted>()(
     span: Schema.optionalKey(TraceContext)
   })
 ) {}
-/** The circumstances of a turn that has just started, if they differ from the last ones recorded. */
+/** The context of a turn that has just started, if it differs from the last one that was recorded. */
 export class TurnContextChanged extends Schema.Opaque<TurnContextChanged>()(
   record("TurnContextChanged", { turnId: TurnId, context: TurnContext })
 ) {}
@@ -102,14 +103,14 @@ export class ItemRecorded extends Schema.Opaque<ItemRecorded>()(
   record("ItemRecorded", { turnId: TurnId, item: Item })
 ) {}
 /**
- * The history before this record was replaced by `items`: the model no longer sees what they leave out. A rollback to a
- * point before this record brings it back.
+ * The history before this record was replaced by `items`. The model no longer sees the other items. A rollback to a
+ * point before this record restores them.
  */
 export class HistoryReplaced extends Schema.Opaque<HistoryReplaced>()(
   record("HistoryReplaced", { turnId: TurnId, items: Schema.Array(Item) })
 ) {}
 /**
- * A request is about to be sent to the model. `attempt` counts from 1. One that is `aside` carries other items than the
+ * A request is about to be sent to the model. `attempt` counts from 1. A request that is `aside` does not carry the
  * history, and its response is not recorded.
  */
 export class ModelRequested extends Schema.Opaque<ModelRequested>()(
@@ -133,8 +134,8 @@ export class ModelResponded extends Schema.Opaque<ModelResponded>()(
   })
 ) {}
 /**
- * A request failed and is tried again after `delayMillis`. `attempt` counts retries from 1; without `maxAttempts` their
- * number has no limit.
+ * A request failed and will be sent again after `delayMillis`. `attempt` counts retries from 1; without `maxAttempts`
+ * their number has no limit.
  */
 export class ModelRetrying extends Schema.Opaque<ModelRetrying>()(
   record("ModelRetrying", {
@@ -148,8 +149,8 @@ export class ModelRetrying extends Schema.Opaque<ModelRetrying>()(
   })
 ) {}
 /**
- * A question waits for its answer (contract A1). `path` names the sessions from the root to the asker. Without a turn it
- * is a question of the session itself: that of a detached delegate, whether a turn runs or not.
+ * A question waits for its answer (contract A1). `path` names the sessions from the root to the asker. Without a turn
+ * it is a question of the session itself, which a detached delegate asks, even while no turn is running.
  */
 export class QuestionOpened extends Schema.Opaque<QuestionOpened>()(
   record("QuestionOpened", {
@@ -164,8 +165,8 @@ export class QuestionOpened extends Schema.Opaque<QuestionOpened>()(
   })
 ) {}
 /**
- * A question was settled: decided, or cancelled together with its turn or its asker, or at its deadline. A decision has a
- * `source`, except in journals of before there was one.
+ * A question was settled: decided, or cancelled with its turn or its asker, or at its deadline. A decision has a
+ * `source`, except in older journals.
  */
 export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
   record("QuestionSettled", {
@@ -179,8 +180,9 @@ export class QuestionSettled extends Schema.Opaque<QuestionSettled>()(
   })
 ) {}
 /**
- * A tool call, or something else that would have been a question, was allowed or denied without one. With `permissions`, a
- * call that was granted less than it asked for runs with these and no others (contract A4).
+ * A tool call, or something else that would have been a question, was allowed or denied without a question.
+ * `permissions` is set if a call was granted less than it asked for: the call runs with these permissions and no others
+ * (contract A4).
  */
 export class CallDecided extends Schema.Opaque<CallDecided>()(
   record("CallDecided", {
@@ -193,7 +195,7 @@ export class CallDecided extends Schema.Opaque<CallDecided>()(
     permissions: Schema.optionalKey(JsonValue)
   })
 ) {}
-/** A process is about to be started (contract X3). A kept one may outlive its turn. */
+/** A process is about to be started (contract X3). With `keep` it may outlive its turn. */
 export class ProcessStarted extends Schema.Opaque<ProcessStarted>()(
   record("ProcessStarted", {
     processId: ProcessId,
@@ -213,8 +215,8 @@ export class ProcessEnded extends Schema.Opaque<ProcessEnded>()(
   })
 ) {}
 /**
- * A child session is about to be started. `depth` is its level below the root: 1 for a child of a root. A linked one
- * ends with its turn (contract D1).
+ * A child session is about to be started. `depth` is its level below the root: 1 for a child of a root. A `linked`
+ * child ends with its turn (contract D1).
  */
 export class DelegateStarted extends Schema.Opaque<DelegateStarted>()(
   record("DelegateStarted", {
@@ -226,13 +228,16 @@ export class DelegateStarted extends Schema.Opaque<DelegateStarted>()(
     callId: Schema.optionalKey(CallId)
   })
 ) {}
-/** What a child session and all sessions below it have used since it was started: tokens, and sessions that were started. */
+/**
+ * The tokens that a child session and all sessions below it have used since it was started, and the number of sessions
+ * that were started.
+ */
 export class DelegateSpending extends Schema.Opaque<DelegateSpending>()(
   Schema.Struct({ tokens: Schema.Finite, started: Schema.Finite }).annotate({ identifier: "DelegateSpending" })
 ) {}
 /**
- * A child session has ended, or could not be made. `message` is its last message, or that of its error. An event of the
- * session: it may come after the turn's end.
+ * A child session has ended, or could not be made. `message` is its last message, or that of its error. The record
+ * belongs to the session, so it may come after the end of the turn.
  */
 export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
   record("DelegateEnded", {
@@ -243,8 +248,8 @@ export class DelegateEnded extends Schema.Opaque<DelegateEnded>()(
   })
 ) {}
 /**
- * A task reports something to clients. It is no part of the history, and a rollback does not take it back. `name` is that
- * of its `NoteKind`, which reads `data`; `message` is for people.
+ * A task reports something to clients. The note is not part of the history, and a rollback does not remove it. `name`
+ * is that of its `NoteKind`, which decodes `data`; `message` is for people.
  */
 export class TaskNote extends Schema.Opaque<TaskNote>()(
   record("TaskNote", {
@@ -255,9 +260,8 @@ export class TaskNote extends Schema.Opaque<TaskNote>()(
   })
 ) {}
 /**
- * A task that runs alongside the turn reports its result. The result takes the place of the task among the input that
- * waits: as a notice for this turn, or for the next one if this one takes no more input. A task that was cut off reports
- * that.
+ * A task alongside the turn reports its result. The result replaces the task in the inbox: it is a notice for this
+ * turn, or for the next one if this turn takes no more input. If a task was cut off, the result says so.
  */
 export class TaskReported extends Schema.Opaque<TaskReported>()(
   record("TaskReported", { turnId: TurnId, submissionId: SubmissionId, fragment: Schema.String, input: Input })
@@ -270,7 +274,7 @@ export class TurnCompleted extends Schema.Opaque<TurnCompleted>()(
     usage: TokenUsage
   })
 ) {}
-/** Terminal: the task failed or died. Input that waits is kept, and not started. */
+/** Terminal: the task failed or died. Input that waits is kept and does not start a turn. */
 export class TurnFailed extends Schema.Opaque<TurnFailed>()(
   record("TurnFailed", {
     turnId: TurnId,
@@ -280,7 +284,7 @@ export class TurnFailed extends Schema.Opaque<TurnFailed>()(
     usage: TokenUsage
   })
 ) {}
-/** Work that was still ending when its turn was settled. */
+/** Work that had not ended when its turn was settled. */
 export class Straggler extends Schema.Opaque<Straggler>()(
   Schema.Struct({
     kind: Schema.Literals(["task", "cleanup", "process", "delegate", "hook"]),
@@ -288,9 +292,8 @@ export class Straggler extends Schema.Opaque<Straggler>()(
   }).annotate({ identifier: "Straggler" })
 ) {}
 /**
- * Terminal: the turn was stopped. Each input that it had accepted and not carried is named in `returned`, `kept` or
- * `dropped` (contract P2). `requestedAt` is when the abort was accepted; `crashed` means that the host died and a resume
- * wrote this record.
+ * Terminal: the turn was stopped. `returned`, `kept` and `dropped` name each input that was accepted and not carried
+ * (contract P2). `requestedAt` is the time of the abort. With `crashed` the host died, and a resume wrote this record.
  */
 export class TurnAborted extends Schema.Opaque<TurnAborted>()(
   record("TurnAborted", {
@@ -309,7 +312,7 @@ export class TurnAborted extends Schema.Opaque<TurnAborted>()(
     crashed: Schema.optionalKey(Schema.Literal(true))
   })
 ) {}
-/** Work that an aborted turn had named as still ending has ended. An event of the session, not of the turn. */
+/** A straggler of an aborted turn has ended. The record belongs to the session, not to the turn. */
 export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
   record("StragglerEnded", {
     straggler: Straggler,
@@ -318,20 +321,20 @@ export class StragglerEnded extends Schema.Opaque<StragglerEnded>()(
   })
 ) {}
 /**
- * The last `turns` turns that carried user input are no longer part of the history, nor is anything that came after the
- * first of them. Their records stay, and so do usage, grants and waiting input (contract J4). `turns` is how many were
- * taken, at most what the submission asked for.
+ * The last `turns` user turns are no longer part of the history, and neither is anything that came after the first of
+ * them. Their records stay, and so do usage, grants and waiting input (contract J4). `turns` is the number of turns
+ * that were removed, at most the number that the submission asked for.
  */
 export class RolledBack extends Schema.Opaque<RolledBack>()(
   record("RolledBack", { submissionId: SubmissionId, turns: Schema.Finite })
 ) {}
-/** The session has a new title, or none if it is empty. `submissionId` is the operation that gave it, if one did. */
+/** The session has a new title, or no title if it is empty. `submissionId` names the operation, if there was one. */
 export class SessionRenamed extends Schema.Opaque<SessionRenamed>()(
   record("SessionRenamed", { title: Schema.String, submissionId: Schema.optionalKey(SubmissionId) })
 ) {}
 /**
- * An operation whose id a client chose was accepted, and no other record names that id. It is remembered, so that the
- * client may send it again after a restart (contract P6).
+ * An operation whose id a client chose was accepted, and no other record names that id. The record lets the client send
+ * it again after a restart (contract P6).
  */
 export class OperationAccepted extends Schema.Opaque<OperationAccepted>()(
   record("OperationAccepted", {
@@ -456,7 +459,7 @@ export class ToolOutput extends Schema.Opaque<ToolOutput>()(
   }).annotate({ identifier: "ToolOutput" })
 ) {}
 const deltas = Schema.Union([TextDelta, ReasoningDelta, ToolOutput]).annotate({ identifier: "Delta" })
-/** Text between records, which is not written. */
+/** Text between records. It is not written to the journal. */
 export type Delta = TextDelta | ReasoningDelta | ToolOutput
 /** The schema of {@link Delta}. */
 export interface DeltaSchema extends Schema.Union<typeof deltas.members> {
@@ -475,7 +478,7 @@ export class SessionFailed extends Schema.Opaque<SessionFailed>()(
 const events = Schema.Union([...JournalRecord.members, ...Delta.members, SessionFailed]).annotate({
   identifier: "SessionEvent"
 })
-/** What a session emits. */
+/** An event of a session. */
 export type SessionEvent = JournalRecord | Delta | SessionFailed
 /** The schema of {@link SessionEvent}. */
 export interface SessionEventSchema extends Schema.Union<typeof events.members> {
@@ -484,20 +487,20 @@ export interface SessionEventSchema extends Schema.Union<typeof events.members> 
 /** @see {@link SessionEvent} */
 export const SessionEvent: SessionEventSchema = events
 
-/** Whether an event is a delta. */
+/** Returns whether an event is a delta. */
 export const isDelta = (event: SessionEvent): event is Delta =>
   event._tag === "TextDelta" || event._tag === "ReasoningDelta" || event._tag === "ToolOutput"
 
-/** Whether an event is a record: numbered, and in the journal. */
+/** Returns whether an event is a record, which has a number and is in the journal. */
 export const isRecord = (event: SessionEvent): event is JournalRecord =>
   !isDelta(event) && event._tag !== "SessionFailed"
 
 /** The records that end a turn (contract S2). */
 export type Terminal = TurnCompleted | TurnFailed | TurnAborted
 
-/** Whether an event ends a turn. */
+/** Returns whether an event ends a turn. */
 export const isTerminal = (event: SessionEvent): event is Terminal =>
   event._tag === "TurnCompleted" || event._tag === "TurnFailed" || event._tag === "TurnAborted"
 
-/** A record before its session has numbered and dated it. */
+/** A record to which its session has not yet given a number and a time. */
 export type NewRecord = DistributiveOmit<KnownRecord, "seq" | "at">

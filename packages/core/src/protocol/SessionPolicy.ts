@@ -1,24 +1,28 @@
 /** The choices in which a session may follow the reference system instead of the contract. */
 import * as Context from "effect/Context"
 
-/**
- * The choices in which this project differs from the reference system. The defaults follow the contract.
- */
+/** The choices in which this project may differ from the reference system. The defaults follow the contract. */
 export interface SessionPolicy {
-  /** What happens to the processes of a turn that is interrupted; with `keep`, also of one that completes, fails or is replaced. */
+  /**
+   * The fate of the processes of an interrupted turn. `keep` also applies to turns that complete, fail or are replaced.
+   */
   readonly processesOnInterrupt: "end" | "keep"
   /**
-   * What happens to steered input that still waits when the task returns: one more model request, or a record only.
+   * The fate of steered input that still waits when the task returns: one more model request carries it, or it is only
+   * recorded.
    */
   readonly leftoverInput: "request" | "record"
   /**
-   * What an interrupt does to steered input that was not carried: return it by name, or drop it by name, which a
-   * replacement then does as well.
+   * The fate of steered input that was not carried when the turn is interrupted: it is returned, or it is dropped. The
+   * terminal record names it in both cases. With `drop` a replacement drops it as well.
    */
   readonly steeredOnInterrupt: "return" | "drop"
-  /** When the history gets the marker of contract I5: as it says there, or at an interrupt and at the close of the session. */
+  /**
+   * The aborts after which the history gets the marker: those that contract I5 names, or only an interrupt and the
+   * close of the session.
+   */
   readonly marker: "contract" | "interrupted-only"
-  /** Whether aborted turns are counted in turn metrics. */
+  /** True if turn metrics count aborted turns. */
   readonly abortedTurnMetrics: boolean
 }
 

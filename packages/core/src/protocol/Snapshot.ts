@@ -1,11 +1,11 @@
-/** A session at one moment, for clients that connect. */
+/** Snapshots of sessions, for clients that connect. */
 import * as Schema from "effect/Schema"
 import { SessionId, SubmissionId, TurnId } from "./Ids.ts"
 import { Item } from "./Item.ts"
 import { TokenUsage } from "./TokenUsage.ts"
 import { TurnContext } from "./TurnContext.ts"
 
-/** Whether a session runs a turn, is about to end one, or takes nothing any longer. */
+/** The status of a session. In `idle` no turn is running; `failed` and `closed` sessions take no submissions. */
 export const SessionStatus = Schema.Literals(["idle", "running", "aborting", "settling", "failed", "closed"]).annotate({
   identifier: "SessionStatus"
 })
@@ -13,9 +13,9 @@ export const SessionStatus = Schema.Literals(["idle", "running", "aborting", "se
 export type SessionStatus = typeof SessionStatus.Type
 
 /**
- * A session at one moment. `seq` is the number of the next record: `events({ from: seq })` begins with what comes after
- * this snapshot. `waiting` names accepted input that waits, in order. `turnContext` is the context of the last turn that has
- * recorded one.
+ * The state of a session at one moment. `seq` is the number of the next record, so `events({ from: seq })` continues
+ * after this snapshot. `waiting` names the accepted input that waits, in order. `turnContext` is the last context that
+ * a turn has recorded.
  */
 export class Snapshot extends Schema.Opaque<Snapshot>()(
   Schema.Struct({

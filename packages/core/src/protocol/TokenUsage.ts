@@ -1,10 +1,11 @@
-/**
- * Token counts. All numbers are counts of tokens, at least 0.
- */
+/** Token counts. All numbers are at least 0. */
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 
-/** Counts of one request, of a turn, or of a session. `cachedInput` is part of `input`, `reasoning` of `output`. */
+/**
+ * The tokens of one request, of a turn, or of a session. `cachedInput` is part of `input`, and `reasoning` is part of
+ * `output`.
+ */
 export class TokenUsage extends Schema.Opaque<TokenUsage>()(
   Schema.Struct({
     input: Schema.Finite,

@@ -1,12 +1,10 @@
-/**
- * W3C trace context (https://www.w3.org/TR/trace-context/): how a caller's trace reaches a turn (contract O1).
- */
+/** W3C trace context (https://www.w3.org/TR/trace-context/): the trace of a caller, passed to a turn (contract O1). */
 import * as Context from "effect/Context"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 
-/** The two headers, as they were received. */
+/** The two headers of a trace context, as they were received. */
 export class TraceContext extends Schema.Opaque<TraceContext>()(
   Schema.Struct({
     traceparent: Schema.String,
@@ -14,12 +12,12 @@ export class TraceContext extends Schema.Opaque<TraceContext>()(
   }).annotate({ identifier: "TraceContext" })
 ) {}
 
-// a later version may have more fields; the first four keep their places
+// a later version may have more fields after the first four
 const pattern = /^(?!ff)([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
 const member = /^[a-z\d][\w\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/
 const most = { members: 32, characters: 512 }
 
-/** Whether a `tracestate` may be passed on: at most 32 well-formed members in at most 512 characters. */
+/** Returns whether a `tracestate` may be passed on: at most 32 well-formed members in at most 512 characters. */
 const isState = (state: string): boolean => {
   const members = state.split(",").map((one) => one.trim())
   return (
@@ -47,8 +45,8 @@ export const toSpan = (trace: TraceContext): Option.Option<Tracer.ExternalSpan> 
 }
 
 /**
- * The `tracestate` of a span, kept in the annotations of the external span that a caller gave. Requests below that span
- * pass it on.
+ * The `tracestate` of a span, kept in the annotations of the external span of a caller. Requests below that span pass
+ * it on.
  */
 export class TraceState extends Context.Service<TraceState, string>()("@spindle/core/TraceState") {}
 

@@ -1,11 +1,11 @@
-/** The circumstances of a turn: which model ran it, with which policy, where. */
+/** The context of a turn: the model that runs it, its policy, its directory. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /**
- * The circumstances of a turn, in the application's own words; `sandbox` is a JSON value, and `output` the JSON schema of the
- * answer, which the regular task asks its model for. Recorded when they differ from those of the turn before.
+ * The context of a turn, in the terms of the application. `sandbox` is a JSON value, and `output` is the JSON schema of
+ * the answer, which the regular task asks its model for. It is recorded when it differs from that of the turn before.
  */
 export class TurnContext extends Schema.Opaque<TurnContext>()(
   Schema.Struct({
@@ -22,12 +22,13 @@ export class TurnContext extends Schema.Opaque<TurnContext>()(
 ) {}
 
 /**
- * Returns the context of a turn that starts now. Called once for each turn, atomically with its start, so it must not
- * block. If it throws, or returns what JSON cannot represent, the turn runs and a `Warning` reports it. By default
- * nothing is recorded.
+ * Returns the context of a turn that starts now. It is called once for each turn, atomically with its start, so it must
+ * not block. If it throws, or returns a value that JSON cannot represent, the turn runs and a `Warning` reports the
+ * failure. By default no context is recorded.
  *
- * In a turn it returns the context of that turn, with the changes that came with inputs. Delegates inherit it. Provide another one together with another `Model`, as `SubAgents` does for an agent with its own
- * model.
+ * Within a turn it returns the context of that turn, with the changes that came with inputs. Delegates inherit it. A
+ * program that provides another `Model` should provide another context too, as `SubAgents` does for an agent with its
+ * own model.
  */
 export const CurrentTurnContext: Context.Reference<(() => TurnContext) | undefined> = Context.Reference<
   (() => TurnContext) | undefined
@@ -35,36 +36,37 @@ export const CurrentTurnContext: Context.Reference<(() => TurnContext) | undefin
 
 const empty: TurnContext = {}
 
-/** Returns the context of the turn that runs with these services; empty if the application names none. */
+/** Returns the context of the turn that runs with these services; empty if the application provides none. */
 export const inServices = (services: Context.Context<never>): TurnContext => {
   try {
     return Context.get(services, CurrentTurnContext)?.() ?? empty
   } catch {
-    // a warning of the turn says so
+    // a warning of the turn has reported it
     return empty
   }
 }
 
-/** The context of the turn that runs; empty if the application names none. */
+/** Returns the context of the running turn; empty if the application provides none. */
 export const ofTurn: Effect.Effect<TurnContext> = Effect.contextWith((services: Context.Context<never>) =>
   Effect.succeed(inServices(services))
 )
 
-/** A value, or a function that returns it for the context of a turn. */
+/** A value, or a function that returns the value for the context of a turn. */
 export type ByTurn<A> = A | ((context: TurnContext) => A)
 
 /** Returns the value for a context. */
 export const valueIn = <A>(value: ByTurn<A>, context: TurnContext): A =>
   typeof value === "function" ? (value as (context: TurnContext) => A)(context) : value
 
-/** Returns the value for the turn that runs. */
+/** Returns the value for the running turn. */
 export const valueInTurn = <A>(value: ByTurn<A>): Effect.Effect<A> =>
   Effect.map(ofTurn, (context) => valueIn(value, context))
 
 /**
- * Returns why an input may not change the context of turns like this, or undefined if it may. An application that takes
- * changes acts on them: it reads {@link CurrentTurnContext}, and gives the model of `ModelOfTurn`. By default none does, and
- * an input with a change is rejected. A session below another one takes none: it has the context of the turn that started it.
+ * Returns the reason why an input may not make a change of the turn context, or undefined if it may. An application
+ * that allows changes acts on them: it reads {@link CurrentTurnContext} and provides `ModelOfTurn`. By default an input
+ * with a change is rejected. A session below another one rejects every change, because it has the context of the turn
+ * that started it.
  */
 export const TurnContextRule: Context.Reference<(change: TurnContext) => string | undefined> = Context.Reference<
   (change: TurnContext) => string | undefined

@@ -1,6 +1,8 @@
-/** How much of a text of foreign code is kept: more than a person or a model reads of an error. */
+/**
+ * The number of characters that are kept of a text of foreign code: more than a person or a model reads of an error.
+ */
 const maxCharacters = 65_536
 
-/** Returns the text, or its beginning. */
+/** Returns the text, or its beginning if it is too long. */
 export const boundText = (text: string): string =>
   text.length > maxCharacters ? `${text.slice(0, maxCharacters).toWellFormed()}…` : text

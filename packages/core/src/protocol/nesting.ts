@@ -1,11 +1,11 @@
-/** How deep values of JSON may be nested. Deeper ones can be read, but not written on every stack. */
+/** The bound on the nesting of JSON values. A deeper value can be parsed, but writing it may exhaust the stack. */
 
-/** How many arrays and objects of a value that a session keeps may be nested in each other. */
+/** The greatest nesting of arrays and objects in a value that a session keeps. */
 export const maxNesting = 500
 
-/** Whether a text nests more arrays and objects than the limit. The text is JSON; it is read once, without recursion. */
+/** Returns whether a JSON text nests arrays and objects deeper than the limit. It is read once, without recursion. */
 export const nestsTooDeep = (text: string, limit = maxNesting): boolean => {
-  // each one needs two characters
+  // each array and each object needs two characters
   if (text.length <= 2 * limit) return false
   let depth = 0
   for (let index = 0; index < text.length; index++) {
@@ -27,7 +27,7 @@ export const nestsTooDeep = (text: string, limit = maxNesting): boolean => {
 
 const [quote, backslash, openArray, closeArray, openObject, closeObject] = [34, 92, 91, 93, 123, 125]
 
-/** Returns where the text that begins at a quote ends. */
+/** Returns the end of the string that begins at a quote. */
 const endOfText = (text: string, start: number): number => {
   for (let end = text.indexOf('"', start + 1); end > 0; end = text.indexOf('"', end + 1)) {
     let escapes = end

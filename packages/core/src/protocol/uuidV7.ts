@@ -1,17 +1,17 @@
 /**
- * UUIDs version 7, which a session draws for each turn, request and question.
+ * UUIDs version 7, for turns, requests and questions.
  *
- * Made from a pool of random bytes and as one flat string: 0.5 us and 64 bytes each. With a draw and a concatenation for
- * each it was 6 us and 512 bytes, because the parts of a concatenation stay alive with it.
+ * A UUID is made from a pool of random bytes, as one flat string: 0.5 us and 64 bytes each. A random draw and a
+ * concatenation for each one took 6 us and 512 bytes, because the parts of a concatenation stay alive with it.
  */
 declare const crypto: { readonly getRandomValues: (bytes: Uint8Array) => Uint8Array }
 
 const hexDigits = Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0))
 const layout = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 const codes = Array.from(layout, (char) => char.charCodeAt(0))
-/** Where each of the 32 digits is in the layout. */
+/** The place of each of the 32 digits in the layout. */
 const places = codes.flatMap((code, index) => (code === layout.charCodeAt(0) ? [index] : []))
-// a draw costs microseconds, whatever its size
+// a random draw costs microseconds, whatever its size
 const pool = new Uint8Array(1_000)
 let drawn = pool.length
 
