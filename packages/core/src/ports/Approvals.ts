@@ -1,10 +1,10 @@
 /**
- * Approvals: decisions about the questions of a session (contract A1 to A4). The session announces and settles a question;
- * this port only decides.
+ * The port for decisions about the questions of a session (contract A1 to A4). The session opens and settles a
+ * question; an implementation of this port only decides.
  *
- * `decide` runs concurrently with the clients of the session. The first of these settles the question: its decision, the
- * `Answer` of a client, the deadline, and the end of the asker (for a question of a turn its abort, for one of the session
- * its close). Later ones are too late.
+ * `decide` runs concurrently with the clients of the session. The first of these settles the question: the decision,
+ * the `Answer` of a client, the deadline, and the end of the asker (the abort of a turn that asked, or the close of a
+ * session that asked). Later ones have no effect.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -18,18 +18,18 @@ import type { DecisionSource, Question } from "../protocol/Question.ts"
 export type { Question } from "../protocol/Question.ts"
 
 /**
- * A decision, or `Cancelled` if none came before the deadline, which neither grants nor refuses (A2). The default of its
- * `source`, which is recorded, is `user`.
+ * A decision, or `Cancelled` if none came before the deadline, which neither grants nor refuses (A2). Its `source` is
+ * recorded. Default: `user`.
  */
 export type Decided = (Decision | { readonly _tag: "Cancelled"; readonly by: "deadline" }) & {
   readonly source?: DecisionSource
 }
 
-/** The decider of a session. */
+/** A decider of questions. */
 export interface Approvals {
   /**
-   * Decides, or never returns and leaves the decision to a client. **Interruption**: as soon as the question is settled
-   * otherwise. A decider that dies fails the turn that asked with `CallbackFailed`.
+   * Decides a question, or never returns and leaves the decision to a client. The session interrupts it when the
+   * question is settled in another way. If it dies, the turn that asked fails with `CallbackFailed`.
    */
   readonly decide: (question: Question) => Effect.Effect<Decided>
 }
@@ -37,18 +37,18 @@ export interface Approvals {
 /** Leaves every decision to the clients of the session. */
 export const askClient: Approvals = { decide: () => Effect.never }
 
-/** Denies everything; for a session that no one attends. */
+/** Denies everything. It is meant for sessions without a person. */
 export const denyAll = (reason: string): Approvals => ({
   decide: () => Effect.succeed({ _tag: "Denied", reason, source: "policy" })
 })
 
-/** Approves everything, once each. */
+/** Approves every question, once. */
 export const approveAll: Approvals = {
   decide: () => Effect.succeed({ _tag: "Approved", scope: "once", source: "policy" })
 }
 
 /**
- * The decider of the sessions that are made in this context. The default is {@link askClient}.
+ * The decider of the sessions that are made in this context. Default: {@link askClient}.
  *
  * @example
  * ```ts
@@ -68,8 +68,8 @@ export const Approvals: Context.Reference<Approvals> = Context.Reference<Approva
 })
 
 /**
- * Shows in the type that a session has a decider: {@link layer} is the only way to provide it. `Agent.requireDecider`
- * makes an agent that needs it.
+ * A marker in types: the session has a decider. Only {@link layer} provides it. `Agent.requireDecider` makes an agent
+ * that requires it.
  */
 export interface Decider {
   readonly [DeciderTypeId]: typeof DeciderTypeId
@@ -85,8 +85,8 @@ export const layer = (self: Approvals): Layer.Layer<Decider> =>
   Layer.succeedContext(Context.make(Decider, { [DeciderTypeId]: DeciderTypeId }).pipe(Context.add(Approvals, self)))
 
 /**
- * Reports a question that no one seems to answer: it waits for a client, has no deadline, and is still open after some
- * time. Each question is reported at most once.
+ * Makes {@link askClient} report a question that is still open after some time. Each question is reported at most once.
+ * Any other decider is returned as it is.
  */
 export const reportUnanswered: {
   (options: UnansweredOptions): (self: Approvals) => Approvals
@@ -99,13 +99,13 @@ export const reportUnanswered: {
     : self
 )
 
-/** When to report a question that no one answers, and to whom. */
+/** The time after which to report a question, and the function that reports it. */
 export interface UnansweredOptions {
   readonly after: Duration.Input
   readonly report: (question: Question) => Effect.Effect<void>
 }
 
-/** Names the defects of a decider: it dies with `CallbackFailed`. */
+/** Wraps a decider, so that a defect in it becomes `CallbackFailed`. */
 export const nameDefects = (self: Approvals): Approvals =>
   self === askClient
     ? askClient

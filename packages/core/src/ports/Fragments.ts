@@ -1,6 +1,7 @@
 /**
- * Fragments: what a program tells the model ahead of the input of a turn, such as the instructions of a project or the
- * environment. A fragment is recorded as an item with its name, so it is never taken for the user's words.
+ * The port to fragments: texts of a program for the model, ahead of the input of a turn, such as the instructions of a
+ * project or a description of the environment. A fragment is recorded as an item with its name, so it is never mistaken
+ * for input of the user.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -11,7 +12,7 @@ export interface Fragment {
   readonly text: string
 }
 
-/** What to record at the start of a turn. A person sees the warnings. */
+/** The fragments to record at the start of a turn. A person sees the warnings. */
 export interface FragmentUpdate {
   readonly fragments: ReadonlyArray<Fragment>
   readonly warnings: ReadonlyArray<string>
@@ -21,10 +22,10 @@ export interface FragmentUpdate {
 export const none: FragmentUpdate = { fragments: [], warnings: [] }
 
 /**
- * Decides what a turn records ahead of its input. `known` are the fragments that the model sees already, in order: those
- * in the history. So what a rollback or a compaction removed is recorded again, and so is what has changed. Runs in the
- * fiber of the turn, when it first takes input and after it replaced its history. If it dies, a `Warning` reports it and
- * the turn runs without.
+ * Returns the fragments that a turn records ahead of its input. `known` are the fragments in the history, in order,
+ * which the model sees already. Return those that are missing there, because they are new or have changed, or because a
+ * rollback or a compaction removed them. It runs in the fiber of the turn, when the turn first takes input and after
+ * the turn has replaced its history. If it dies, a `Warning` reports that, and the turn runs without new fragments.
  */
 export type MakeFragments = (known: ReadonlyArray<Fragment>) => Effect.Effect<FragmentUpdate>
 

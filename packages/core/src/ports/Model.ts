@@ -1,10 +1,10 @@
 /**
- * The port to a model: one sampling request in, a stream of parts out.
+ * The port to a model: a request in, a stream of parts out.
  *
- * The session's model loop calls it; `packages/openai` and `EffectAiModel` implement it. The loop owns retries, history
- * and tools. An implementation sends exactly one request per stream, never retries, and closes its connection when the
- * stream is interrupted. It must not emit anything after `Finish`; the loop drops what follows. A stream that ends
- * without `Finish` counts as `Disconnected`.
+ * The regular task calls it; `packages/openai`, `packages/anthropic` and `EffectAiModel` implement it. The regular task
+ * owns retries, history and tools. An implementation sends exactly one request per stream, never retries, and closes
+ * its connection when the stream is interrupted. It must not emit anything after `Finish`; the session ignores such
+ * parts. A stream that ends without `Finish` counts as `Disconnected`.
  */
 import * as Context from "effect/Context"
 import type * as Stream from "effect/Stream"
@@ -15,15 +15,18 @@ import type { ModelFailed } from "../protocol/SessionError.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 
-/** The description of a tool that a model gets. */
+/** The description of a tool for a model. */
 export interface ToolSpec {
   readonly name: string
   readonly description: string | undefined
   /** JSON Schema of the arguments. */
   readonly parameters: unknown
-  /** A tool whose input is plain text in a grammar, instead of JSON arguments. Its call carries `{ input }`. */
+  /**
+   * Set for a tool whose input is plain text in a grammar instead of JSON arguments. The arguments of its calls are `{
+   * input }`.
+   */
   readonly freeform?: { readonly syntax: string; readonly definition: string } | undefined
-  /** The tool of `effect/ai` that this describes, for models that want it. */
+  /** The tool of `effect/ai` that this describes, for models that need it. */
   readonly source: unknown
 }
 
@@ -33,20 +36,20 @@ export interface OutputFormat {
   readonly schema: unknown
 }
 
-/** One sampling request. `items` pair up: each tool call is followed by its result (contract I6). */
+/** One model request. In `items` each tool call is followed by its result (contract I6). */
 export interface ModelRequest {
   readonly sessionId: SessionId
   readonly turnId: TurnId
   readonly instructions: string | undefined
   readonly items: ReadonlyArray<Item>
-  /** The same array as long as the tools are the same, so that it can be a key of a cache. */
+  /** The tools. It is the same array while the tools are the same, so that it can be the key of a cache. */
   readonly tools: ReadonlyArray<ToolSpec>
   readonly output: OutputFormat | undefined
 }
 
 /**
- * The parts of a model's response, in order. An id joins start, deltas and end of one text or reasoning; it means nothing outside
- * its stream. A text may begin with its first delta. `ToolCall` comes when the call is complete.
+ * A part of a model's response. The start, the deltas and the end of one text or reasoning have the same `id`, which is
+ * valid within its stream only. A text may begin with its first delta. A `ToolCall` comes when the call is complete.
  */
 export type ModelPart =
   | { readonly _tag: "TextStart"; readonly id: string }
@@ -58,7 +61,7 @@ export type ModelPart =
       readonly _tag: "ReasoningEnd"
       readonly id: string
       readonly encrypted?: string
-      /** Names who can read `encrypted`; see `Reasoning` in `Item`. */
+      /** The provider and the model that can read `encrypted`; see `Item.Reasoning`. */
       readonly sealedBy?: string
       readonly providerId?: string
     }
@@ -71,7 +74,10 @@ export type ModelPart =
       readonly invalid?: string
       readonly freeform?: true
       readonly providerId?: string
-      /** Set for a call that the provider has run: what came of it, and what it is to people. The session runs nothing. */
+      /**
+       * Set for a call that the provider has run: its output, and its description for people. The session does not run
+       * it.
+       */
       readonly executed?: { readonly output: unknown; readonly display: CallDisplay }
     }
   /** A summary of the request's items that only the provider can read. Only `compact` emits it. */
@@ -86,20 +92,21 @@ export type ModelPart =
 
 /** A model. */
 export interface Model {
-  /** The provider's name, for records and traces. */
+  /** The name of the provider, for records and traces. */
   readonly provider: string
-  /** The model's name, for records and traces. */
+  /** The name of the model, for records and traces. */
   readonly model: string
-  /** How many tokens fit, if known. */
+  /** The number of tokens that fit into a request and its response, if known. */
   readonly contextWindow: number | undefined
   /**
-   * Sends one request. **Interruption**: closes the connection and leaves nothing running. **Errors**: `ModelFailed`, whose
-   * kind says whether the request may be retried.
+   * Sends one request. **Interruption** closes the connection and leaves nothing running. **Errors**: `ModelFailed`.
+   * Its kind says whether the request may be sent again.
    */
   readonly stream: (request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>
   /**
-   * Asks the provider to compact the items of a request, if it can: emits their summary as text, as a `SealedSummary`, or
-   * both. Messages of the user that the response repeats are no part of it. **Interruption** and **errors** as of `stream`.
+   * Asks the provider to compact the items of a request, if it can. The stream emits their summary as text, as a
+   * `SealedSummary`, or both. It leaves out messages of the user that the response repeats. **Interruption**,
+   * **Errors**: as `stream`.
    */
   readonly compact?: ((request: ModelRequest) => Stream.Stream<ModelPart, ModelFailed>) | undefined
 }
@@ -108,8 +115,8 @@ export interface Model {
 export const Model: Context.Service<Model, Model> = Context.Service("@spindle/core/Model")
 
 /**
- * Returns the model of a turn whose context inputs have changed; `own` is that of its session. Called when the turn starts,
- * so it must not block. By default it is that of the session.
+ * Returns the model of a turn whose context was changed by inputs. `own` is the model of its session. It is called when
+ * the turn starts, so it must not block. Default: the model of the session.
  */
 export const ModelOfTurn: Context.Reference<(context: TurnContext, own: Model) => Model> = Context.Reference<
   (context: TurnContext, own: Model) => Model

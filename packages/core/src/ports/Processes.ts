@@ -1,6 +1,6 @@
 /**
  * The port to processes (contract X1 to X4). A process belongs to a turn or to the session, never to the scope of the
- * tool that started it: when the tool ends, it only stops waiting, and the owner ends the process.
+ * tool that started it. When the tool ends, it only stops waiting. The owner ends the process.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -28,8 +28,8 @@ export interface TerminalSize {
 }
 
 /**
- * What to start. `command[0]` is searched in `PATH`. `env` is added to the part of this program's environment that
- * the implementation lets a process inherit.
+ * A process to start. `command[0]` is looked up in `PATH`. `env` is added to the part of this program's environment
+ * that the implementation lets a process inherit.
  */
 export interface ProcessSpec {
   readonly processId: ProcessId
@@ -37,13 +37,13 @@ export interface ProcessSpec {
   readonly cwd: string
   readonly env?: { readonly [name: string]: string } | undefined
   /**
-   * Where the process reads its input: nowhere (the default: the end of the input at once), a pipe, or a pseudo terminal,
-   * which its output goes to as well. A host without terminals uses a pipe.
+   * The input of the process: `none`, which is at its end at once; a pipe; or a pseudo terminal of this size, which
+   * also gets its output. A host without terminals uses a pipe. Default: `none`.
    */
   readonly input?: "none" | "pipe" | TerminalSize | undefined
 }
 
-/** The input of a process could not be written. */
+/** The input of a process cannot be written. */
 export class InputClosed extends Schema.TaggedError<InputClosed>()("InputClosed", {
   processId: ProcessId,
   detail: Schema.String
@@ -55,20 +55,23 @@ export class InputClosed extends Schema.TaggedError<InputClosed>()("InputClosed"
 
 /** The input of a process. */
 export interface ProcessInput {
-  /** Whether it is a terminal. If not, it is a pipe, and no control character has a meaning. */
+  /** True for a terminal. In a pipe, control characters have no meaning. */
   readonly isTerminal: boolean
   /**
-   * Writes bytes, and returns when they wait for the process to read them. **Errors**: `InputClosed` when the process no
-   * longer reads: it has ended, its input was closed, or 1 MiB of input waits already.
+   * Writes bytes, and returns when they wait for the process to read them. **Errors**: `InputClosed` if the process has
+   * ended, if its input was closed, or if 1 MiB of input waits already.
    */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, InputClosed>
-  /** Ends the input once everything that was written is read. A terminal gets the end-of-file character instead. */
+  /**
+   * Ends the input once the process has read everything that was written. A terminal gets the end-of-file character
+   * instead.
+   */
   readonly close: Effect.Effect<void>
-  /** Changes the size of a terminal, which its foreground processes are notified of. Does nothing for a pipe. */
+  /** Changes the size of a terminal and notifies its foreground processes. Does nothing for a pipe. */
   readonly resize: (size: TerminalSize) => Effect.Effect<void>
 }
 
-/** How a process ended: an exit code (0 to 255), or null and the signal. */
+/** The end of a process: an exit code (0 to 255), or null and the signal. */
 export interface ProcessExit {
   readonly exitCode: number | null
   readonly signal?: string
@@ -78,11 +81,17 @@ export interface ProcessExit {
 export interface Process {
   readonly processId: ProcessId
   readonly pid: number
-  /** Its input; undefined if `ProcessSpec.input` is `none`. */
+  /** The input; undefined if `ProcessSpec.input` is `none`. */
   readonly input?: ProcessInput | undefined
-  /** Both output streams, interleaved as they arrive. It has one reader; a slow one slows the process (contract X4). */
+  /**
+   * Both output streams, interleaved as they arrive. It may have one reader; a slow reader slows the process
+   * (contract X4).
+   */
   readonly output: Stream.Stream<Uint8Array>
-  /** Waits for the end of the process. Its descendants may live longer, see `gone`. **Interruption** stops only the wait. */
+  /**
+   * Waits for the end of the process. Its descendants may live longer; see `gone`. **Interruption** stops only the
+   * wait.
+   */
   readonly exit: Effect.Effect<ProcessExit>
   /**
    * Waits until the process and everything that it started have ended, by themselves or by `end`. **Interruption** stops
@@ -95,13 +104,14 @@ export interface Process {
 export interface Processes {
   /**
    * Starts a process in its own group, with the marker `SPINDLE_PROCESS=<process id>` in its environment. The process
-   * lives until it ends or `end` is called. **Interruption** before this returns ends it.
+   * runs until it ends by itself or `end` is called. **Interruption** before this returns ends it. **Errors**:
+   * `ProcessFailed` if it could not be started.
    */
   readonly start: (spec: ProcessSpec) => Effect.Effect<Process, ProcessFailed>
   /**
-   * Ends a process with everything that it started: sends TERM to its group and to every process that carries its
-   * marker, waits for `grace`, then kills what is left. Returns when none of them lives. Does nothing for a process that
-   * has ended with all its descendants. **Interruption** stops only the wait.
+   * Ends a process and everything that it started: sends TERM to its group and to every process with its marker, waits
+   * for `grace` milliseconds, and then kills the processes that are left. Returns when all of them have ended. Does
+   * nothing for a process that has ended with all its descendants. **Interruption** stops only the wait.
    */
   readonly end: (processId: ProcessId, grace: number) => Effect.Effect<void>
 }
@@ -109,7 +119,7 @@ export interface Processes {
 /** The service key of {@link Processes}. */
 export const Processes: Context.Service<Processes, Processes> = Context.Service("@spindle/core/Processes")
 
-/** Processes of a host that cannot start any. */
+/** Provides processes for a host that cannot start any: each start fails. */
 export const layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
   start: (spec) =>
     Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),

@@ -1,10 +1,10 @@
 /**
- * Observers of sessions: called with the events and the measurements of a session, in order. Telemetry implements the
- * port.
+ * The port to observers of sessions. An observer is called with the events and the measurements of a session, in order.
+ * Telemetry implements the port.
  *
- * An observer is called synchronously while the session writes. It must not block, and should not throw: one that throws
- * loses that event, but none after it. The session emits one `Warning` about it. An observer that waits, fails with typed
- * errors or has a deadline is an `EventObserver`, which runs in its own fiber.
+ * An observer is called synchronously while the session writes, so it must not block. It should not throw: an observer
+ * that throws loses that event and no other, and the session emits one `Warning`. For an observer that waits, fails
+ * with typed errors or has a deadline, use `EventObserver`, which runs in its own fiber.
  */
 import * as Context from "effect/Context"
 import { dual } from "effect/Function"
@@ -12,9 +12,9 @@ import type { SessionId } from "../protocol/Ids.ts"
 import type { Op, Receipt, Rejection } from "../protocol/Op.ts"
 import type { SessionEvent } from "../protocol/SessionEvent.ts"
 
-/** A measurement. It is not a fact of the session, and is in no journal. Times are milliseconds with fractions. */
+/** A measurement of a session. It is not written to the journal. Times are in milliseconds, with fractions. */
 export type SessionSignal =
-  /** An operation got its receipt this long after it was submitted. */
+  /** An operation got its receipt `millis` after it was submitted. */
   | {
       readonly _tag: "Submitted"
       readonly op: Op["_tag"]
@@ -22,23 +22,23 @@ export type SessionSignal =
       readonly rejection: Rejection["_tag"] | undefined
       readonly millis: number
     }
-  /** A batch of records became durable this long after it was given to a journal that `coalesces`. */
+  /** A batch of records became durable `millis` after it was given to a journal that `coalesces`. */
   | { readonly _tag: "Appended"; readonly recordsCount: number; readonly millis: number }
-  /** A flush waited this long until everything recorded before was durable. */
+  /** A flush waited `millis` until everything recorded before was durable. */
   | { readonly _tag: "Flushed"; readonly millis: number }
   /**
-   * The change in the number of events that wait in memory for subscribers. Emitted if it is not zero, with a record
-   * and when a subscriber reads or leaves.
+   * The number of events that wait in memory for subscribers has changed. It is emitted with a record, and when a
+   * subscriber reads or leaves, if the change is not zero.
    */
   | { readonly _tag: "Waiting"; readonly eventsChange: number }
-  /** The session was closed. Only receipts of submissions that came too late may follow. */
+  /** The session was closed. Only `Submitted` signals of late submissions may follow. */
   | { readonly _tag: "Closed" }
 
 /** An observer of sessions. */
 export interface SessionObserver {
-  /** Called with every event, as it is published. */
+  /** Called with every event when it is published. */
   readonly onEvent: (sessionId: SessionId, event: SessionEvent) => void
-  /** Called with every signal. A session measures nothing for an observer without it. */
+  /** Called with every signal. If no observer has it, the session measures nothing. */
   readonly onSignal?: ((sessionId: SessionId, signal: SessionSignal) => void) | undefined
 }
 
@@ -47,7 +47,7 @@ export const SessionObserver: Context.Reference<SessionObserver | undefined> = C
   SessionObserver | undefined
 >("@spindle/core/SessionObserver", { defaultValue: () => undefined })
 
-/** Calls both observers, in order; the second even if the first throws. */
+/** Returns an observer that calls both, in order. It calls the second even if the first throws. */
 export const both: {
   (second: SessionObserver | undefined): (first: SessionObserver | undefined) => SessionObserver | undefined
   (first: SessionObserver | undefined, second: SessionObserver | undefined): SessionObserver | undefined

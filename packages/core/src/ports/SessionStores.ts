@@ -1,19 +1,20 @@
 /**
- * The port to what an application keeps of a session outside its journal: outputs, snapshots of files, rows of a database.
- * `Sessions.delete` deletes it together with the journal.
+ * The port to data of sessions outside their journals: outputs, snapshots of files, rows of a database.
+ * `Sessions.delete` deletes these data with the journal.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SessionId } from "../protocol/Ids.ts"
 
-/** A place outside the journal in which something of sessions is kept. */
+/** A store of data of sessions outside the journal. */
 export interface SessionStore {
-  /** Names it in the error of a deletion. */
+  /** The name of the store in the error of a deletion. */
   readonly name: string
   /**
-   * Deletes what is kept of a session, and succeeds if that is nothing. No process has the session open then, and none can
-   * open it. It runs again if a deletion is repeated. One that takes longer than a minute is interrupted and has failed.
+   * Deletes the data of a session, and succeeds if there are none. Meanwhile no process has the session open, and none
+   * can open it. It runs again if a deletion is repeated. If it takes longer than a minute, it is interrupted and
+   * counts as failed.
    */
   readonly delete: (sessionId: SessionId) => Effect.Effect<void, unknown>
 }

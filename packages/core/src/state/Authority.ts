@@ -1,18 +1,18 @@
-/**
- * What may be done without a question: grants, and how authority narrows from parent to child (contract A4).
- */
+/** Grants, and the rule by which authority narrows from parent to child (contract A4). */
 import { dual } from "effect/Function"
 
-/** A standing approval for a turn or a session, of exactly what `key` names. */
+/** An approval for a turn or a session, of exactly the requests that `key` names. */
 export interface Grant {
   readonly scope: "turn" | "session"
   readonly key: string
 }
 
-/** Makes the key of an approval: the tool and what was asked, as canonical JSON. */
+/** Makes the key of a grant: the tool, and the payload of the question as canonical JSON. */
 export const keyOf = (tool: string | undefined, payload: unknown): string => `${tool ?? ""}:${canonical(payload)}`
 
-/** Whether two JSON values are the same, such as what was granted and what was asked for. */
+/**
+ * Returns whether two JSON values are equal, such as the permissions that were granted and those that were asked for.
+ */
 export const isEqual = (self: unknown, that: unknown): boolean => canonical(self) === canonical(that)
 
 // object keys in order, so that equal questions have equal keys
@@ -23,11 +23,11 @@ const canonical = (value: unknown): string =>
       : part
   ) ?? "null"
 
-/** Whether all of these keys were granted before. Nothing is granted without a key. */
+/** Returns whether all of these keys were granted before; false without keys. */
 export const isGranted = (grants: ReadonlyArray<Grant>, keys: ReadonlyArray<string>): boolean =>
   keys.length > 0 && keys.every((key) => grants.some((grant) => grant.key === key))
 
-/** Adds a grant, once. */
+/** Adds a grant, unless it is in the list. */
 export const grant = (grants: ReadonlyArray<Grant>, added: Grant): ReadonlyArray<Grant> =>
   grants.some((one) => one.key === added.key && one.scope === added.scope) ? grants : [...grants, added]
 
@@ -35,12 +35,12 @@ export const grant = (grants: ReadonlyArray<Grant>, added: Grant): ReadonlyArray
 export const endTurn = (grants: ReadonlyArray<Grant>): ReadonlyArray<Grant> =>
   grants.some((one) => one.scope === "turn") ? grants.filter((one) => one.scope === "session") : grants
 
-/** What a tool may do without a question. */
+/** A permission: a call runs without a question, asks first, or is refused. */
 export type Permission = "allow" | "ask" | "deny"
 
 /**
- * What a policy says about a call, and why. `source` is what a record of the decision says; `reason` is for the model, after
- * `denied: `.
+ * The decision of a policy about a call. `source` is the source in the record of the decision. `reason` is for the
+ * model, which reads it after `denied: `.
  */
 export interface Ruling {
   readonly permission: Permission
@@ -48,7 +48,7 @@ export interface Ruling {
   readonly reason?: string | undefined
 }
 
-/** Returns a ruling with at most a permission. */
+/** Narrows a ruling to at most a permission. */
 export const atMost: {
   (most: Permission): (self: Permission | Ruling) => Permission | Ruling
   (self: Permission | Ruling, most: Permission): Permission | Ruling

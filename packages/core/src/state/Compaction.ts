@@ -1,6 +1,6 @@
 /**
- * Compaction of a history: what is kept as it is, what a model is asked to summarise, and the gain that a compaction
- * must reach.
+ * Compaction of a history: the items that are kept, the material that a model summarises, and the gain that a
+ * compaction must reach.
  *
  * ```
  *   items ──plan──► context + kept (the newest words of the user) + progress     material, for the summary
@@ -9,42 +9,46 @@
  *   compacted: context, kept, progress, then the summary ◄──────────────────── a model's summary
  * ```
  *
- * A caller checks `isEnough` twice: without a summary before it asks the model, since a summary only adds to it, and for
- * the result, so that a compaction which frees too little fails instead of being tried again and again. All functions are
- * total; counts are the estimates of {@link History.estimate}, in tokens.
+ * A caller checks `isEnough` twice. The first check is before it asks the model, without a summary, since a summary
+ * only adds tokens. The second check is on the result. So a compaction that frees too little fails, instead of being
+ * tried again and again. All functions are total. Counts are estimates in tokens, as {@link History.estimate} makes
+ * them.
  */
 import type { Input, InputPart } from "../protocol/Input.ts"
 import type { DeveloperMessage, Item, NewItem, SealedSummary, UserMessage } from "../protocol/Item.ts"
 import * as History from "./History.ts"
 import * as Progress from "./Progress.ts"
 
-/** How much a compaction keeps, and how much it must free. */
+/** The limits of a compaction. */
 export interface Limits {
-  /** Tokens of user messages that are kept word for word. Default 20,000. */
+  /** The number of tokens of user messages that are kept word for word. Default: 20,000. */
   readonly keepTokens: number
-  /** The share of the history's tokens that must be free afterwards, 0 to 1. Default 0.3. */
+  /** The share of the history's tokens that must be free afterwards, from 0 to 1. Default: 0.3. */
   readonly minimumGain: number
 }
 
-/** The defaults. */
+/** The default limits. */
 export const defaults: Limits = { keepTokens: 20_000, minimumGain: 0.3 }
 
 /** The plan of a compaction. */
 export interface Plan {
-  /** The messages that began the history before any input: what the session was started with. */
+  /** The developer messages before any input, with which the session was started. */
   readonly context: ReadonlyArray<DeveloperMessage>
-  /** The newest messages of the user, oldest first. The first of them may be cut at its end. */
+  /** The newest messages of the user, the oldest of them first. That one may be cut at its end. */
   readonly kept: ReadonlyArray<UserMessage>
-  /** The ledger of progress, if anything was done. */
+  /** The progress ledger, if it has an entry. */
   readonly progress: ReadonlyArray<NewItem>
   /**
-   * What the summary is made of: the history as a model accepts it, with earlier summaries and without what the next
-   * history has anyway, its context and the ledger.
+   * The items to summarise: the history in a form that a model accepts, with earlier summaries, and without the context
+   * and the ledger, which the next history has anyway.
    */
   readonly material: ReadonlyArray<Item>
 }
 
-/** Plans the compaction of a history. Fragments are never kept: an earlier summary goes into the next one. */
+/**
+ * Plans the compaction of a history. Fragments are never kept: an earlier summary is part of the material of the next
+ * one.
+ */
 export const plan = (items: ReadonlyArray<Item>, limits: Limits = defaults): Plan => {
   const context = contextOf(items)
   const isContext = new Set<Item>(context)
@@ -83,7 +87,7 @@ const keptOf = (items: ReadonlyArray<Item>, limits: Limits): ReadonlyArray<UserM
   return kept.reverse()
 }
 
-/** Returns the longest prefix of an input that costs at most this many tokens. */
+/** Returns the longest beginning of an input that costs at most this number of tokens. */
 const truncate = (content: Input, tokens: number): Input => {
   const parts: Array<InputPart> = []
   const cost = () => History.estimateInput(parts)
@@ -100,12 +104,13 @@ const truncate = (content: Input, tokens: number): Input => {
   return parts
 }
 
-/** Removes half of a surrogate pair from the end of a text. */
+/** Removes half a surrogate pair from the end of a text. */
 const wellFormed = (text: string): string => (/[\uD800-\uDBFF]$/.test(text) ? text.slice(0, -1) : text)
 
 /**
- * Removes the oldest items of the material, at least one and as many tokens as this, with the results of removed calls: for
- * a request for a summary that exceeds the model's context window. Empty once nothing is left.
+ * Removes the oldest items of the material: at least one item, and at least this number of tokens, with the results of
+ * removed calls. It is meant for a request for a summary that exceeds the model's context window. Returns no item once
+ * nothing is left.
  */
 export const withoutOldest = (material: ReadonlyArray<Item>, tokens = 0): ReadonlyArray<Item> => {
   let count = 0
@@ -118,31 +123,31 @@ export const withoutOldest = (material: ReadonlyArray<Item>, tokens = 0): Readon
 /** The name of the summary's fragment. */
 export const summaryFragment = "summary"
 
-/** What a summary begins with in the history. */
+/** The heading of a summary in the history. */
 export const summaryHeading =
   "The conversation before this point was replaced by this summary. Your earlier messages and tool results are gone; the user's newest messages are above."
 
-/** Makes the history after a compaction, without the summary: what every compaction of this history keeps. */
+/** Makes the history after a compaction, without the summary. */
 export const withoutSummary = ({ context, kept, progress }: Plan): ReadonlyArray<Item | NewItem> => [
   ...context,
   ...kept,
   ...progress
 ]
 
-/** What a model reads in place of a summary that only another provider can read. */
+/** The text that a model reads in place of a summary that only another provider can read. */
 export const unreadableSummary =
   "It is in a form that only another provider can read. Look at the current state, and ask the user for what you cannot find out."
 
-/** What summarizes the material: a text, a form that only its provider can read, or both. */
+/** A summary of the material: a text, a form that only its provider can read, or both. */
 export interface Summary {
   readonly text?: string | undefined
   readonly sealed?: SealedSummary | undefined
 }
 
-/** Whether a summary says nothing. */
+/** Returns whether a summary has no content. */
 export const isEmpty = ({ sealed, text = "" }: Summary): boolean => sealed === undefined && text.trim() === ""
 
-/** Makes the history after a compaction: what was kept, then the summary. */
+/** Makes the history after a compaction: the kept items, then the summary. */
 export const historyAfter = (self: Plan, { sealed, text = "" }: Summary): ReadonlyArray<Item | NewItem> => [
   ...withoutSummary(self),
   {
@@ -153,13 +158,15 @@ export const historyAfter = (self: Plan, { sealed, text = "" }: Summary): Readon
   }
 ]
 
-/** Returns the share of a history's tokens that its replacement frees: 1 is all, 0 nothing; below 0 it costs more. */
+/**
+ * Returns the share of a history's tokens that its replacement frees: 1 for all, 0 for none, below 0 if it costs more.
+ */
 export const gain = (before: ReadonlyArray<Item>, after: ReadonlyArray<Item | NewItem>): number => {
   const tokens = History.estimateAll(before)
   return tokens === 0 ? 0 : 1 - History.estimateAll(after) / tokens
 }
 
-/** Whether a compaction frees as much as it must. */
+/** Returns whether a compaction frees at least its minimum gain. */
 export const isEnough = (
   before: ReadonlyArray<Item>,
   after: ReadonlyArray<Item | NewItem>,

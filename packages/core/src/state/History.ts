@@ -1,7 +1,7 @@
 /**
- * The history of a session as a model may see it: pairing, repair, estimates (contract I6).
+ * The history of a session for a model: pairing of calls and results, repair, estimates (contract I6).
  *
- * All functions are total. `repair` is idempotent and returns a valid history as it is, the same array.
+ * All functions are total. `repair` is idempotent; for a valid history it returns the same array.
  */
 import type { CallId, ItemId } from "../protocol/Ids.ts"
 import { type Input, textOf } from "../protocol/Input.ts"
@@ -10,8 +10,8 @@ import type { AbortReason } from "../protocol/Outcome.ts"
 import type { TokenUsage } from "../protocol/TokenUsage.ts"
 
 /**
- * An append-only list, linked from its last item to its first: appending is constant in time, every version stays as it
- * was, and going back to an older version is no work at all.
+ * An append-only list, linked from its last item to its first. An append takes constant time, every version stays as it
+ * was, and a return to an older version costs nothing.
  */
 export class ItemLog {
   readonly length: number
@@ -19,9 +19,11 @@ export class ItemLog {
   readonly last: Item | undefined
   /** The log without its last item; undefined if the log is empty. */
   readonly before: ItemLog | undefined
-  /** The items, kept for the next array of a longer log: walking a long log costs more than copying an array. */
+  /**
+   * The items, kept for the array of a longer log, because a copy of an array costs less than a walk over a long log.
+   */
   #items: Array<Item> | undefined
-  /** The estimate of their tokens, kept for that of a longer log. */
+  /** The estimate of their tokens, kept for the estimate of a longer log. */
   #tokens: number | undefined
 
   constructor(last?: Item, before?: ItemLog) {
@@ -40,7 +42,7 @@ export class ItemLog {
     }
     const items = log.#items ?? []
     for (const item of added.reverse()) items.push(item)
-    // it now belongs to the longer log: one for each log would take quadratic space
+    // the array now belongs to the longer log, because an array for each log would take quadratic space
     log.#items = undefined
     self.#items = items
     return items.slice()
@@ -60,19 +62,19 @@ export class ItemLog {
   }
 }
 
-/** No items. */
+/** The log without items. */
 export const empty: ItemLog = new ItemLog()
 
 /** Returns the log with one more item. */
 export const append = (self: ItemLog, item: Item): ItemLog => new ItemLog(item, self)
 
-/** Returns a log of these items. */
+/** Makes a log of these items. */
 export const fromItems = (items: ReadonlyArray<Item>): ItemLog => items.reduce(append, empty)
 
 /** Returns the items of a log, in order, in a new array. */
 export const toArray = (self: ItemLog): ReadonlyArray<Item> => ItemLog.toArray(self)
 
-/** Returns the items that follow an older version of a log, in order; undefined if `before` is no older version of it. */
+/** Returns the items that follow an older version of a log, in order; undefined if `before` is not an older version. */
 export const itemsAfter = (self: ItemLog, before: ItemLog): ReadonlyArray<Item> | undefined => {
   const items: Array<Item> = []
   let log = self
@@ -84,9 +86,9 @@ export const itemsAfter = (self: ItemLog, before: ItemLog): ReadonlyArray<Item> 
 }
 
 /**
- * Describes what is wrong with a history as a model request; returns undefined if nothing is. Rules: each call has one
- * result, after it; no user or developer message comes between a call and its result. A call id may be used again once
- * its call has its result.
+ * Returns a description of the first defect of a history in a model request, or undefined if there is none. The rules:
+ * each call has one result, after it; no user or developer message is between a call and its result; there is no
+ * superseded text. A call id may be used again after the result of its call.
  */
 export const defect = (items: ReadonlyArray<Item>): string | undefined => {
   let open: Set<CallId> | undefined
@@ -111,8 +113,9 @@ export const defect = (items: ReadonlyArray<Item>): string | undefined => {
 }
 
 /**
- * Returns a history that a model accepts. It leaves out superseded text, a result without a call, a second result, a
- * result that came too late, and a call whose id is still open. A call without a result gets one of status `unknown`.
+ * Returns a history that a model accepts. It leaves out superseded text, results without a call, second results,
+ * results that came too late, and calls whose id is still open. A call without a result gets a result with the status
+ * `unknown`.
  */
 export const repair = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   if (defect(items) === undefined) return items
@@ -164,7 +167,10 @@ const reasonTexts: { readonly [R in AbortReason]: string } = {
   Shutdown: "aborted: the session was closed"
 }
 
-/** Makes the output of a call that was open at an abort, for the model: how long it had run, and why it ended. */
+/**
+ * Makes the output of a call that was open at an abort, for the model: the time that it had run, and the reason of its
+ * end.
+ */
 export const abortedOutput = (reason: AbortReason, afterMillis: number): string =>
   `Wall time: ${Math.max(0.1, afterMillis / 1000).toFixed(1)} seconds\n${reasonTexts[reason]}`
 
@@ -173,7 +179,7 @@ export const fragmentsOf = (
   items: ReadonlyArray<Item>
 ): ReadonlyArray<{ readonly name: string; readonly text: string }> => {
   const fragments = []
-  // no array for each item: it runs once a turn, over the complete history
+  // without an array for each item, because this runs in each turn over the complete history
   for (const item of items) {
     if (item._tag === "UserMessage" && item.fragment !== undefined) {
       fragments.push({ name: item.fragment, text: textOf(item.content) })
@@ -186,8 +192,8 @@ export const fragmentsOf = (
 export const markerFragment = "turn_aborted"
 
 /**
- * Makes the text that informs the model that a turn was stopped, or cut off (contract I5), with the task that the turn ran
- * and what is still running.
+ * Makes the text that informs the model that a turn was stopped or cut off (contract I5). It names the task of the
+ * turn, and the work that is still running.
  */
 export const markerText = (
   reason: AbortReason | "Crashed",
@@ -205,23 +211,23 @@ export const markerText = (
   return `<${markerFragment}>\n${why}${what}${still} Tools and commands that were stopped may have done part of their work: look at the current state before you repeat anything.\n</${markerFragment}>`
 }
 
-/** The name of the fragment that reports how a detached child ended. */
+/** The name of the fragment that reports the end of a detached child. */
 export const noticeFragment = "subagent_notification"
 
 /**
- * The name of the same fragment where version 1 recorded it as input of the user. Rollbacks of such a journal counted
- * its turn, and mean the same turns only if it is still counted.
+ * The name of the same fragment in journals of version 1, which recorded it as input of the user. Rollbacks in such a
+ * journal counted its turn, so it must still be counted for them to mean the same turns.
  */
 export const countedNoticeFragment = "subagent_notification_1"
 
-/** Whether an item is input of the user, not scaffolding. */
+/** Returns whether an item is input of the user, and not a fragment. */
 export const isUserInput = (item: Item): boolean => item._tag === "UserMessage" && item.fragment === undefined
 
-/** Whether the turn that carries this item is one that a rollback counts (contract J4). */
+/** Returns whether a rollback counts the turn that carries this item (contract J4). */
 export const isCountedByRollback = (item: Item): boolean =>
   isUserInput(item) || (item._tag === "UserMessage" && item.fragment === countedNoticeFragment)
 
-/** Estimates the tokens of a text: one for four characters. */
+/** Estimates the tokens of a text: one for every four characters. */
 export const estimateText = (text: string): number => estimateCharacters(text.length)
 
 const estimateCharacters = (count: number): number => Math.ceil(count / 4)
@@ -254,7 +260,7 @@ export const estimateAll = (items: ReadonlyArray<Item | NewItem>): number =>
 /** Estimates the tokens of the items of a log. */
 export const estimateLog = (self: ItemLog): number => ItemLog.estimate(self)
 
-/** Estimates the usage of a request that reported none, from its items and the characters of its response. */
+/** Estimates the usage of a request without a report, from its items and the characters of its response. */
 export const estimateUsage = (items: ReadonlyArray<Item>, responseCharacters: number): TokenUsage => {
   const input = estimateAll(items)
   const output = estimateCharacters(responseCharacters)

@@ -1,11 +1,11 @@
 /**
- * Accepted input that no turn has carried, in order of acceptance (contract P2, P3).
+ * The inbox: accepted input that no turn has carried, in order of acceptance (contract P2, P3).
  *
- * The inbox is a value inside {@link SessionState}: input enters it with the record that accepts it and leaves it with
- * the record that carries, blocks, returns or drops it; a task leaves it with the record that starts its turn. So *taking*
- * an input and *carrying* it are one step, and input that is not carried never leaves the inbox. An entry is bound to the
- * turn that it steers, or waits in the queue. A task that runs alongside a turn is bound to it, and becomes a notice with
- * the record of its result.
+ * The inbox is a value inside {@link SessionState}. Input enters it with the record that accepts it, and leaves it with
+ * the record that carries, blocks, withdraws, returns or drops it. A task leaves it with the record that starts its
+ * turn. So *taking* an input and *carrying* it are one step, and input that is not carried never leaves the inbox. An
+ * entry is bound to the turn that it steers, or waits in the queue. A task alongside a turn is bound to that turn, and
+ * becomes a notice with the record of its result.
  */
 import type { SubmissionId, TurnId } from "../protocol/Ids.ts"
 import type { Input } from "../protocol/Input.ts"
@@ -14,19 +14,19 @@ import type { InputAccepted, TaskReported, Terminal, TurnCompleted, TurnFailed }
 import type { TurnContext } from "../protocol/TurnContext.ts"
 
 /**
- * One accepted input. `turnId` names the turn that it steers; without one it waits for its own turn. A `fragment`
- * marks a notice of a program: not the user's words. A `task` is what its turn runs instead of the regular task, or what
- * runs alongside the turn that `turnId` names.
+ * One accepted input. `turnId` names the turn that it steers; without it the input waits for its own turn. A `fragment`
+ * marks a notice of a program. A `task` replaces the regular task in its turn, or runs alongside the turn that `turnId`
+ * names.
  */
 export interface Entry {
   readonly submissionId: SubmissionId
   readonly input: Input
   readonly turnId: TurnId | undefined
-  /** Whether it starts no turn, and joins the next one that starts. */
+  /** True if it starts no turn and joins the next turn that starts. */
   readonly waits?: true
   readonly fragment?: string | undefined
   readonly task?: AcceptedTask | undefined
-  /** How it changes the context of turns, until that is done. */
+  /** Its changes of the turn context, until a turn applies them. */
   readonly context?: TurnContext | undefined
 }
 
@@ -37,8 +37,8 @@ export type Inbox = ReadonlyArray<Entry>
 export const empty: Inbox = []
 
 /**
- * Whether an inbox takes no further entry. One that is full of notices still takes an entry that starts a turn: no other
- * could ever start a turn that takes them.
+ * Returns whether an inbox takes no further entry. An inbox that is full of notices still takes one entry that starts a
+ * turn, because only such a turn can carry the notices.
  */
 export const isFull = (self: Inbox, capacity: number, startsTurn: boolean): boolean => {
   if (self.length < capacity) return false
@@ -46,7 +46,7 @@ export const isFull = (self: Inbox, capacity: number, startsTurn: boolean): bool
   return !startsTurn || self.some(({ waits }) => waits !== true)
 }
 
-/** Returns the entry of input that a record accepts. */
+/** Makes the entry of the input that a record accepts. */
 export const entryOf = ({ context, delivery, fragment, input, submissionId, task, turnId }: InputAccepted): Entry => ({
   submissionId,
   input,
@@ -54,11 +54,11 @@ export const entryOf = ({ context, delivery, fragment, input, submissionId, task
   ...(delivery === "wait" ? { waits: true as const } : {}),
   ...(fragment === undefined ? {} : { fragment }),
   ...(task === undefined ? {} : { task }),
-  // what steers a turn changes the next one
+  // changes that come with steering input apply to the next turn, see `SessionState`
   ...(context === undefined || turnId !== undefined ? {} : { context })
 })
 
-/** Adds an entry at the end. The caller has checked the capacity. */
+/** Adds an entry at the end. The caller checks the capacity. */
 export const accept = (self: Inbox, entry: Entry): Inbox => [...self, entry]
 
 /** Removes these submissions. */
@@ -68,7 +68,7 @@ export const remove = (self: Inbox, submissionIds: Iterable<SubmissionId>): Inbo
   return gone.size === 0 ? self : self.filter((entry) => !gone.has(entry.submissionId))
 }
 
-/** Replaces a task that runs alongside its turn by its result; see `TaskReported`. */
+/** Replaces a task alongside a turn with its result; see `TaskReported`. */
 export const report = (
   self: Inbox,
   { fragment, input, submissionId }: Pick<TaskReported, "fragment" | "input" | "submissionId">
@@ -78,7 +78,7 @@ export const report = (
 /** A task that has not reported its result. */
 export type RunningTask = Entry & { readonly task: AcceptedTask }
 
-/** Returns whether input of this id waits: no turn has carried it, and it is no task that runs. */
+/** Returns whether input with this id waits: no turn has carried it, and it is not a running task. */
 export const isWaiting = (self: Inbox, submissionId: SubmissionId): boolean =>
   self.some((entry) => entry.submissionId === submissionId && (entry.task === undefined || entry.turnId === undefined))
 
@@ -86,7 +86,7 @@ export const isWaiting = (self: Inbox, submissionId: SubmissionId): boolean =>
 export const runningTasks = (self: Inbox, turnId: TurnId): ReadonlyArray<RunningTask> =>
   self.filter((entry): entry is RunningTask => entry.task !== undefined && entry.turnId === turnId)
 
-/** Returns the entries of a turn: the input that it was started with, then what steers it, in order. */
+/** Returns the entries of a turn: the input that it was started with, then the input that steers it, in order. */
 export const forTurn = (self: Inbox, turnId: TurnId, startedWith: SubmissionId | undefined): ReadonlyArray<Entry> => {
   if (self.length === 0) return self
   const own = self.filter((entry) => entry.submissionId === startedWith)
@@ -101,8 +101,8 @@ export const queuedEntries = (self: Inbox): ReadonlyArray<Entry> =>
   self.filter((entry) => entry.turnId === undefined && entry.waits !== true)
 
 /**
- * Returns how many entries of the queue are ahead of the next one. The input that the running turn was started with may
- * still wait to be carried, but no longer waits for its own turn.
+ * Returns the number of entries that are ahead of the next entry of the queue. The input that the running turn was
+ * started with is not counted: it may still wait to be carried, but it no longer waits for its own turn.
  */
 export const aheadCount = (self: Inbox, startedWith: SubmissionId | undefined): number =>
   queuedEntries(self).filter((entry) => entry.submissionId !== startedWith).length
@@ -113,7 +113,10 @@ export const join = (self: Inbox, turnId: TurnId): Inbox =>
     ? self.map((entry) => (entry.waits === true && entry.turnId === undefined ? { ...entry, turnId } : entry))
     : self
 
-/** Takes, in order, the changes of the context with which a turn starts: of its input, and of what joins it. */
+/**
+ * Takes the changes of the turn context that apply from a turn that starts, in order: the changes of its input, and of
+ * the entries that join it.
+ */
 export const takeContexts = (
   self: Inbox,
   startedWith: SubmissionId | undefined
@@ -128,10 +131,10 @@ export const takeContexts = (
   }
 }
 
-/** What is known about a turn that ends. */
+/** A turn that ends. */
 export interface Ending {
   readonly startedWith: SubmissionId | undefined
-  /** Whether one of its records is missing. */
+  /** True if one of its records is missing. */
   readonly hasGap: boolean
 }
 
@@ -141,7 +144,7 @@ export const release = (self: Inbox, turnId: TurnId): Inbox =>
     ? self.map((entry) => (entry.turnId === turnId ? { ...entry, turnId: undefined } : entry))
     : self
 
-/** Removes what a turn that ends has carried, returned or dropped, and releases the rest. */
+/** Removes the entries that a turn has returned, dropped, or carried in a missing record, and releases the others. */
 export const endTurn = (self: Inbox, turn: Ending | undefined, record: Terminal): Inbox => {
   const left =
     record._tag === "TurnAborted"
@@ -153,8 +156,8 @@ export const endTurn = (self: Inbox, turn: Ending | undefined, record: Terminal)
 }
 
 /**
- * Returns the input that the missing record of a turn has carried: a turn that completed leaves none, and one that failed
- * names what it leaves. To carry it again would run it twice (contract J1).
+ * Returns the input that the missing record of a turn has carried. A turn that completed leaves no input, and a turn
+ * that failed names the input that it leaves. If such input were carried again, it would run twice (contract J1).
  */
 const carriedInGap = (
   self: Inbox,

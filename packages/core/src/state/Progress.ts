@@ -1,8 +1,9 @@
 /**
- * The progress ledger of a compaction: which files were changed, which were read, which commands ran, and where the plan
- * is. It is made from the calls themselves and not by a model, and each compaction carries it on word for word.
+ * The progress ledger of a compaction: the files that were changed, the files that were read, the commands that ran,
+ * and the state of the plan. It is made from the calls themselves and not by a model, and each compaction copies it
+ * word for word.
  *
- * It is a fragment of the history, so that the next compaction, a resume and a fork find it there.
+ * The ledger is a fragment of the history, so that the next compaction, a resume and a fork find it there.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,7 +13,7 @@ import type { CallId } from "../protocol/Ids.ts"
 import { textOf } from "../protocol/Input.ts"
 import type { Item, NewItem, ToolCall } from "../protocol/Item.ts"
 
-/** What was done, oldest first. */
+/** A progress ledger. In each list the oldest entry is first. */
 export const Progress = Schema.Struct({
   changed: Schema.Array(Schema.String),
   /** Missing in the ledgers of earlier versions. */
@@ -24,7 +25,7 @@ export const Progress = Schema.Struct({
 /** @see {@link Progress} */
 export type Progress = typeof Progress.Type
 
-/** How many entries of a list are kept, the newest, and how much of a command. */
+/** The number of entries of each list that are kept, the newest ones, and the number of characters of a command. */
 export const limits = { changed: 200, read: 100, commands: 40, commandCharacters: 200 } as const
 
 const none: Progress = { changed: [], read: [], commands: [], done: [], next: [] }
@@ -32,7 +33,7 @@ const none: Progress = { changed: [], read: [], commands: [], done: [], next: []
 /** The name of the ledger's fragment. */
 export const progressFragment = "progress"
 
-/** Returns the ledger of a history: that of the last compaction, and what was done since. */
+/** Returns the ledger of a history: that of the last compaction, with everything that was done since. */
 export const of = (items: ReadonlyArray<Item>): Progress => {
   const calls = new Map<CallId, ToolCall>()
   let last = none
@@ -83,11 +84,11 @@ const codec = Schema.fromJsonString(Progress)
 const encode = Schema.encodeSync(codec)
 const decode = Schema.decodeUnknownOption(codec)
 
-/** Returns the ledger that a text has. It is empty for a text that another program wrote. */
+/** Returns the ledger in a text. It is empty for a text that another program wrote. */
 const read = (text: string): Progress =>
   Option.getOrElse(decode(text.slice(before.length, text.length - after.length)), () => none)
 
-/** Makes the fragment of a ledger; none if nothing was done. */
+/** Makes the fragment of a ledger. Returns no item if the ledger is empty. */
 export const toItems = (progress: Progress): ReadonlyArray<NewItem> =>
   Object.values(progress).every((list) => list.length === 0)
     ? []

@@ -5,17 +5,17 @@
  *   SessionStarted ─► idle ──TurnStarted──► in a turn ──TurnCompleted | TurnFailed | TurnAborted──► idle
  * ```
  *
- * Invariants of a list of records, as `violation` and its property test number them:
- * 1. Numbers start at 0 and have no holes; the first record is `SessionStarted`, and no other is.
+ * The invariants of a list of records. `violation` and its property test use the same numbers.
+ * 1. Numbers start at 0 and have no gaps; the first record is `SessionStarted`, and no other record is.
  * 2. Between a `TurnStarted` and its terminal record there is no other `TurnStarted` (S1).
  * 3. Each terminal record, item, question and model request belongs to the turn that is open (S2).
  * 4. A result belongs to an open call of its turn; no call is open at a terminal record (I6).
  * 5. A question is settled once, after it was opened; none of a turn is open at its terminal record (A1).
  * 6. Input is carried, blocked, returned or dropped at most once, after it was accepted (P2).
  * 7. A turn has one model request at a time; each ends once, and none is open at a terminal record (I7).
- * 8. A rollback comes between turns and takes no more turns than there are (J4).
+ * 8. A rollback comes between turns and removes no more turns than there are (J4).
  * 9. The history is replaced between model requests, while no call is open (I6).
- * 10. A task that runs alongside a turn reports its result once, before the terminal record of that turn (P2).
+ * 10. A task alongside a turn reports its result once, before the terminal record of that turn (P2).
  */
 import * as Struct from "effect/Struct"
 import type { CallId, ProcessId, ModelRequestId, QuestionId, SessionId, SubmissionId, TurnId } from "../protocol/Ids.ts"
@@ -53,33 +53,33 @@ export interface OpenTurn {
   readonly startedWith: SubmissionId | undefined
   /** The task that a client started by name, if the turn runs one. */
   readonly task: AcceptedTask | undefined
-  /** The number of its `TurnStarted`, and how many items it has recorded: together they name the next item. */
+  /** The number of its `TurnStarted`. With the number of its items it makes the id of the next item. */
   readonly startSeq: number
   readonly itemCount: number
   /** The history before its first item. */
   readonly historyBefore: History.ItemLog
-  /** The text of its last assistant message that was not cut. */
+  /** The text of its last assistant message that is not partial. */
   readonly lastMessage: string | undefined
   readonly openCalls: ReadonlyArray<ToolCall>
   readonly questions: ReadonlyArray<OpenQuestion>
   /** The model request that has not ended. */
   readonly modelRequest: ModelRequestId | undefined
-  /** Whether that request carries other items than the history. */
+  /** True if that request does not carry the history. */
   readonly isAside: boolean
-  /** Whether the model has produced anything. */
+  /** True if the model has produced an item. */
   readonly produced: boolean
-  /** Whether a record is missing since its start, because the journal is damaged (J1). */
+  /** True if a record since its start is missing, because the journal is damaged (J1). */
   readonly hasGap: boolean
   readonly usage: TokenUsage.TokenUsage
 }
 
-/** A turn that carried user input and is part of the history, linked to the one before it. */
+/** A user turn in the history, linked to the user turn before it. */
 export interface UserTurn {
   /** The number of its `TurnStarted`. */
   readonly startSeq: number
-  /** The history before it: what a rollback of it restores, whether or not the history was replaced later. */
+  /** The history before the turn. A rollback of the turn restores it, even if the history was replaced later. */
   readonly historyBefore: History.ItemLog
-  /** How many such turns there are up to this one. */
+  /** The number of user turns up to this one. */
   readonly count: number
   readonly before: UserTurn | undefined
 }
@@ -91,7 +91,10 @@ export interface OpenDelegate {
   readonly linked: boolean
 }
 
-/** The usage of the last request with the history that reported one, and the history at the end of its response. */
+/**
+ * The usage of the last request that carried the history and reported its usage, and the history at the end of its
+ * response.
+ */
 export interface MeasuredContext {
   readonly usage: TokenUsage.TokenUsage
   readonly history: History.ItemLog
@@ -100,17 +103,17 @@ export interface MeasuredContext {
 /** The state of a session. `questions` are those of the session itself, outside turns. */
 export interface SessionState {
   readonly sessionId: SessionId | undefined
-  /** Its last title, if it has one. */
+  /** The last title, if there is one. */
   readonly title: string | undefined
   /** The number of the next record. */
   readonly seq: number
   readonly history: History.ItemLog
   readonly measured: MeasuredContext | undefined
-  /** The last turn in the history that carried user input: the first that a rollback takes. */
+  /** The last user turn in the history, which a rollback removes first. */
   readonly userTurn: UserTurn | undefined
-  /** The circumstances of the last turn that recorded them. */
+  /** The last turn context that was recorded. */
   readonly turnContext: TurnContext | undefined
-  /** What inputs have changed in the circumstances of turns. The form of the answer is that of the last turn. */
+  /** The changes of the turn context by inputs. The format of the answer in it applies to the last turn only. */
   readonly changedContext: TurnContext
   readonly inbox: Inbox.Inbox
   readonly turn: OpenTurn | undefined
@@ -125,7 +128,7 @@ export interface SessionState {
   readonly spending: Spending.Spending
 }
 
-/** A session before its first record. */
+/** The state before the first record. */
 export const empty: SessionState = {
   sessionId: undefined,
   title: undefined,
@@ -174,7 +177,7 @@ const applyDelegates = (
       state.spending = Spending.end(state.spending, record)
       return state
     case "SessionResumed":
-      // they ran in the process that has ended
+      // the children ran in the process that has ended
       state.spending = Spending.leave(
         state.spending,
         state.delegates.map(({ delegateId }) => delegateId)
@@ -184,10 +187,10 @@ const applyDelegates = (
   }
 }
 
-/** Returns the title that a record gives. */
+/** Returns the title in a record; undefined if the record removes the title. */
 export const titleIn = ({ title }: SessionRenamed): string | undefined => (title === "" ? undefined : title)
 
-/** Returns the title that these records give last; that before them if none of them gives one. */
+/** Returns the last title in these records, or the given title if none of them changes it. */
 export const lastTitle = (records: ReadonlyArray<JournalRecord>, title?: string): string | undefined => {
   for (const record of records) if (record._tag === "SessionRenamed") title = titleIn(record)
   return title
@@ -281,7 +284,7 @@ const startTurn = (
   const task = state.inbox.find((entry) => entry.submissionId === submissionId)?.task
   const { contexts, inbox } = Inbox.takeContexts(state.inbox, submissionId)
   state.inbox = inbox
-  // the form of the answer is that of one turn
+  // the format of the answer applies to one turn only
   if (state.changedContext.output !== undefined) state.changedContext = Struct.omit(state.changedContext, ["output"])
   for (const context of contexts) state.changedContext = { ...state.changedContext, ...context }
   if (carried === true && submissionId !== undefined) state.inbox = Inbox.remove(state.inbox, [submissionId])
@@ -306,10 +309,10 @@ const startTurn = (
   return state
 }
 
-/** Returns how many turns of the history carried user input. */
+/** Returns the number of user turns in the history. */
 export const userTurnCount = (self: SessionState): number => self.userTurn?.count ?? 0
 
-/** Returns the oldest turn that a rollback of so many turns takes; undefined if it takes none. */
+/** Returns the oldest turn that a rollback of this number of turns removes; undefined if it removes none. */
 export const oldestTaken = (self: SessionState, turns: number): UserTurn | undefined => {
   let oldest: UserTurn | undefined
   let next = self.userTurn
@@ -386,8 +389,8 @@ const settleQuestion = (state: Mutable<SessionState>, record: QuestionSettled): 
   const opened = open.find((one) => one.questionId === record.questionId)
   if (opened === undefined) return state
   const { decision } = record
-  // a grant for the turn belongs to the turn that asked; a question of the session has none
-  // a grant that names its permissions may be less than what was asked, so it answers no later question
+  // a grant for the turn needs a turn, so a question of the session has none; a grant that names its permissions may be
+  // less than what was asked for, so it answers no later question
   const scope = decision._tag === "Approved" && decision.permissions === undefined ? decision.scope : "once"
   if (scope === "session" || (scope === "turn" && record.turnId !== undefined)) {
     for (const key of opened.grantKeys) state.grants = Authority.grant(state.grants, { scope, key })
@@ -406,7 +409,10 @@ const endTurn = (state: Mutable<SessionState>, record: Terminal): SessionState =
   return state
 }
 
-/** Describes the invariant that the next record breaks, beginning with its number; returns undefined if it breaks none. */
+/**
+ * Returns a description of the invariant that the next record breaks, beginning with its number, or undefined if it
+ * breaks none.
+ */
 export const violation = (self: SessionState, record: JournalRecord): string | undefined => {
   if (record.seq !== self.seq) return `1: record ${record.seq} instead of ${self.seq}`
   if ((record._tag === "SessionStarted") !== (self.seq === 0)) return `1: ${record._tag} at ${record.seq}`

@@ -1,13 +1,13 @@
 /**
- * The last records of a turn, as a pure function of the session's state and of how the turn ended. The owner of a turn
+ * The last records of a turn, as a pure function of the session's state and of the end of the turn. The owner of a turn
  * appends them when the turn settles. A resume appends them for a turn that was cut off when the program was killed.
  *
  * ```
  *   QuestionSettled*  ModelResponded?  ToolResult*  TaskReported*  hand-back?  marker?  TurnCompleted | TurnFailed | TurnAborted
  * ```
  *
- * They close everything that the turn left open (contract A1, I6, I7), say which bound stopped the turn (S10), inform the
- * model of an abort (I5) and name every input that was not carried (P2).
+ * These records close everything that the turn left open (contract A1, I6, I7), name the bound that stopped the turn
+ * (S10), inform the model of an abort (I5), and name every input that was not carried (P2).
  */
 import type { CallDetail } from "../protocol/Display.ts"
 import type { CallId, ItemId, ProcessId } from "../protocol/Ids.ts"
@@ -21,20 +21,20 @@ import * as Inbox from "./Inbox.ts"
 import type { OpenTurn, SessionState } from "./SessionState.ts"
 import * as TaskReport from "./TaskReport.ts"
 
-/** A call that has no recorded result yet. `result` is what its handler returned. */
+/** A call that has no recorded result yet. `result` is the result of its handler, if it has returned. */
 export interface LiveCall {
   readonly startedAt: number
   readonly detail: CallDetail | undefined
   readonly result: { readonly status: ToolStatus; readonly output: unknown } | undefined
 }
 
-/** The usage of a model request. One that was `estimated` was not reported. */
+/** The usage of a model request. It is `estimated` if the provider did not report it. */
 export interface RequestUsage {
   readonly usage: TokenUsage.TokenUsage
   readonly estimated?: true
 }
 
-/** What the owner of a turn knows about it beyond its records. */
+/** The knowledge of a turn's owner that is not in the records. */
 export interface LiveTurn {
   readonly now: number
   /** The usage of the model request that is open. */
@@ -63,14 +63,14 @@ type Settled = { readonly live: LiveTurn } & (
     }
 )
 
-/** How a turn ended. A turn has crashed if the program was killed while it ran and a resume found it open. */
+/** The end of a turn. A turn has crashed if the program was killed while it was running and a resume found it open. */
 export type TurnEnd = Settled | { readonly _tag: "Crashed"; readonly now: number }
 
 type Aborted = Extract<TurnEnd, { readonly _tag: "Aborted" }>
 
 /**
- * Returns the records that end the open turn; none if no turn is open. Of the kept processes they name those that have
- * not ended.
+ * Returns the records that end the open turn; none if no turn is open. They name the kept processes that have not
+ * ended.
  */
 export const records = (state: SessionState, end: TurnEnd): ReadonlyArray<NewRecord> => {
   const { turn } = state
@@ -95,7 +95,10 @@ export const records = (state: SessionState, end: TurnEnd): ReadonlyArray<NewRec
 
 const isAborted = (end: TurnEnd) => end._tag === "Aborted" || end._tag === "Crashed"
 
-/** After a crash no asker is left. The owner of a live turn settles its questions before, because their askers wait. */
+/**
+ * Returns the records that cancel questions after a crash. The owner of a live turn has settled its questions before,
+ * because their askers wait.
+ */
 const cancelQuestions = ({ questions, turnId }: OpenTurn, end: TurnEnd): ReadonlyArray<NewRecord> => {
   if (end._tag !== "Crashed") return []
   const decision = { _tag: "Cancelled", by: "end" } as const
@@ -129,7 +132,7 @@ const itemOf = (
   item
 })
 
-/** The result that its handler returned, or else one that says why the call has none. */
+/** Returns the result of the handler, or else a result that says why the call has none. */
 const resultOf = (call: ToolCall, end: TurnEnd): ToolResult => {
   const unknown = History.unknownResult(call)
   if (end._tag === "Crashed") return unknown
@@ -146,10 +149,12 @@ const resultOf = (call: ToolCall, end: TurnEnd): ToolResult => {
   return { ...unknown, status: "aborted", output, ...detail, aborted: { reason, afterMillis } }
 }
 
-/** The most characters of the last message that a hand-back repeats. */
+/** The number of characters of the last message that a hand-back repeats. */
 const handBackLimit = 2_000
 
-/** The last message of a turn that a bound stopped: the bound, and the beginning of what the turn said last (S10). */
+/**
+ * Returns the last message of a turn that a bound stopped: the bound, and the beginning of the message before (S10).
+ */
 const handBackOf = ({ lastMessage }: OpenTurn, end: TurnEnd): string | undefined => {
   if (end._tag !== "Aborted" || end.bound === undefined) return undefined
   const text = `This turn was stopped at its bound of ${end.bound}. What it did is kept; new input continues from here.`
@@ -164,7 +169,7 @@ const recordHandBack = (turn: OpenTurn, end: TurnEnd): ReadonlyArray<NewRecord> 
   return [itemOf(turn, { _tag: "AssistantMessage", id: `${turn.startSeq}.${turn.itemCount}b` as ItemId, text })]
 }
 
-/** The item that informs the model of the abort (I5). */
+/** Returns the item that informs the model of the abort (I5). */
 const markerOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): ReadonlyArray<NewRecord> => {
   const text = markerText(state, turn, end)
   if (text === undefined) return []
@@ -174,7 +179,7 @@ const markerOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): ReadonlyAr
 }
 
 const markerText = (state: SessionState, turn: OpenTurn, end: TurnEnd): string | undefined => {
-  // the items of a task report it; a task that recorded none is named here, or the model would not learn of it
+  // a task without items is named here, because otherwise the model would not learn that it ran
   const task = turn.task === undefined || turn.itemCount > 0 ? undefined : TaskReport.nameOf(turn.task)
   if (end._tag === "Crashed") return hasMarker(state, turn) ? undefined : History.markerText("Crashed", [], task)
   if (end._tag !== "Aborted") return undefined
@@ -189,7 +194,7 @@ const markerText = (state: SessionState, turn: OpenTurn, end: TurnEnd): string |
   )
 }
 
-/** A program that was killed while it settled an abort may have written the marker already. */
+/** Returns whether the marker is written already, by a program that was killed while it settled an abort. */
 const hasMarker = ({ history }: SessionState, turn: OpenTurn): boolean => {
   const last = turn.itemCount === 0 ? undefined : history.last
   return last?._tag === "UserMessage" && last.fragment === History.markerFragment
@@ -198,7 +203,10 @@ const hasMarker = ({ history }: SessionState, turn: OpenTurn): boolean => {
 const keptProcesses = ({ processes }: SessionState, end: Aborted) =>
   end.keptProcesses.filter(({ processId }) => processes.includes(processId))
 
-/** Linked child sessions end with the turn, and one that has not ended is a straggler. The others keep running. */
+/**
+ * Returns the child sessions that keep running. A linked one ends with the turn; if it has not ended, it is a
+ * straggler.
+ */
 const keptDelegates = ({ delegates }: SessionState) => delegates.filter(({ linked }) => !linked)
 
 const terminalOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): NewRecord => {
@@ -248,8 +256,8 @@ const terminalOf = (state: SessionState, turn: OpenTurn, end: TurnEnd): NewRecor
 const idsOf = (inbox: Inbox.Inbox) => inbox.map(({ submissionId }) => submissionId)
 
 /**
- * What an abort does with the input that was accepted and not carried (P2). Input that waits for any turn is kept, and so
- * is a notice, which is not the user's to take back.
+ * Returns the fate of the input that was accepted and not carried (P2). An abort keeps input that waits for any turn,
+ * and notices, which are not input of the user.
  */
 const inputOf = ({ inbox }: SessionState, { startedWith, turnId }: OpenTurn, { policy, reason }: Aborted) => {
   const isDropped = policy.steeredOnInterrupt === "drop" && (reason === "Interrupted" || reason === "Replaced")

@@ -9,32 +9,32 @@ export type Place = Pick<JournalEntry, "sessionId" | "updatedAt">
 /** The place before the first entry. */
 const beginning: Place = { updatedAt: Infinity, sessionId: "" as SessionId }
 
-/** The place after which the page of a cursor starts; undefined if no page returned this cursor. */
+/** Returns the place after which the page of a cursor starts; undefined if the cursor is not from a page. */
 export const startOf = (cursor: string | undefined): Place | undefined => {
   if (cursor === undefined) return beginning
   const match = /^(\d+)\/(.*)$/s.exec(cursor)
   return match === null ? undefined : { updatedAt: Number(match[1]), sessionId: match[2] as SessionId }
 }
 
-/** The failure of a cursor that no page returned. */
+/** Makes the error for a cursor that is not from a page. */
 export const malformedCursor = (cursor: string | undefined): JournalFailed =>
   new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: `${cursor} is not a cursor of a page` })
 
-/** Whether an entry with this id and time is part of the list. */
+/** Returns whether a filter selects an entry with this id and time. */
 export const isPlaceOf = (
   { prefix = "", updatedBefore = Infinity, updatedFrom = -Infinity }: JournalFilter,
   { sessionId, updatedAt }: Place
 ): boolean => sessionId.startsWith(prefix) && updatedAt >= updatedFrom && updatedAt < updatedBefore
 
-/** Whether an entry with this title is part of the list. */
+/** Returns whether a filter selects an entry with this title. */
 export const isTitleOf = ({ title: wanted }: JournalFilter, title: string | undefined): boolean =>
   wanted === undefined || (title?.toLowerCase().includes(wanted.toLowerCase()) ?? false)
 
-/** The entries after a place, in order. */
+/** Returns the entries after a place, in order. */
 export const sortFrom = <A extends Place>(start: Place, entries: ReadonlyArray<A>): ReadonlyArray<A> =>
   entries.filter((entry) => compare(start, entry) < 0).sort(compare)
 
-/** The page at the beginning of these entries. */
+/** Returns the first page of these entries. */
 export const pageOf = (entries: ReadonlyArray<JournalEntry>, limit = Infinity): JournalPage => {
   const page = entries.slice(0, limit)
   const last = page.at(-1)
