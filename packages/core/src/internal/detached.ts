@@ -3,7 +3,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** Starts a fiber that only its starter can interrupt. It ends by itself or through its owner. */
+/** Starts a fiber that only its owner can interrupt, and otherwise runs until it ends by itself. */
 export const forkDetached = <A, E>(
   context: Context.Context<never>,
   effect: Effect.Effect<A, E>,

@@ -1,5 +1,6 @@
 /**
- * Reads what foreign code has thrown. Its getters may throw as well, and a turn must be settled anyway (contract S2).
+ * Reads values that foreign code has thrown. Their getters may throw as well, and a turn must be settled anyway
+ * (contract S2).
  */
 import { format } from "effect/Formatter"
 import { boundText } from "../protocol/foreignText.ts"
@@ -13,12 +14,12 @@ const read = (value: unknown, key: "_tag" | "name" | "message"): string | undefi
   }
 }
 
-/** The tag or the name of an error; `Defect` if it has none that can be read. */
+/** Returns the tag or the name of an error; `Defect` if neither can be read. */
 export const tagOf = (error: unknown): string => read(error, "_tag") ?? read(error, "name") ?? "Defect"
 
-/** The message of an error, if it has one that can be read. */
+/** Returns the message of an error, if it can be read. */
 export const messageOf = (error: unknown): string | undefined => read(error, "message")
 
-/** An error as text: its message, or else the error itself. */
+/** Returns an error as text: its message, or else the formatted error. */
 export const textOf = (error: unknown): string =>
   messageOf(error) ?? boundText(typeof error === "string" ? error : format(error))

@@ -8,8 +8,8 @@ type Codec = Schema.Codec<unknown, unknown>
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /**
- * Makes the decoder of a schema. Models write `null` for an argument that they leave out: a property that is null where
- * the schema refuses null is decoded as if it were absent.
+ * Makes the decoder of a schema. Models write `null` for an argument that they leave out, so a property that is null
+ * where the schema refuses null is decoded as if it were absent.
  */
 export const decoder = (schema: Codec): ((params: unknown) => Effect.Effect<unknown, Schema.SchemaError>) => {
   const decode = Schema.decodeUnknownEffect(schema)
@@ -27,7 +27,7 @@ export const decoder = (schema: Codec): ((params: unknown) => Effect.Effect<unkn
 const keyOf = (segment: PropertyKey | { readonly key: PropertyKey }): PropertyKey =>
   typeof segment === "object" ? segment.key : segment
 
-/** Returns the value without the property at a path, if that is null; otherwise the same value. */
+/** Returns the value without the property at a path if that property is null, and otherwise the same value. */
 const withoutNull = (value: unknown, [key, ...rest]: ReadonlyArray<PropertyKey>): unknown => {
   if (typeof value !== "object" || value === null || key === undefined || !Object.hasOwn(value, key)) return value
   const inner = (value as { readonly [key: PropertyKey]: unknown })[key]

@@ -1,4 +1,4 @@
-/** The tools of an agent in one session: the tables of its sources, joined, request by request. */
+/** The tools of an agent in one session. Before each model request the tables of its sources are joined. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -18,7 +18,10 @@ import * as Tools from "./tools.ts"
 
 /** The tools of the turns of one session. */
 export interface ToolTables {
-  /** What a turn with this context may do by itself, with the tools of the last request; the same for the same context. */
+  /**
+   * Returns the authority of a turn with this context, with the tools of the last request. It is the same value for the
+   * same context.
+   */
   readonly authorityIn: (context: TurnContext) => ToolAuthority
   /** Returns the tools of a turn. `warn` reports sources that fail and names that clash. */
   readonly forTurn: (warn: (message: string) => Effect.Effect<void>) => TurnTables
@@ -30,17 +33,23 @@ export interface TurnTables {
   readonly current: ToolTable
   /** Returns whether a tool that is not in the table was in an earlier one of the session. */
   readonly isGone: (name: string) => boolean
-  /** The table for the next request: at once if no source has to be waited for and there is nothing to report. */
+  /**
+   * Returns the table for the next request, or an effect that returns it, if a source has to be waited for or there is
+   * something to report.
+   */
   readonly next: () => ToolTable | Effect.Effect<ToolTable>
-  /** Whether some source offers a choice of its tools; see `ToolSource.offer`. */
+  /** True if a source offers a choice of its tools; see `ToolSource.offer`. */
   readonly hasChoice: boolean
-  /** The tools of the last table that the next request offers, for the items of the turn. */
+  /** Returns the tools of the last table that the next request offers, for the items of the turn. */
   readonly offer: (items: ReadonlyArray<Item>) => ReadonlyArray<ToolSpec>
-  /** Interrupts the sources that still run. */
+  /** Interrupts the sources that are still running. */
   readonly release: () => void
 }
 
-/** Returns the tools of an agent for each of its sessions. An agent without sources has the same for all. */
+/**
+ * Returns a function that returns the tools of an agent in a session. All sessions of an agent without sources share
+ * them.
+ */
 export const make = <R>(agent: Agent<R>): ((session: TurnSession) => ToolTables) => {
   if (agent.sources.length === 0) {
     const tables = constantTables(agent)
@@ -71,7 +80,7 @@ const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {
   }
 }
 
-/** Remembers what a function returned for each context. */
+/** Remembers the result of a function for each context. */
 const memo = <A>(make: (context: TurnContext) => A): ((context: TurnContext) => A) => {
   const made = new WeakMap<TurnContext, A>()
   return (context) => {
@@ -83,14 +92,14 @@ const memo = <A>(make: (context: TurnContext) => A): ((context: TurnContext) => 
 
 const defaultDeadline = Duration.seconds(10)
 
-/** What is known of one source. */
+/** The state of one source. */
 interface SourceState {
   readonly source: ToolSource<any>
   /** The last table that it returned. */
   table: ToolTable
-  /** Whether its last answer was a failure, which was reported. */
+  /** True if its last attempt failed, which was reported. */
   isFailing: boolean
-  /** Whether the last choice of its tools was a failure, which was reported. */
+  /** True if the last choice of its tools failed, which was reported. */
   isChoiceFailing: boolean
 }
 
@@ -104,7 +113,7 @@ class SourceTables implements ToolTables {
   private readonly owners = new Map<string, SourceState>()
   private readonly gone = new Set<string>()
   private readonly clashes = new Set<string>()
-  /** What there is to report with the next request. */
+  /** The reports for the next request. */
   private reports: Array<string> = []
   private isStale = true
 
@@ -120,7 +129,7 @@ class SourceTables implements ToolTables {
   }
 
   forTurn(warn: (message: string) => Effect.Effect<void>): TurnTables {
-    // of this turn: a turn that was given up cannot change the tools of the next one
+    // the table belongs to this turn, so that a straggler cannot change the tools of the next turn
     let current = this.current
     const running = new Map<SourceState, Fiber.Fiber<ToolTable, unknown>>()
     const report = Effect.suspend(() => {
@@ -153,7 +162,10 @@ class SourceTables implements ToolTables {
     }
   }
 
-  /** The tools of a table, without those that their source does not offer. The table itself if all are offered. */
+  /**
+   * Returns the tools of a table, without those that their source does not offer. Returns the same array if all are
+   * offered.
+   */
   private offer(current: ToolTable, items: ReadonlyArray<Item>): ReadonlyArray<ToolSpec> {
     const hidden = new Set<string>()
     for (const state of this.states) {
@@ -180,14 +192,14 @@ class SourceTables implements ToolTables {
     }
   }
 
-  /** Asks a source; returns the wait for its answer, if it takes one. */
+  /** Asks a source for its table, and returns the wait for it, if there is one. */
   private ask(
     state: SourceState,
     running: Map<SourceState, Fiber.Fiber<ToolTable, unknown>>
   ): Effect.Effect<void> | undefined {
     const late = running.get(state)
     if (late !== undefined) {
-      // it was waited for once; until it answers the requests have its last table
+      // a source is waited for once; until it returns, requests use its last table
       const exit = late.pollUnsafe()
       if (exit === undefined) return undefined
       running.delete(state)
@@ -200,7 +212,7 @@ class SourceTables implements ToolTables {
       return this.fail(state, messageOf(error))
     }
     if (!Effect.isEffect(table)) return this.accept(state, table)
-    // what it needs is in the context of the session: its requirements are in the type of the agent
+    // its requirements are in the context of the session, because they are in the type of the agent
     return this.awaitTable(state, table as Effect.Effect<ToolTable, unknown>, running)
   }
 
@@ -245,7 +257,10 @@ class SourceTables implements ToolTables {
     this.reports.push(`the tools of ${state.source.name} could not be read: ${reason}; the last known ones are used`)
   }
 
-  /** The joined table; the same one as long as no source has another. Of two tools of one name the first wins. */
+  /**
+   * Returns the joined table. It is the same table while no source has changed. Of two tools with the same name the
+   * first is used.
+   */
   private join(): ToolTable {
     if (!this.isStale) return this.current
     this.isStale = false

@@ -1,4 +1,4 @@
-/** Tables of tools: schemas compiled once, handlers taken from the context or given by a source. */
+/** Tables of tools. Their schemas are compiled once. Their handlers come from the context or from a source. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -13,7 +13,7 @@ import type { TurnContext } from "../protocol/TurnContext.ts"
 import * as Authority from "../state/Authority.ts"
 import * as ToolArguments from "./toolArguments.ts"
 
-/** A tool with its policy and, if it does not come from the context, its handler. */
+/** A tool with its policy and its handler. */
 export interface ToolDefinition {
   readonly tool: Tool.Any
   readonly policy: ToolPolicy<any> | undefined
@@ -31,7 +31,7 @@ export const makeTable = (definitions: Iterable<ToolDefinition>): ToolTable => {
   return tableOf(byName)
 }
 
-/** The table of these entries. */
+/** Makes the table of these entries. */
 export const tableOf = (byName: ReadonlyMap<string, ToolEntry>): ToolTable => ({
   specs: Array.from(byName.values(), ({ spec }) => spec),
   byName
@@ -46,8 +46,8 @@ export const checkTool = (tool: Tool.Any): void => {
 }
 
 /**
- * Runs the handler of a tool from the context of the call, under the key and in the shape that `Toolkit.toLayer` gives
- * it. Dies with `ToolHandlerMissing` if it is not there. Preliminary results are dropped.
+ * Runs the handler of a tool that `Toolkit.toLayer` has put into the context of the call. Dies with
+ * `ToolHandlerMissing` if it is missing. Preliminary results are dropped.
  */
 export const runInContext =
   (tool: Tool.Any, agent: string | undefined): ToolEntry["run"] =>
@@ -90,13 +90,18 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
 
 const checkDisplay = Schema.decodeUnknownSync(CallDisplay)
 
-/** Returns a function that throws for a display that no record could carry: that of a program without types may be anything. */
+/**
+ * Wraps a display function so that it throws for a value that is not a display. A program without types may return
+ * anything, even a value that no record can carry.
+ */
 const checkedDisplay =
   (display: NonNullable<ToolPolicy<any>["display"]>): typeof display =>
   (params, context) =>
     checkDisplay(jsonOfUnsafe(display(params, context)))
 
-/** Calls a function of a policy with arguments as the model wrote them. For arguments that do not decode it is undefined. */
+/**
+ * Makes a function of a policy take the arguments that the model wrote. It returns undefined if they cannot be decoded.
+ */
 const ofDecoded = <A, Rest extends ReadonlyArray<unknown>>(
   of: ((params: any, ...rest: Rest) => A | undefined) | undefined,
   decode: ToolEntry["decode"]
@@ -108,11 +113,14 @@ const ofDecoded = <A, Rest extends ReadonlyArray<unknown>>(
   }
 }
 
-/** A call as the tool gets it that it reaches. `entry` is undefined if there is no such tool, or with a `failure`. */
+/**
+ * A call after its redirection, and the tool that it reaches. `entry` is undefined if there is no such tool, or if
+ * there is a `failure`.
+ */
 export interface Reached<Call> {
   readonly entry: ToolEntry | undefined
   readonly call: Call
-  /** The redirect function threw. */
+  /** Set if the redirect function threw. */
   readonly failure?: CallbackFailed
 }
 
@@ -145,17 +153,17 @@ const asksOf = (needsApproval: Tool.Any["needsApproval"]): ToolEntry["asks"] => 
     })
 }
 
-/** The type of a tool in a list hides what its schemas are between; `Agent.make` has seen it. */
+/** Casts a schema. The type of a tool in a list hides the types of its schemas; `Agent.make` has checked them. */
 const codecOf = (schema: unknown) => schema as Schema.Codec<unknown, unknown>
 
-/** A tool that says nothing is asked about, and runs alone. */
+/** The policy of a tool without a policy: its calls need approval and run alone. */
 export const defaultPolicy: ToolPolicy<any> = { approval: "ask", concurrency: "exclusive" }
 
-/** The entry with a policy: its own, or the default one. */
+/** Returns the entry with its own policy, or else with the default one. */
 export const withDefault = (entry: ToolEntry, policy: ToolPolicy<any>): ToolEntry =>
   entry.policy === undefined ? { ...entry, policy } : entry
 
-// no record could carry what a program without types may return
+// a program without types may return a value that no record can carry
 const Permission = Schema.Literals(["allow", "ask", "deny"])
 const checkRuling: (ruling: unknown) => Authority.Permission | Authority.Ruling = Schema.decodeUnknownSync(
   Schema.Union([
@@ -168,10 +176,12 @@ const checkRuling: (ruling: unknown) => Authority.Permission | Authority.Ruling 
   ])
 )
 
-/** Throws for keys of a grant that are no texts. */
+/** Throws if the keys of a grant are not strings. */
 export const checkKeys = Schema.decodeUnknownSync(Schema.Array(Schema.String))
 
-/** What a policy says about a call in a turn with this context. Throws for anything else. */
+/**
+ * Returns the ruling of a policy about a call in a turn with this context. Throws if the policy returns anything else.
+ */
 export const rulingOf = (
   { approval }: ToolPolicy<any>,
   params: unknown,
@@ -179,7 +189,7 @@ export const rulingOf = (
 ): Authority.Permission | Authority.Ruling =>
   typeof approval === "function" ? checkRuling(approval(params, context)) : approval
 
-/** The authority of whatever has these tools, in turns with this context; see `Agent.authorityOf`. */
+/** Returns the authority that these tools give in turns with this context; see `Agent.authorityOf`. */
 export const authorityOf =
   (tools: () => ToolTable, policy: ToolPolicy<any>, context: TurnContext): ToolAuthority =>
   (tool, params) => {

@@ -1,9 +1,9 @@
 /**
- * The part of a caller's context that a hosted session passes on to the turn that a submission starts (contract S9): its
- * log annotations, and the references that the host names.
+ * Contexts of callers. A hosted session passes a part of the caller's context to the turn that a submission starts
+ * (contract S9): the log annotations, and the references that the host names.
  *
- * It is found again by the input of the turn, which is the very array that was submitted. So nothing is kept for input
- * that never starts a turn, and the turns of a resumed session have no caller.
+ * The context is found again by the input of the turn, which is the same array that was submitted. So nothing is kept
+ * for input that never starts a turn, and turns that a resumed session starts from its journal have no caller.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -28,19 +28,19 @@ export class CallerContexts {
     this.references = [References.CurrentLogAnnotations, ...references]
   }
 
-  /** Returns the submission with what its caller passes on. */
+  /** Returns the submission with an input by which the context of its caller is found. */
   remember(submission: Op | Submission, caller: Context.Context<never>): Op | Submission {
     const op = opOf(submission)
     if (op._tag !== "UserInput" && op._tag !== "Notice" && op._tag !== "StartTask") return submission
     const passed = this.references.filter(({ key }) => caller.mapUnsafe.has(key))
     if (passed.length === 0) return submission
-    // a new array, because callers may submit the same one
+    // a new array, because several callers may submit the same one
     const input = (op.input ?? []).slice()
     this.ofInputs.set(input, Context.pick(...passed)(caller) as Context.Context<never>)
     return isSubmission(submission) ? { ...submission, op: { ...op, input } } : { ...op, input }
   }
 
-  /** Runs an effect of a turn with what the caller of the turn passed on. */
+  /** Runs an effect of a turn with the context of the turn's caller. */
   readonly provide = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.contextWith((context: Context.Context<never>) => {
       const passed = this.passedTo(context)
@@ -61,7 +61,7 @@ export class CallerContexts {
     return Context.add(passed, References.CurrentLogAnnotations, annotations)
   }
 
-  /** A model whose requests run with what the caller passed on. */
+  /** Makes a model whose requests run with the context of the caller. */
   toModel(model: Model): Model {
     const { compact } = model
     const provide = (send: Model["stream"]): Model["stream"] => {
@@ -89,7 +89,7 @@ export class CallerContexts {
     }
   }
 
-  /** The models of turns whose context was changed, each as `toModel` makes it. */
+  /** Makes the models of turns with a changed context run with the context of the caller; see `toModel`. */
   private toModelOfTurn(of: ModelOfTurnShape): ModelOfTurnShape {
     const made = new WeakMap<Model, Model>()
     return (context, own) => {
@@ -101,7 +101,7 @@ export class CallerContexts {
     }
   }
 
-  /** A context whose hooks and models of turns, if it has them, run with what the caller passed on. */
+  /** Makes a context whose hooks and models of turns, if it has them, run with the context of the caller. */
   toReferences<R>(context: Context.Context<R>): Context.Context<R> {
     const { mapUnsafe } = context
     let made = context
@@ -114,7 +114,7 @@ export class CallerContexts {
     return made
   }
 
-  /** An agent whose tools, sources and tasks run with what the caller passed on. */
+  /** Makes an agent whose tools, sources and tasks run with the context of the caller. */
   toAgent<R>(agent: Agent.Agent<R>): Agent.Agent<R> {
     const { provide } = this
     const sources = agent.sources.map((source) => ({
@@ -132,7 +132,7 @@ export class CallerContexts {
     }))
   }
 
-  /** A kind whose tasks run with what the caller that started them passed on. */
+  /** Makes a task kind whose tasks run with the context of the caller that started them. */
   private toKind<R>(kind: TaskKind<R>): TaskKind<R> {
     const { provide } = this
     return {
@@ -154,7 +154,7 @@ export class CallerContexts {
     }
   }
 
-  /** Hooks that run with what the caller passed on. */
+  /** Makes hooks that run with the context of the caller. */
   private toHooks<E, R>(hooks: Hooks.Hooks<E, R>): Hooks.Hooks<E, R> {
     const { provide } = this
     if (hooks === Hooks.none) return hooks

@@ -1,6 +1,6 @@
 /**
- * Deletes sessions that are not open here: child sessions first, then what stores keep, and the journal last. So a deletion
- * that was cut can be repeated: the session is found until nothing is left of it (contract J9).
+ * Deletes sessions that are not open here: first the child sessions, then the data in stores, and last the journal. So
+ * a deletion that was interrupted can be repeated: the session is found until nothing is left of it (contract J9).
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -14,15 +14,16 @@ import { type JournalFailed, type SessionBusy, type SessionNotFound, StoreFailed
 import { forkDetached } from "../detached.ts"
 import * as Foreign from "../foreign.ts"
 
-/** Why a session cannot be deleted. */
+/** The reason why a session cannot be deleted. */
 export type DeleteError = SessionNotFound | SessionBusy | JournalFailed | StoreFailed
 
-/** How long a store may take. */
+/** The longest time for a store. */
 const storeDeadline: Duration.Input = "1 minute"
 
 /**
- * Returns the sessions below one that have a journal, each once and before its parent. Those that a fork has only in its
- * copied records are not below it, and neither is the session itself, whatever damaged journals say.
+ * Returns the sessions below a session that have a journal, each once and before its parent. Sessions that only the
+ * copied records of a fork name are not below it. The session itself is never below itself, even if damaged journals
+ * say so.
  */
 export const descendantsOf = (
   journal: Journal,
@@ -30,7 +31,7 @@ export const descendantsOf = (
 ): Effect.Effect<ReadonlyArray<SessionId>, SessionNotFound | JournalFailed> =>
   Effect.suspend(() => collectBelow(journal, sessionId, new Set([sessionId])))
 
-/** As `descendantsOf`, without the sessions that were seen before. */
+/** Returns the same as `descendantsOf`, without the sessions that were seen before. */
 const collectBelow = Effect.fnUntraced(function* (
   journal: Journal,
   sessionId: SessionId,
@@ -40,7 +41,7 @@ const collectBelow = Effect.fnUntraced(function* (
   const found: Array<SessionId> = []
   for (const record of records) {
     if (record._tag !== "DelegateStarted" || seen.has(record.delegateId)) continue
-    // it may have been deleted by itself
+    // the child may have been deleted by itself
     const child = yield* Effect.catchTag(journal.load(record.delegateId), "SessionNotFound", () => Effect.undefined)
     if (child === undefined || parentOf(child) !== sessionId) continue
     seen.add(record.delegateId)
@@ -58,10 +59,10 @@ export const deleteOne = Effect.fnUntraced(function* (
   sessionId: SessionId
 ): Effect.fn.Return<void, DeleteError> {
   if (stores.length > 0) {
-    // from here on no process can open it
+    // from here on no process can open the session
     yield* journal.archive(sessionId)
     const [, failures] = yield* Effect.partition(stores, (store) => deleteFrom(store, sessionId))
-    // the journal stays: the deletion can be repeated
+    // the journal stays, so that the deletion can be repeated
     if (failures[0] !== undefined) return yield* failures[0]
   }
   yield* journal.delete(sessionId)

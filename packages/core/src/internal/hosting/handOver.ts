@@ -1,11 +1,11 @@
-/** How a host gives the journal that it has opened to the session. */
+/** Hands the journal that a host has opened over to the session. */
 import * as Effect from "effect/Effect"
 import type { Journal, JournalWriter } from "../../ports/Journal.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 
 /**
- * A journal that hands a writer over to the session that opens it. The session keeps this journal in its context, so every
- * other opening, such as that of a child session, is one of the journal itself.
+ * Makes a journal that hands a writer over to the session that opens it. The session keeps this journal in its context.
+ * Every other `open`, such as that of a child session, opens the underlying journal.
  */
 export const handOver = (journal: Journal, sessionId: SessionId, writer: JournalWriter): Journal => {
   let isTaken = false

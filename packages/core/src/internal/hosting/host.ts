@@ -1,5 +1,6 @@
 /**
- * The host of sessions: opens each once, and closes it on request, after a failure, or when it has been idle for too long.
+ * The host of sessions. It opens each session once, and closes it on request, after a failure, or when it has been idle
+ * for too long.
  *
  * ```
  *   open, create, fork ──► lock of the id ──► open ──┬─ close, archive, delete ─┐
@@ -7,9 +8,10 @@
  *         └── an open session is returned at once    └─ idle for too long ───────┘
  * ```
  *
- * 1. Only what opens or closes one id waits for its lock. Returning an open session takes no lock.
+ * 1. An operation takes the lock of its id only to open or close the session. Returning an open session takes no
+ *    lock.
  * 2. A session that is leaving is never returned. The next opening waits until it is closed, and then reads its journal.
- * 3. What closes a session runs in a fiber of the host: the caller that asked for it may be interrupted.
+ * 3. A session is closed in a fiber of the host, because the caller that asked for it may be interrupted.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -45,28 +47,28 @@ import { HostedSession } from "./hostedSession.ts"
 import { KeyedLock } from "./keyedLock.ts"
 import * as StoredJournals from "./storedJournals.ts"
 
-/** What a host is made from. */
+/** The options of a host. */
 export interface HostOptions {
   readonly agents: ReadonlyArray<Agent<any>>
   readonly references: ReadonlyArray<Context.Reference<any>>
   readonly idleTimeToLive: Duration.Input | undefined
 }
 
-/** Why a session cannot be opened. */
+/** The reason why a session cannot be opened. */
 export type OpenError = SessionNotFound | SessionBusy | JournalFailed | AgentNotFound | AgentMismatch
 
-/** How a session starts. `agent` is the name of its agent. */
+/** The start of a session. `agent` is the name of its agent. */
 type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
   readonly mode: "create" | "existing"
   readonly agent?: string | undefined
-  /** What the session runs with, in place of the references of the host. */
+  /** The references that the session runs with, in place of those of the host. */
   readonly references?: Context.Context<never> | undefined
 }
 
 type Opening = Pick<Start, "agent" | "references">
 type Forking = Pick<Start, "references"> & { readonly until?: TurnId | undefined }
 
-/** Makes a host in the current scope. All that its sessions need is captured here. */
+/** Makes a host in the current scope. It captures all services that its sessions need. */
 export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
   const captured = yield* Effect.context<Model | Journal>()
   const callers = new CallerContexts(references)
@@ -96,7 +98,7 @@ export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, refer
 })
 
 interface HostParts {
-  /** What the sessions run in. */
+  /** The context in which the sessions run. */
   readonly context: Context.Context<any>
   readonly callers: CallerContexts
   readonly clock: Clock.Clock
@@ -104,12 +106,12 @@ interface HostParts {
   readonly stores: ReadonlyArray<SessionStore>
   readonly ids: IdGenerator
   readonly agents: ReadonlyMap<string | undefined, Agent<any>>
-  /** The name of the agent of sessions that name none. */
+  /** The name of the agent of sessions for which none is named. */
   readonly agent: string | undefined
   readonly idleMillis: number | undefined
   /** The parent of the scopes of all sessions. */
   readonly sessionScopes: Scope.Scope
-  /** Runs what closes sessions. */
+  /** Runs an effect in a fiber of the host. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 }
 
@@ -162,7 +164,7 @@ export class Host {
     return this.locks.withLock(sessionId, opening)
   }
 
-  /** Makes a session, or nothing. Runs with the lock of its id. */
+  /** Makes a session; if that fails, nothing is left of it. Runs with the lock of its id. */
   private start(sessionId: SessionId, { references, ...options }: Start): Effect.Effect<Session.Session, OpenError> {
     const { sessionScopes } = this.parts
     const context = this.contextWith(references)
@@ -171,7 +173,8 @@ export class Host {
       Effect.flatMap(Scope.fork(sessionScopes, "sequential"), (scope) => {
         const making = (span: Tracer.AnySpan | undefined) =>
           restore(makeSession(this, { ...options, sessionId, scope, span }))
-        // nothing of the caller's context reaches the session (contract S9); what it writes first is part of the start
+        // the context of the caller does not reach the session (contract S9), but its first records descend from the
+        // span of the start
         const inHost = Effect.contextWith((caller: Context.Context<never>) =>
           Effect.updateContext(making(Tracing.currentSpan(caller)), () => Context.add(context, Scope.Scope, scope))
         )
@@ -183,14 +186,14 @@ export class Host {
     )
   }
 
-  /** Runs the start of a session in a span below the caller's, made by the tracer of the host. */
+  /** Runs the start of a session in a span below that of the caller. The tracer of the host makes the span. */
   private inSpan<A, E>(how: "create" | "resume" | "fork", sessionId: SessionId, start: Effect.Effect<A, E>) {
     const attributes = { "gen_ai.conversation.id": sessionId }
     const spanned = Tracing.span({ name: `spindle.session.${how}`, attributes }, () => start)
     return Effect.provideService(spanned, Tracer.Tracer, Context.get(this.parts.context, Tracer.Tracer))
   }
 
-  /** The context of a session with these references. */
+  /** Returns the context of a session with these references. */
   private contextWith(references: Context.Context<never> | undefined): Context.Context<any> {
     const { callers, context } = this.parts
     if (references === undefined) return context
@@ -202,7 +205,7 @@ export class Host {
     return hosted.session
   }
 
-  /** Forgets a session whose scope closes. */
+  /** Forgets a session whose scope is closing. */
   forget(hosted: HostedSession): void {
     hosted.isLeaving = true
     if (this.sessions.get(hosted.sessionId) === hosted) this.sessions.delete(hosted.sessionId)
@@ -211,11 +214,11 @@ export class Host {
   /** Takes a session out of use, and closes it in the background. */
   readonly leave = (hosted: HostedSession): void => {
     hosted.isLeaving = true
-    // in the next step: this may run in the middle of a step of the session
+    // in the next step, because this may be called in the middle of a step of the session
     this.parts.run(Effect.andThen(Effect.yieldNow, this.withLock(hosted.sessionId, closeScope(hosted))))
   }
 
-  /** Closes the session of an id, and returns whether it was open. Runs with the lock of the id. */
+  /** Closes the session with an id, and returns whether it was open. Runs with the lock of the id. */
   private closeNow(sessionId: SessionId): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       const hosted = this.sessions.get(sessionId)
@@ -225,7 +228,7 @@ export class Host {
     })
   }
 
-  /** Runs an effect with the lock of an id. Once it has the lock it is not interruptible. */
+  /** Runs an effect with the lock of an id. The effect is not interruptible once it has the lock. */
   private withLock<A, E>(sessionId: SessionId, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return this.locks.withLock(sessionId, Effect.uninterruptible(effect))
   }
@@ -234,14 +237,14 @@ export class Host {
     return Effect.suspend(() => (this.isClosed ? Effect.succeed(false) : this.afterClose(sessionId, Effect.succeed)))
   }
 
-  /** Closes a session if it is open, then does something with its journal. **Interruption** stops only the wait. */
+  /** Closes a session if it is open, and then runs an effect on its journal. **Interruption** stops only the wait. */
   afterClose<A, E>(sessionId: SessionId, next: (wasOpen: boolean) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() =>
       Fiber.join(this.parts.run(this.withLock(sessionId, Effect.flatMap(this.closeNow(sessionId), next))))
     )
   }
 
-  /** Deletes a session and the child sessions below it, each after it is closed. **Interruption** stops only the wait. */
+  /** Deletes a session and the child sessions below it. Each is closed first. **Interruption** stops only the wait. */
   delete(sessionId: SessionId): Effect.Effect<void, Deletion.DeleteError> {
     const { journal } = this.parts
     return this.afterClose(sessionId, () =>
@@ -255,7 +258,7 @@ export class Host {
     )
   }
 
-  /** Does something with the journal of a session unless it is open. **Interruption** stops only the wait. */
+  /** Runs an effect on the journal of a session unless the session is open. **Interruption** stops only the wait. */
   unlessOpen<E>(sessionId: SessionId, next: Effect.Effect<void, E>): Effect.Effect<void, E> {
     const guarded = Effect.suspend(() => (this.lookup(sessionId, undefined) === undefined ? next : Effect.void))
     return Effect.suspend(() => Fiber.join(this.parts.run(this.withLock(sessionId, guarded))))
@@ -269,7 +272,7 @@ export class Host {
       const hosted = this.sessions.get(sessionId)
       if (hosted === undefined || hosted.isLeaving) return inJournal
       return Effect.flatMap(hosted.session.submit(rename(title)), (receipt) =>
-        // it has failed in the meantime
+        // the session has failed in the meantime
         receipt._tag === "Rejected" ? inJournal : Effect.void
       )
     })
@@ -335,7 +338,10 @@ const makeSession = Effect.fnUntraced(function* (
   return hosted
 })
 
-/** The agent of a session: the one that its first record names, else the requested one, else the first of the host. */
+/**
+ * Returns the agent of a session: the one that its first record names, else the requested one, else the first of the
+ * host.
+ */
 const agentFor = (
   { parts }: Host,
   {
@@ -362,14 +368,14 @@ const agentKey = "agent"
 const agentNameOf = ([first]: ReadonlyArray<JournalRecord>): string | undefined =>
   first?._tag === "SessionStarted" ? first.meta[agentKey] : undefined
 
-/** Waits until a session has been idle for this long, and takes it out of use. */
+/** Waits until a session has been idle for this time, and takes it out of use. */
 const unload = Effect.fnUntraced(function* (host: Host, hosted: HostedSession, idleMillis: number) {
   const leftMillis = () => hosted.usedAt + idleMillis - host.parts.clock.currentTimeMillisUnsafe()
   for (;;) {
     yield* Effect.sleep(Math.max(leftMillis(), 1))
     if (leftMillis() > 0) continue
     const isBusy = yield* hosted.isBusy
-    // it may have been used while it was asked
+    // the session may have been used during the check
     if (!isBusy && leftMillis() <= 0) return host.leave(hosted)
     hosted.usedAt = host.parts.clock.currentTimeMillisUnsafe()
   }

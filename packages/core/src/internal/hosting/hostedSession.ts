@@ -1,4 +1,4 @@
-/** A session of a host: the session that clients get, and what decides when it is unloaded. */
+/** A session of a host: the session that clients get, and the state that decides when it is closed for being idle. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -8,11 +8,11 @@ import type { SessionEvent } from "../../protocol/SessionEvent.ts"
 import type { Session } from "../../Session.ts"
 import type { CallerContexts } from "./callerContexts.ts"
 
-/** What a hosted session works with. */
+/** The options of a hosted session. */
 export interface HostedOptions {
   /** The name of its agent. */
   readonly agent: string | undefined
-  /** Closing it closes the session. */
+  /** The scope that closes the session. */
   readonly scope: Scope.Closeable
   readonly callers: CallerContexts
   readonly nowMillis: () => number
@@ -24,12 +24,12 @@ export interface HostedOptions {
 export class HostedSession {
   readonly sessionId: SessionId
   readonly options: HostedOptions
-  /** Whether it is closed or about to be. Then the host no longer returns it. */
+  /** True if the session is closed or about to be closed. The host no longer returns it then. */
   isLeaving = false
-  /** When it was last opened, used or active. */
+  /** The time at which it was last opened, used or active, in milliseconds since 1970. */
   usedAt: number
   private subscriberCount = 0
-  /** Child sessions that are open. Made when there is one, so that an idle session is small. */
+  /** The open child sessions. The set is made when there is one, so that an idle session is small. */
   private delegates: Set<SessionId> | undefined
   private inner: Session | undefined
   private shown: Session | undefined
@@ -40,13 +40,13 @@ export class HostedSession {
     this.usedAt = options.nowMillis()
   }
 
-  /** The session, as clients get it. */
+  /** The session that clients get. */
   get session(): Session {
     this.usedAt = this.options.nowMillis()
     return this.shown!
   }
 
-  /** Takes the session that was made. */
+  /** Sets the session once it is made. */
   settle(inner: Session): void {
     this.inner = inner
     this.shown = toShown(this, inner)
@@ -60,7 +60,7 @@ export class HostedSession {
     else if (event._tag === "SessionFailed") this.options.onFailure(this)
   }
 
-  /** Whether a turn, a process, a child session or a subscriber needs the session to stay. */
+  /** Returns whether a turn, a process, a child session or a subscriber needs the session to stay open. */
   get isBusy(): Effect.Effect<boolean> {
     const { processes, snapshot } = this.inner!
     return Effect.zipWith(

@@ -1,8 +1,8 @@
-/** A lock for each key. Only fibers that need the same key wait for each other. */
+/** Locks by key. Only fibers that need the same key wait for each other. */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 
-/** Locks by key. A key that no fiber holds or waits for takes no memory. */
+/** A lock for each key. A key that no fiber holds or waits for takes no memory. */
 export class KeyedLock<K> {
   private readonly locks = new Map<K, Lock>()
 
@@ -15,7 +15,7 @@ export class KeyedLock<K> {
     )
   }
 
-  /** How many keys are locked. */
+  /** The number of keys that are locked. */
   get size(): number {
     return this.locks.size
   }
@@ -36,6 +36,6 @@ export class KeyedLock<K> {
 
 interface Lock {
   readonly semaphore: Semaphore.Semaphore
-  /** How many fibers hold it or wait for it. */
+  /** The number of fibers that hold the lock or wait for it. */
   users: number
 }

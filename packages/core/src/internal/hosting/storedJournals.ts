@@ -1,4 +1,4 @@
-/** Changes in the journals of sessions that are not open. */
+/** Changes the journals of sessions that are not open. */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Journal } from "../../ports/Journal.ts"
@@ -41,7 +41,7 @@ const recordsUntil = (records: ReadonlyArray<JournalRecord>, until: TurnId | und
   return end < 0 ? records : records.slice(0, end + 1)
 }
 
-/** The records of a fork: the first one names the fork and its source. */
+/** Returns the records of a fork. The first one names the fork and its source. */
 const copyOf = (
   records: ReadonlyArray<JournalRecord>,
   { sessionId, source }: { readonly source: SessionId; readonly sessionId: SessionId }

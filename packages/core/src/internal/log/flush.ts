@@ -1,4 +1,4 @@
-/** Waits for the journal, in a span if it has to wait and a tracer listens. */
+/** Waits until everything appended so far is durable, in a span if it has to wait and a tracer listens. */
 import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type { JournalFailed } from "../../protocol/SessionError.ts"

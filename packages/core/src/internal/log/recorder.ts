@@ -1,9 +1,9 @@
 /**
- * Write, then publish: numbers records, folds them into the state, writes them in batches, and publishes them in order
- * once they are durable.
+ * The recorder numbers records, folds them into the state, writes them in batches, and publishes them in order once
+ * they are durable.
  *
  * Deltas pass through the same queue, so that they keep their place between records. There is at most one writing
- * fiber. It is started when a write has to wait and ends when nothing is queued, so an idle session has none.
+ * fiber. It starts when a write has to wait and ends when the queue is empty, so an idle session has none.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -34,17 +34,17 @@ export interface RecorderOptions {
   readonly deadline: Duration.Input
   readonly subscribers: Subscribers
   readonly observers: ReadonlyArray<SessionObserver>
-  /** Called once, when the journal has failed: nothing is recorded from then on. */
+  /** Called once, when the journal has failed. Nothing is recorded afterwards. */
   readonly onFailure: (error: JournalFailed) => void
 }
 
-/** Into how many slices the deadline of a write is divided. */
+/** The number of slices into which the deadline of a write is divided. */
 const sliceCount = 10
 
 /**
- * Waits for a write until the deadline, in slices; undefined if it has not ended then. A timer that fires late because the
- * thread was blocked, or the process was stopped, counts as one slice only: the deadline counts the time in which the
- * process could run.
+ * Waits for a write until the deadline, in slices. Returns undefined if the write has not ended by then. A timer that
+ * fires late, because the thread was blocked or the process was stopped, counts as one slice only. So the deadline
+ * counts the time in which the process could run.
  */
 const awaitInTime = <A, E>(
   context: Context.Context<never>,
@@ -80,13 +80,16 @@ export class Recorder {
   state: SessionState.SessionState
   failure: JournalFailed | undefined
   readonly signals: Signals
-  /** What records descend from: the turn that started last, or before the first one the request that makes the session. */
+  /**
+   * The span that records descend from: that of the last turn, or before the first turn that of the request that makes
+   * the session.
+   */
   private parentSpan: Tracer.AnySpan | undefined
-  /** The step that runs now, whose records descend from its own span. */
+  /** The running step, whose records descend from its own span. */
   private step: { readonly span: Tracer.AnySpan | undefined } | undefined
   private isClosed = false
   private queue: Array<JournalRecord | Delta> = []
-  /** What the next write descends from: what caused the first of its records (contract O1). */
+  /** The span that the next write descends from: that of the first of its records (contract O1). */
   private writeParent: Tracer.AnySpan | undefined
   private durable: number
   private busy = false
@@ -107,8 +110,8 @@ export class Recorder {
   }
 
   /**
-   * Numbers, dates and folds a record, and queues it. After a failure nothing is recorded, and the state stays as it
-   * was.
+   * Gives a record its number and its time, folds it into the state, and queues it. After a failure nothing is
+   * recorded, and the state stays as it was.
    */
   append(added: NewRecord): KnownRecord {
     const record = this.queueRecord(added)
@@ -117,8 +120,8 @@ export class Recorder {
   }
 
   /**
-   * Appends records of which none is published before all of them are part of the state: an observer of one of them finds
-   * the state after the last.
+   * Appends records, and publishes none of them before all are part of the state. So an observer of any of them finds
+   * the state after the last one.
    */
   appendAll(added: ReadonlyArray<NewRecord>): void {
     for (const one of added) this.queueRecord(one)
@@ -136,13 +139,16 @@ export class Recorder {
     return record
   }
 
-  /** Records descend from this span from now on. */
+  /** Sets the span that the following records descend from. */
   descendFrom(span: Tracer.AnySpan | undefined): void {
     this.parentSpan = span
     this.step = undefined
   }
 
-  /** Runs a step whose records descend from a span, unless it starts a turn: the records after that are the turn's. */
+  /**
+   * Runs a step whose records descend from a span. If the step starts a turn, the records after that descend from the
+   * turn.
+   */
   descending<A>(span: Tracer.AnySpan | undefined, step: () => A): A {
     const before = this.step
     this.step = { span }
@@ -157,14 +163,14 @@ export class Recorder {
   publishDelta(delta: Delta): void {
     if (this.failure !== undefined || this.isClosed) return
     if (this.busy || this.queue.length > 0) return void this.queue.push(delta)
-    // an observer may cause events at once; every subscriber gets them after this one
+    // an observer may cause more events, which every subscriber must get after this one
     this.busy = true
     this.publish(delta)
     this.busy = false
     if (this.queue.length > 0) this.pump()
   }
 
-  /** Records nothing more: the session is about to close its journal. */
+  /** Stops recording, because the session is about to close its journal. */
   close(): void {
     this.isClosed = true
   }
@@ -174,7 +180,7 @@ export class Recorder {
     return Effect.suspend(() => this.whenDurable())
   }
 
-  /** As {@link flush}, for what is appended now. */
+  /** Waits as {@link flush} does, for everything that is appended at this moment. */
   whenDurable(): Effect.Effect<void, JournalFailed> {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const seq = this.state.seq
@@ -189,7 +195,7 @@ export class Recorder {
     )
   }
 
-  /** Whether a flush would have to wait now. */
+  /** True if a flush would have to wait now. */
   get isBehind(): boolean {
     return this.failure === undefined && this.durable < this.state.seq
   }
@@ -223,7 +229,7 @@ export class Recorder {
   }
 
   /**
-   * Writes and publishes what is queued, batch by batch, as long as no write has to wait. Returns the rest, which then
+   * Writes and publishes the queue, batch by batch, while no write has to wait. Returns the rest of the work, which
    * needs a fiber.
    */
   private drain(): Effect.Effect<void> | undefined {
@@ -256,7 +262,7 @@ export class Recorder {
     { exit, from }: { readonly exit: Exit.Exit<void, JournalFailed>; readonly from: bigint | undefined }
   ): void {
     if (exit._tag === "Failure") return this.fail(this.errorOf(exit.cause))
-    // a write that costs no more than a record is not worth a look at the clock
+    // a cheap write is not measured, because reading the clock would cost as much
     if (from !== undefined && records.length > 0) {
       this.signals.emit({ _tag: "Appended", recordsCount: records.length, millis: this.signals.millisSince(from) })
     }
@@ -276,7 +282,7 @@ export class Recorder {
     const { context, deadline, sessionId, writer } = this.options
     const parent = this.writeParent
     this.writeParent = undefined
-    // in its own fiber: a write that hangs cannot be interrupted, only abandoned
+    // in its own fiber, because a write that hangs cannot be interrupted, only abandoned
     const fiber = forkDetached(
       parent === undefined ? context : Context.add(context, Tracer.ParentSpan, parent),
       Effect.suspend(() => writer.append(records))
@@ -291,7 +297,7 @@ export class Recorder {
     )
   }
 
-  /** Treats a journal that dies as one that failed. */
+  /** Returns the error of a write. A journal that dies counts as one that failed. */
   private errorOf(cause: Cause.Cause<JournalFailed>): JournalFailed {
     const error = Cause.squash(cause)
     if (error instanceof JournalFailed) return error
@@ -322,7 +328,7 @@ export class Recorder {
     }
   }
 
-  /** Reports an observer that throws, once. It loses the event or signal, and nothing else. */
+  /** Reports an observer that throws, once. The observer loses that event or signal only. */
   private reportThrow(observer: SessionObserver, error: unknown): void {
     if (this.reported.has(observer)) return
     this.reported.add(observer)
@@ -334,12 +340,13 @@ export class Recorder {
     this.busy = false
     this.queue = []
     const event = { _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message } as const
-    // noted first: an observer of the failure, or of the end of the turn, may close the session and end the streams
+    // subscribers first, because an observer of the failure, or of the end of the turn, may close the session and end
+    // the streams
     this.options.subscribers.publish(event)
     this.observe(event)
     this.options.subscribers.end()
     this.options.onFailure(error)
-    // last: a waiter then finds a session that has failed, and its turn ended by its owner
+    // waiters last, so that a waiter finds a session that has failed and a turn that its owner has ended
     for (const waiter of this.waiters.splice(0)) waiter.resume(Effect.fail(error))
   }
 }

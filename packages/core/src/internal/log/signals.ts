@@ -1,4 +1,4 @@
-/** Measures a session for the observers that want signals (`SessionSignal`). */
+/** Measures a session for observers with an `onSignal` function (see `SessionSignal`). */
 import type * as Clock from "effect/Clock"
 import type { SessionObserver, SessionSignal } from "../../ports/SessionObserver.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
@@ -11,7 +11,7 @@ export interface SignalsOptions {
   readonly onThrow: (observer: SessionObserver, error: unknown) => void
 }
 
-/** The stop-watch of one session, and the observers of what it measures. */
+/** The signals of one session, and the observers that receive them. */
 export class Signals {
   private observers: ReadonlyArray<SessionObserver>
   private readonly options: SignalsOptions
@@ -20,22 +20,22 @@ export class Signals {
     this.observers = options.observers.filter(({ onSignal }) => onSignal !== undefined)
   }
 
-  /** Whether an observer wants signals. Without one nothing is measured. */
+  /** True if an observer receives signals. Otherwise nothing is measured. */
   get isMeasuring(): boolean {
     return this.observers.length > 0
   }
 
-  /** The time, for {@link millisSince}. */
+  /** Returns the present time, for {@link millisSince}. */
   nowNanos(): bigint {
     return this.options.clock.currentTimeNanosUnsafe()
   }
 
-  /** Milliseconds, with fractions, since a time. */
+  /** Returns the milliseconds since a time, with fractions. */
   millisSince(from: bigint): number {
     return Number(this.nowNanos() - from) / 1e6
   }
 
-  /** Calls the observers with what was measured. */
+  /** Calls the observers with a signal. */
   emit(signal: SessionSignal): void {
     for (const observer of this.observers) {
       try {
@@ -46,7 +46,7 @@ export class Signals {
     }
   }
 
-  /** An observer that threw is not called again. */
+  /** Removes an observer that threw, so that it is not called again. */
   remove(observer: SessionObserver): void {
     this.observers = this.observers.filter((one) => one !== observer)
   }

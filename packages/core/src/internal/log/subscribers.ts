@@ -1,7 +1,7 @@
 /**
- * The subscribers of one session. Each holds a bounded number of events. One that falls behind reads records back from the
- * journal and gets text merged, so that it loses nothing and delays nothing else (contract W2). What an idle session keeps
- * does not grow with the number of its turns (S8).
+ * The subscribers of one session. Each holds a bounded number of events. A subscriber that falls behind reads records
+ * back from the journal and gets merged text. So it loses nothing, and it delays neither the session nor other
+ * subscribers (contract W2). The memory of an idle session does not grow with the number of its turns (S8).
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { isDelta } from "../../protocol/SessionEvent.ts"
 type NonEmpty = [SessionEvent, ...Array<SessionEvent>]
 type Pulled = Effect.Effect<NonEmpty, Cause.Done | JournalFailed>
 
-/** How many records a subscriber that is behind reads back at a time. */
+/** The number of records that a subscriber that is behind reads back at a time. */
 const page = 256
 
 const keyOf = (delta: Delta): string => (delta._tag === "ToolOutput" ? delta.callId : delta.itemId)
@@ -23,19 +23,19 @@ class Subscriber {
   pending: Array<SessionEvent> = []
   /** The next record that this subscriber has not received. */
   cursor: number
-  /** Whether records must be read back, or waited for, before events are taken live. */
+  /** True if records must be read back, or waited for, before events are taken live. */
   behind = true
   ended = false
-  /** Whether it has received the failure of the session. */
+  /** True if it has received the failure of the session. */
   hasFailure = false
-  /** How much of each open text it has received. */
+  /** The number of characters of each open text that it has received. */
   readonly seen = new Map<string, number>()
   waiting: (() => void) | undefined
   constructor(cursor: number) {
     this.cursor = cursor
   }
 
-  // a subscriber that caught up while this event was offered to another one has it already
+  // a subscriber that caught up while the event was offered to another one has the event already
   offer(event: Exclude<SessionEvent, Delta>, capacity: number): void {
     if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
       if (this.pending.length >= capacity) this.behind = true
@@ -75,7 +75,7 @@ class Subscriber {
     waiting?.()
   }
 
-  /** Takes the events that wait, and notes the offsets of their texts. */
+  /** Returns the events that wait, removes them, and notes the offsets of their texts. */
   take(): Array<SessionEvent> {
     const events = this.pending
     this.pending = []
@@ -90,7 +90,7 @@ class Subscriber {
     }
   }
 
-  /** The text of open items that this subscriber missed while it was behind. */
+  /** Returns the text of open items that this subscriber missed while it was behind. */
   missedEvents(open: ReadonlyArray<Delta>): Array<SessionEvent> {
     return open.flatMap((all) => {
       const from = this.seen.get(keyOf(all)) ?? 0
@@ -114,9 +114,9 @@ export class Subscribers {
   private published = 0
   private closed = false
   private failed: SessionFailed | undefined
-  /** All text of items that was published before their record: for subscribers that join in between or were behind. */
+  /** The published text of items that are not recorded yet, for subscribers that join meanwhile or were behind. */
   private readonly open = new Map<string, OpenText>()
-  /** Called with the change of the number of events that wait in memory. They are not counted unless it is set. */
+  /** Called with the change of the number of events that wait in memory. They are counted only if it is set. */
   onWaiting: ((change: number) => void) | undefined
   private waiting = 0
   private readonly capacity: number
@@ -125,7 +125,7 @@ export class Subscribers {
     this.published = published
   }
 
-  /** Whether no one reads the events. */
+  /** True if there is no subscriber. */
   get isEmpty(): boolean {
     return this.all.size === 0
   }
@@ -140,9 +140,9 @@ export class Subscribers {
     this.onWaiting(change)
   }
 
-  /** Hands an event to every subscriber. */
+  /** Offers an event to every subscriber. */
   publish(event: SessionEvent): void {
-    // text comes often: it is counted with the next record
+    // text comes often, so it is counted with the next record
     if (isDelta(event)) return this.publishDelta(event)
     if (event._tag === "SessionFailed") this.failed = event
     else {
@@ -165,7 +165,7 @@ export class Subscribers {
     else open.text += delta.text
   }
 
-  /** Ends every stream once it has emitted what it holds. */
+  /** Ends every stream once it has emitted the events that it holds. */
   end(): void {
     this.closed = true
     for (const one of this.all) {
@@ -174,7 +174,7 @@ export class Subscribers {
     }
   }
 
-  /** A subscription that starts with the record `from`, and ends with the session. */
+  /** Returns the events from the record `from` onwards, as a stream that ends with the session. */
   stream(from: number, writer: JournalWriter): Stream.Stream<SessionEvent, JournalFailed> {
     return Stream.unwrap(
       Effect.map(
@@ -220,7 +220,7 @@ export class Subscribers {
     })
     // no finalizer is needed: after an interruption the stale callback runs at most once and does nothing
     const wait: Pulled = Effect.callback((resume) => {
-      // checked again atomically with the registration: an event in between has woken no one
+      // checked again atomically with the registration, because an event in between has woken no fiber
       // mutant check-events-and-wait (W2: a subscriber checks for events atomically with registration): false
       if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
         return resume(next)

@@ -1,11 +1,13 @@
-/** Checks what an input changes in the context of turns. */
+/** Checks the changes of the turn context that come with input. */
 import * as Schema from "effect/Schema"
 import { CallbackFailed } from "../../protocol/AgentError.ts"
 import type { Op, Rejection } from "../../protocol/Op.ts"
 import { TurnContext } from "../../protocol/TurnContext.ts"
 import type { SessionContext } from "./sessionContext.ts"
 
-/** Returns why the application does not act on the context of an input; undefined if it does. */
+/**
+ * Returns the rejection of input with a change that the application does not allow; undefined if it allows the change.
+ */
 export const contextRejectionOf = (rule: SessionContext["contextRule"], op: Op): Rejection | undefined => {
   if (!("context" in op) || op.context === undefined) return undefined
   const decoded = decodeContext(op.context)
@@ -16,7 +18,7 @@ export const contextRejectionOf = (rule: SessionContext["contextRule"], op: Op):
 
 const decodeContext = Schema.decodeUnknownExit(TurnContext)
 
-/** What the rule of the application says against a context; if it throws, that it did. */
+/** Returns the reason of the application's rule against a change, or a message if the rule throws. */
 const refusalOf = (rule: SessionContext["contextRule"], context: TurnContext): string | undefined => {
   try {
     return rule(context)

@@ -1,7 +1,7 @@
-/** Whether a session is open. It is closed by its scope, and fails with its journal. */
+/** The lifetime of a session: its scope closes it, and it fails when its journal fails. */
 import type { Recorder } from "../log/recorder.ts"
 
-/** The life of one session. */
+/** The lifetime of one session. */
 export class Lifetime {
   private closed = false
   private readonly recorder: Recorder
@@ -9,17 +9,17 @@ export class Lifetime {
     this.recorder = recorder
   }
 
-  /** Whether the session takes submissions and starts tasks. */
+  /** True if the session takes submissions and starts tasks. */
   get isOpen(): boolean {
     return !this.closed && this.recorder.failure === undefined
   }
 
-  /** Whether the scope of the session is closing or closed. */
+  /** True if the scope of the session is closing or closed. */
   get isClosed(): boolean {
     return this.closed
   }
 
-  /** Why it takes no submissions; no `failure` if its scope has closed it. */
+  /** The reason why the session takes no submissions. It has no `failure` if the scope has closed the session. */
   get closedBy(): { readonly failure?: string } {
     const { failure } = this.recorder
     return failure === undefined ? {} : { failure: failure.message }

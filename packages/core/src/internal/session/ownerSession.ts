@@ -1,4 +1,4 @@
-/** The session as its turns see it: one object for all of them. */
+/** The view that turns have of their session. All turns share one object. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
@@ -10,7 +10,7 @@ import type { Questions } from "../turn/questions.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { SessionContext } from "./sessionContext.ts"
 
-/** What an owner session is made of. */
+/** The options of an owner session. */
 export interface OwnerSessionOptions {
   readonly session: SessionContext
   readonly lifetime: Lifetime
@@ -45,12 +45,12 @@ export class OwnerSession implements TurnSession {
     return Effect.suspend(() => (this.lifetime.isClosed ? Effect.interrupt : Effect.succeed(this.childScope)))
   }
 
-  /** Whether something lives as long as the session alongside its turns. */
+  /** True if the session owns something that outlives its turns, such as a delegate. */
   get hasChildren(): boolean {
     return this.childScope.state._tag === "Open"
   }
 
-  /** Closes what lives as long as the session alongside its turns. */
+  /** Closes everything that the session owns and that outlives its turns. */
   get closeChildren(): Effect.Effect<void> {
     return Scope.close(this.childScope, Exit.void)
   }

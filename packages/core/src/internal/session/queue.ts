@@ -1,8 +1,8 @@
 /**
- * What starts next: the input and the tasks of clients that wait in the inbox, the head of the queue first, one turn at a
- * time.
+ * The queue decides what starts next: the input and the tasks of clients that wait in the inbox, one turn at a time,
+ * the head of the queue first.
  *
- * Three events may start the head. Each asks the rule `startable`, and nothing else starts it.
+ * Three events may start the head. Each applies the rule `startable`, and nothing else starts the head.
  *
  * ```
  *   input was accepted ─────────┐
@@ -14,16 +14,16 @@
  * ```
  *
  * Invariants:
- * 1. Input starts only in a free slot, and not between a turn and its replacement (contract S4).
- * 2. A start is due only for input that no terminal record has named: it was accepted after the terminal record of the
- *    turn in the slot, or while a replacement was under way. Each start of a turn ends it, since that turn's terminal
- *    record names what still waits (P2).
- * 3. After a turn that completed the queue continues. After one that failed or was aborted, what its record names as
- *    kept is not started (P2).
- * 4. A session is idle when no turn is in the slot, no replacement is under way and no start is scheduled (S4, P2).
- * 5. Replacements run one at a time, in order of arrival (S4). A task that a client starts instead of the running turn
- *    waits in the inbox like any other until its replacement starts it ahead of the queue. After a crash it is queued.
- * 6. A task that can no longer start leaves the queue with `InputBlocked`, and the next one is the head.
+ * 1. Input starts only in a free slot, and never between a turn and its replacement (contract S4).
+ * 2. A start is due only for input that no terminal record has named: it was accepted after the terminal record of
+ *    the turn in the slot, or during a replacement. When a turn starts, no start is due any longer, since its terminal
+ *    record will name the input that still waits (P2).
+ * 3. After a turn that completed the queue continues. After a turn that failed or was aborted, the input that its
+ *    record names as kept does not start (P2).
+ * 4. A session is idle when no turn is in the slot, no replacement is running and no start is scheduled (S4, P2).
+ * 5. Replacements run one at a time, in order of arrival (S4). A task that replaces the running turn waits in the
+ *    inbox until its replacement starts it ahead of the queue. After a crash it is queued.
+ * 6. A task that can no longer start leaves the queue with `InputBlocked`, and the next entry is the head.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -37,18 +37,21 @@ import type { TaskSupervisor } from "../../TaskSupervisor.ts"
 import { forkDetached, runDetached } from "../detached.ts"
 import type { TraceParent } from "./submissionSpan.ts"
 
-/** What the rule reads. */
+/** The state that the rule decides by. */
 export interface QueueState {
-  /** Whether the session takes submissions and starts tasks. */
+  /** True if the session takes submissions and starts tasks. */
   readonly isOpen: boolean
   readonly isEmpty: boolean
-  /** Whether a task is about to replace the turn in the slot. */
+  /** True if a task is about to replace the turn in the slot. */
   readonly isReplacing: boolean
-  /** The turn in the slot: none, one without a terminal record, or one with a terminal record that is still settling. */
+  /**
+   * The turn in the slot: none, one without a terminal record (`open`), or one with a terminal record that is still
+   * settling (`ended`).
+   */
   readonly turn: "none" | "open" | "ended"
 }
 
-/** The rule: whether the head of the queue starts. */
+/** The rule: returns whether the head of the queue starts now, later or not. */
 export const startable = ({ isEmpty, isOpen, isReplacing, turn }: QueueState): "now" | "later" | "no" => {
   // mutant closed-starts-no-queue (S7: a session that is closed or has failed does not start its queue): drop
   if (!isOpen) return "no"
@@ -58,33 +61,36 @@ export const startable = ({ isEmpty, isOpen, isReplacing, turn }: QueueState): "
   return turn === "ended" ? "later" : "now"
 }
 
-/** What a queue works with. */
+/** The options of a queue. */
 export interface QueueOptions {
   readonly context: Context.Context<never>
   readonly supervisor: Pick<TaskSupervisor, "state" | "awaitIdle">
   readonly isOpen: () => boolean
   readonly stateOf: () => SessionState
-  /** Starts a turn with an input; undefined if the slot is taken. A task that cannot start was `blocked`. */
+  /**
+   * Starts a turn with an entry and returns its id; undefined if the slot is taken, and `blocked` if the entry is a
+   * task that cannot start.
+   */
   readonly start: (head: Inbox.Entry, parent: TraceParent | undefined) => TurnId | "blocked" | undefined
 }
 
-/** The queue of one session. Its entries are in the inbox; it holds what decides when they start. */
+/** The queue of one session. Its entries are in the inbox; the queue decides when they start. */
 export class Queue {
-  /** How many replacements wait or run. */
+  /** The number of replacements that wait or run. */
   private replacing = 0
-  /** Whether a start is due. */
+  /** True if a start is due. */
   private isDue = false
   /** The fiber that is about to start the head. */
   private next: Fiber.Fiber<void> | undefined
   private readonly replaceLock = Semaphore.makeUnsafe(1)
-  /** The trace parents of waiting input. They are no part of the input itself, and a resumed session has none. */
+  /** The trace parents of waiting input. They are not recorded, so a resumed session has none. */
   private readonly parents = new Map<SubmissionId, TraceParent>()
   private readonly options: QueueOptions
   constructor(options: QueueOptions) {
     this.options = options
   }
 
-  /** The position of input that is accepted now; undefined if it would be the head and start at once. */
+  /** The position of input that would be accepted now; undefined if it would start at once. */
   get nextPosition(): number | undefined {
     const { inbox, turn } = this.options.stateOf()
     const aheadCount = Inbox.aheadCount(inbox, turn?.startedWith)
@@ -108,7 +114,7 @@ export class Queue {
     return startable({ isOpen: isOpen(), isEmpty, isReplacing: this.replacing > 0, turn })
   }
 
-  /** Starts the head of the queue if the rule allows it, and returns its turn. */
+  /** Starts the head of the queue if the rule allows it, and returns the id of its turn. */
   startNext(): TurnId | undefined {
     for (;;) {
       const head = Inbox.queuedEntries(this.options.stateOf().inbox)[0]
@@ -120,14 +126,14 @@ export class Queue {
     }
   }
 
-  /** Whether a task would start at once, ahead of the queue. */
+  /** True if a task would start at once, ahead of the queue. */
   get isFree(): boolean {
     return this.replacing === 0 && this.options.supervisor.state()._tag === "Idle"
   }
 
   /**
-   * Starts this submission in a free slot, ahead of the queue; undefined if the slot is taken. It is `gone` if it no longer
-   * waits: an abort dropped it.
+   * Starts a submission in a free slot, ahead of the queue, and returns the id of its turn; undefined if the slot is
+   * taken, `gone` if the submission no longer waits because an abort dropped it.
    */
   startAhead(submissionId: SubmissionId): TurnId | "blocked" | "gone" | undefined {
     const entry = this.options.stateOf().inbox.find((one) => one.submissionId === submissionId)
@@ -141,7 +147,7 @@ export class Queue {
     return started
   }
 
-  /** Called when the record of a turn's start was written. */
+  /** Called when the start of a turn is recorded. */
   readonly onTurnStart = (): void => {
     this.isDue = false
   }
@@ -167,7 +173,7 @@ export class Queue {
     )
   }
 
-  /** Forgets the trace parents of input that no longer waits: an abort may drop what is queued. */
+  /** Forgets the trace parents of input that no longer waits, because an abort may drop queued input. */
   private forgetParents(): void {
     if (this.parents.size === 0) return
     const waiting = new Set(this.options.stateOf().inbox.map((entry) => entry.submissionId))
@@ -175,11 +181,11 @@ export class Queue {
   }
 
   /**
-   * Runs a replacement when those before it are over. Until it is over no input starts. It runs in a detached fiber, so
-   * that a task may replace itself (I9). **Interruption** stops only the wait.
+   * Runs a replacement when the earlier ones have ended. No input starts until it has ended. It runs in a detached
+   * fiber, so that a task may replace itself (I9). **Interruption** stops only the wait.
    */
   replace<A, E>(replacement: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    // counted in the detached fiber, and over before the next replacement starts
+    // counted in the detached fiber, and ended before the next replacement starts
     const counted = Effect.ensuring(
       replacement,
       Effect.sync(() => {

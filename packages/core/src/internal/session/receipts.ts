@@ -6,7 +6,7 @@ import type { SubmissionId, TurnId } from "../../protocol/Ids.ts"
 import type { Receipt } from "../../protocol/Op.ts"
 import type { JournalRecord } from "../../protocol/SessionEvent.ts"
 
-/** How many are remembered. */
+/** The number of receipts that are remembered. */
 const capacityCount = 1_024
 
 /** The latest receipts, in order. */
@@ -22,7 +22,7 @@ export const remember = (receipts: Receipts, receipt: Receipt): Receipts => [
   receipt
 ]
 
-/** Returns the receipts of the submissions in a journal, as they were first returned. */
+/** Returns the receipts that the submissions in a journal got. */
 export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
   const started = new Map<SubmissionId, TurnId>()
   for (const record of records) {
@@ -44,9 +44,9 @@ export const ofRecords = (records: ReadonlyArray<JournalRecord>): Receipts => {
 type InputAccepted = Extract<JournalRecord, { readonly _tag: "InputAccepted" }>
 
 /**
- * Input that steers names its turn, and input that waits its position. Any other was the head of the queue and started a
- * turn at once. Journals of before positions were recorded have none: there the first turn that started with the input
- * counts.
+ * Returns the receipt of input. Steering input has a turn, and waiting input has a position. Any other input was the
+ * head of the queue and started a turn at once. Older journals have no positions; there the first turn that started
+ * with the input is used.
  */
 const receiptOf = (
   { position, submissionId, turnId }: InputAccepted,

@@ -1,4 +1,7 @@
-/** The first records and steps of a session that is new, or was resumed after its program ended or was killed (J3, J6, J8). */
+/**
+ * The first records and steps of a new session, or of a session that is resumed after its program ended or was killed
+ * (J3, J6, J8).
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,8 +16,8 @@ import type { Recorder } from "../log/recorder.ts"
 import { millis, type SessionContext } from "./sessionContext.ts"
 
 /**
- * Returns the span of the last turn of a journal, or the trace that it continued: the first turn of a resumed session is
- * linked to it.
+ * Returns the span of the last turn of a journal, or the trace that this turn continued. The first turn of a resumed
+ * session is linked to it.
  */
 export const lastSpanOf = (records: Opened["records"]): Tracer.AnySpan | undefined => {
   const last = records.findLast((record) => record._tag === "TurnStarted")
@@ -24,7 +27,7 @@ export const lastSpanOf = (records: Opened["records"]): Tracer.AnySpan | undefin
 
 /**
  * Writes the first record of a new session, or the records of a resume, and waits until they are durable. A resume then
- * ends the processes that an earlier host has left.
+ * ends the processes that an earlier host has left running.
  */
 export const open = (
   session: SessionContext,
@@ -57,8 +60,8 @@ export const open = (
   })
 
 /**
- * Ends the processes that an earlier host started and did not record as ended (contract X3). One that does not end in
- * time stays open in the journal, so that the next resume tries again.
+ * Ends the processes that an earlier host started and did not record as ended (contract X3). A process that does not
+ * end in time stays open in the journal, so that the next resume tries again.
  */
 const endLeft = ({ config, context }: SessionContext, recorder: Recorder, left: ReadonlyArray<ProcessId>) => {
   const processes = Option.getOrUndefined(Context.getOption(context, Processes))

@@ -1,4 +1,4 @@
-/** What does not change while a session lives. */
+/** The parts of a session that do not change during its lifetime. */
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -32,5 +32,5 @@ export interface SessionContext {
   readonly newId: () => string
 }
 
-/** Milliseconds of a duration. */
+/** Returns the milliseconds of a duration. */
 export const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))

@@ -1,6 +1,9 @@
-/** The contexts that the hooks on the start of a session add to its history, once. */
+/** The contexts that the `sessionStart` hooks add to the history of a session, once. */
 
-/** Whether the contexts are in the history. The hooks are asked in the first turn, and after a rollback removed them. */
+/**
+ * Tracks whether the contexts are in the history. The hooks run in the first turn, and again after a rollback that
+ * removed the contexts.
+ */
 export class StartContexts {
   /** The number of the first record with them, -1 if the hooks added none; undefined until they are recorded. */
   private startContextsAt: number | undefined
@@ -9,12 +12,12 @@ export class StartContexts {
     return this.startContextsAt === undefined
   }
 
-  /** The contexts are about to be recorded, from this record number onwards. */
+  /** Notes that the contexts are about to be recorded, from this record number onwards. */
   recordedAt(seq: number, count: number): void {
     this.startContextsAt = count === 0 ? -1 : seq
   }
 
-  /** A rollback removed the turn that started with this record, and everything after it. */
+  /** Notes that a rollback removed the turn that started with this record, and everything after it. */
   rolledBackTo(startSeq: number): void {
     if (this.startContextsAt !== undefined && this.startContextsAt > startSeq) this.startContextsAt = undefined
   }

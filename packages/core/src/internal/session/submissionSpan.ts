@@ -11,21 +11,21 @@ import { fromSpan, toSpan, type TraceContext } from "../../protocol/TraceContext
 import * as Tracing from "../../Tracing.ts"
 import type { SessionContext } from "./sessionContext.ts"
 
-/** What a span descends from: the trace as it was given, and the span itself. */
+/** The parent of a span: the trace of the caller, and the span in it. */
 export interface TraceParent {
   readonly trace: TraceContext
   readonly span: Tracer.AnySpan
 }
 
-/** The current span of a context as a parent. */
+/** Returns the current span of a context as a parent. */
 export const currentParent = (context: Context.Context<never>): TraceParent | undefined => {
   const span = Tracing.currentSpan(context)
   return span === undefined ? undefined : { trace: fromSpan(span), span }
 }
 
 /**
- * The parent of a submission: the trace that it carries, or else the current span of its caller. A malformed trace is
- * ignored with a log line.
+ * Returns the parent of a submission: the trace that it carries, or else the current span of its caller. A malformed
+ * trace is logged and ignored.
  */
 export const parentOf = (
   { sessionId }: SessionContext,
@@ -69,7 +69,7 @@ export const open = (
     }
   })
 
-/** The parent of what a submission starts: its span, in the trace that it continues. */
+/** Returns the parent for the spans below a submission: its span, in the trace that it continues. */
 export const childParent = (span: Tracer.Span | undefined, parent: TraceParent | undefined): TraceParent | undefined =>
   span === undefined ? parent : { trace: parent?.trace ?? fromSpan(span), span }
 
@@ -79,7 +79,7 @@ export const link = ({ context }: SessionContext, turn: Tracer.Span | undefined,
   Tracing.link(context, turn, [{ span, attributes: { "spindle.link": "steered" } }])
 }
 
-/** The most links of one span, as the specification of OpenTelemetry has it. */
+/** The limit of OpenTelemetry on the number of links of one span. */
 const linkLimit = 128
 
 /** Ends the span of a submission with its receipt. */

@@ -1,4 +1,7 @@
-/** Submissions of a session: one receipt each, input durable before it is acknowledged (contract P1, P2, P4, P7, J4). */
+/**
+ * The submissions of a session. Each gets one receipt, and input is durable before it is acknowledged (contract P1, P2,
+ * P4, P7, J4).
+ */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { ProcessId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
@@ -43,7 +46,7 @@ type InputOp = Extract<Op, { readonly _tag: "UserInput" | "Notice" }>
 
 type StartTask = Extract<Op, { readonly _tag: "StartTask" }>
 
-/** What submissions work with. */
+/** The options of {@link Submissions}. */
 export interface SubmissionsOptions {
   readonly session: SessionContext
   readonly lifetime: Lifetime
@@ -54,7 +57,7 @@ export interface SubmissionsOptions {
   readonly startContexts: StartContexts
   readonly turns: Turns
   readonly queue: Queue
-  /** The kinds of tasks that a client may start. */
+  /** The task kinds that a client may start. */
   readonly taskKinds: TaskKinds.TaskKinds
 }
 
@@ -67,7 +70,10 @@ export class Submissions {
     this.receipts = receipts
   }
 
-  /** Takes one operation. It is not interruptible from its append onwards: its receipt says what is in the journal. */
+  /**
+   * Takes one operation and returns its receipt. It is not interruptible from the append onwards, so the receipt always
+   * matches the journal.
+   */
   submit(submission: Op | Submission): Effect.Effect<Receipt, JournalFailed> {
     const { id, op, trace } = isSubmission(submission) ? submission : withoutId(submission)
     return Effect.uninterruptible(
@@ -107,7 +113,7 @@ export class Submissions {
     )
   }
 
-  /** Applies an operation once: one whose id a client chose and repeats gets its first receipt (P6). */
+  /** Applies an operation once. A repeated submission with an id of the client gets its first receipt (P6). */
   private receiptFor(op: Op, id: SubmissionId | undefined, parent: SubmissionSpan.TraceParent | undefined): Receipt {
     if (id === undefined) return this.applyOp(op, this.options.session.newId() as SubmissionId, parent)
     const known = Receipts.find(this.receipts, id)
@@ -151,7 +157,7 @@ export class Submissions {
       case "Notice": {
         const rejection = this.rejectionOf(op)
         if (rejection === undefined) return this.accept(op, submissionId, parent)
-        // a full queue that was kept continues anyway, or else no submission could ever start it
+        // a full queue that was kept must continue, or else no submission could ever start it
         // mutant full-queue-starts (P2: a queue that is kept and full starts when input is rejected): drop
         if (rejection._tag === "InboxFull" && expectedTurnOf(op) === undefined) queue.startNext()
         return reject(submissionId, rejection)
@@ -178,7 +184,7 @@ export class Submissions {
       recorder.append({ _tag: "InputAccepted", submissionId, input, delivery, turnId, ...notice })
       if (parent !== undefined) {
         SubmissionSpan.link(this.options.session, span, parent)
-        // a task that does not take it leaves it to another turn
+        // if the task does not take the input, another turn does
         queue.remember(submissionId, parent)
       }
       return { _tag: "Steered", submissionId, turnId }
@@ -194,7 +200,7 @@ export class Submissions {
       : { _tag: "Started", submissionId, turnId }
   }
 
-  /** Returns the task, and how its record keeps it, or why it is rejected. */
+  /** Returns the task and the form in which it is recorded, or the reason why it is rejected. */
   private taskOf(op: StartTask): FoundTask | { readonly rejection: Rejection } {
     const { taskKinds } = this.options
     const { kind } = op
@@ -226,7 +232,7 @@ export class Submissions {
       : { _tag: "Started", submissionId, turnId }
   }
 
-  /** Starts a task in a free slot, or else instead of the turn that runs, whose end it does not wait for. */
+  /** Starts a task in a free slot, or else in place of the running turn. It does not wait for the end of that turn. */
   private startAhead(submissionId: SubmissionId): TurnId | undefined {
     const { lifetime, queue, session, supervisor } = this.options
     const start = () => queue.startAhead(submissionId)
@@ -235,7 +241,7 @@ export class Submissions {
       return started === "blocked" || started === "gone" ? undefined : started
     }
     const { context, sessionId } = session
-    // a session that closes keeps the task in its journal
+    // if the session closes meanwhile, the task stays in its journal
     forkDetached(context, Effect.ignore(replace({ sessionId, lifetime, queue, supervisor, start })))
     return undefined
   }
@@ -249,7 +255,7 @@ export class Submissions {
     return { _tag: "Accepted", submissionId }
   }
 
-  /** Takes input from the inbox in the step of its record, so that no turn carries it (contract P8). */
+  /** Removes input from the inbox in the same step as its record, so that no turn carries it (contract P8). */
   private withdraw(withdrawn: SubmissionId, submissionId: SubmissionId): Receipt {
     const { queue, recorder } = this.options
     // mutant withdraws-what-waits (P8: only input that waits is withdrawn): drop
@@ -300,13 +306,13 @@ export class Submissions {
   }
 }
 
-/** A task of the agent, and how its record keeps it. */
+/** A task of the agent, and the form in which it is recorded. */
 interface FoundTask {
   readonly task: AcceptedTask
   readonly found: StartableTask
 }
 
-/** What a task is started with. */
+/** The start of a task. */
 interface TaskStart {
   readonly input: Input.Input
   readonly submissionId: SubmissionId
@@ -331,7 +337,9 @@ const reject = (submissionId: SubmissionId, reason: Rejection): Receipt => ({
 
 const expectedTurnOf = (op: InputOp): TurnId | undefined => (op._tag === "UserInput" ? op.expectedTurnId : undefined)
 
-/** Returns the decision as its record will be read back, or the rejection of one that JSON cannot represent. */
+/**
+ * Returns the decision in the form in which its record will be read back, or a rejection if JSON cannot represent it.
+ */
 const decisionOf = ({
   decision,
   questionId

@@ -1,24 +1,24 @@
-/** Finds the task that a client asks for among the kinds of the agent. */
+/** Finds the task that a client asks for in the task kinds of the agent. */
 import type { AcceptedTask, InvalidParams, UnknownTask } from "../../protocol/Op.ts"
 import type { StartableTask, TaskKind } from "../../TaskKind.ts"
 
-/** The kinds of an agent, by name. */
+/** The task kinds of an agent, by name. */
 export type TaskKinds = ReadonlyMap<string, TaskKind<any>>
 
-/** Why there is no task. */
+/** The reason why there is no task. */
 export type NoTask = UnknownTask | InvalidParams
 
-/** Returns the task of a kind with parameters, or why there is none. */
+/** Returns the task of a kind with parameters, or the reason why there is none. */
 export const find = (
   kinds: TaskKinds,
   { kind, params }: Pick<AcceptedTask, "kind" | "params">
 ): StartableTask | NoTask =>
   kinds.get(kind)?.taskOf(params) ?? { _tag: "UnknownTask", kind, known: Array.from(kinds.keys()) }
 
-/** Whether there is no task. */
+/** Returns whether there is no task. */
 export const isMissing = (found: StartableTask | NoTask): found is NoTask => "_tag" in found
 
-/** Describes for a person why there is no task. */
+/** Returns the reason in words for a person. */
 export const textOf = (reason: NoTask): string =>
   reason._tag === "UnknownTask"
     ? `the agent has no task of the kind ${reason.kind}`

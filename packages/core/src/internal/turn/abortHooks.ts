@@ -1,4 +1,4 @@
-/** The hooks of the application on an aborted turn. */
+/** The `interrupt` hooks of the application, which run after the abort of a turn. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { isNone } from "../../Hooks.ts"
@@ -10,7 +10,10 @@ import type { TurnParts } from "./turnParts.ts"
 import { make as makeTurn } from "./turnService.ts"
 import { below } from "./turnSpan.ts"
 
-/** Returns how the hooks on an abort run. What they start ends with them, and with the turn at the latest. */
+/**
+ * Returns the abort hooks for the supervisor. Processes that the hooks start end with them, and with the turn at the
+ * latest.
+ */
 export const afterAbort = (parts: TurnParts, ledgerOf: () => Ledger): ReadonlyArray<AbortHook> => {
   const { hooks } = parts.session
   if (isNone(hooks)) return none
@@ -33,7 +36,7 @@ export const afterAbort = (parts: TurnParts, ledgerOf: () => Ledger): ReadonlyAr
 
 const none: ReadonlyArray<never> = []
 
-/** The turn of a hook on an abort: it records until the turn is settled, and starts nothing but processes. */
+/** Makes the turn of an `interrupt` hook. It records until the turn is settled, and can start processes only. */
 const turnOfHook = (parts: TurnParts, ledger: Ledger): Turn => {
   const { resources, session } = parts
   // mutant fence-of-interrupt-hooks (I3: a hook on an abort that exceeds its limit records nothing): false

@@ -1,4 +1,7 @@
-/** Tasks that run alongside a turn: started by a client, owned by the turn, reported to the model once (contract S4, P2). */
+/**
+ * Tasks alongside a turn. A client starts such a task, the turn owns it, and its result is reported to the model once
+ * (contract S4, P2).
+ */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -21,7 +24,7 @@ import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
 import { make as makeTurn } from "./turnService.ts"
 
-/** A task as a client submitted it. */
+/** A task that a client has submitted. */
 export interface Submitted {
   readonly submissionId: SubmissionId
   readonly task: AcceptedTask
@@ -29,8 +32,8 @@ export interface Submitted {
 }
 
 /**
- * Records that a task was accepted and starts it alongside a running turn, which waits for it from before the record
- * onwards (S6). The context of the session has what the task needs.
+ * Records that a task was accepted, and starts it alongside a running turn. The task is registered before the record,
+ * so the turn always waits for it (S6). The context of the session has the services that the task needs.
  */
 export const start = (
   parts: TurnParts,
@@ -60,7 +63,7 @@ export const start = (
   const work = Tracing.span(span, () => Effect.scoped(run))
   const provided = Effect.provideContext(work, contextOf(parts, ledger, submitted))
   const reported = Effect.onExit(provided, (exit) => Effect.sync(() => reportEnd(parts, ledger, submissionId, exit)))
-  // registered below before its first step: what it records there may stop the turn
+  // the task is registered below before its first step, because its records may stop the turn
   // mutant task-registered-before-it-runs (S6: a task alongside a turn is registered before it runs):
   //   replace: const fiber = forkDetached(session.context, Effect.exit(reported))
   const fiber = forkDetached(session.context, Effect.andThen(Effect.yieldNow, Effect.exit(reported)))
@@ -80,8 +83,8 @@ export const start = (
 }
 
 /**
- * Waits for the tasks alongside a turn whose own task has ended. Then no other one joins the turn: that is one step with the
- * last look.
+ * Waits for the tasks alongside a turn whose own task has ended. Afterwards no other task joins the turn: that changes
+ * in one step with the last check.
  */
 export const awaitAll = (ledger: Ledger): Effect.Effect<void> =>
   Effect.suspend(() => {

@@ -10,14 +10,14 @@ import type { TurnParts } from "./turnParts.ts"
 
 const stop = (ledger: Ledger, reason: AbortReason, bound: string): void => {
   if (ledger.isClosing()) return
-  // before the abort: its owner may settle the turn at once
+  // before the abort, because the owner may settle the turn at once
   ledger.stopAt(bound)
   ledger.slot.abort(reason)
 }
 
 const count = (value: number): string => value.toLocaleString("en-US")
 
-/** Counts one more model request; stops the turn and returns false if it has none left, or no tokens. */
+/** Counts one more model request. Stops the turn and returns false if it has no request or no tokens left. */
 export const takeRequest = ({ recorder, session }: TurnParts, ledger: Ledger): boolean => {
   const { turnModelRequests, turnTokens } = session.config
   if ((recorder.state.turn?.usage.total ?? 0) >= turnTokens) stop(ledger, "Budget", `${count(turnTokens)} tokens`)
@@ -29,13 +29,13 @@ export const takeRequest = ({ recorder, session }: TurnParts, ledger: Ledger): b
   return true
 }
 
-/** Counts one more tool call; stops the turn if it is one too many. */
+/** Counts one more tool call, and stops the turn if it exceeds the bound. */
 export const takeCall = ({ config }: SessionContext, ledger: Ledger): void => {
   ledger.toolCallsCount++
   if (ledger.toolCallsCount > config.turnToolCalls) stop(ledger, "Budget", `${count(config.turnToolCalls)} tool calls`)
 }
 
-/** Stops the turn at its deadline, if it has one. The fiber is interrupted when the turn has ended. */
+/** Starts a fiber that stops the turn at its deadline, if there is one. It is interrupted when the turn has ended. */
 export const startTimer = ({ config, context }: SessionContext, ledger: Ledger): Fiber.Fiber<void> | undefined => {
   const { turnDuration } = config
   if (turnDuration === undefined) return undefined

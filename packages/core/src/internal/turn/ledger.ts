@@ -1,6 +1,7 @@
 /**
- * The ledger of one turn: its model response, calls and their results, the steering gate. It belongs to the owner of the
- * turn and is complete at every moment, so that the turn can be settled without its task (contract I3, I6, I7).
+ * The ledger of one turn: its model response, its calls and their results, the steering gate. It belongs to the owner
+ * of the turn and is complete at every moment, so that the owner can settle the turn without its task (contract I3, I6,
+ * I7).
  */
 import type * as Clock from "effect/Clock"
 import type * as Deferred from "effect/Deferred"
@@ -25,23 +26,25 @@ interface Call extends LiveCall {
   result: LiveCall["result"]
 }
 
-/** How a turn was started. */
+/** The origin of a turn. */
 export interface TurnOrigin {
   readonly turnId: TurnId
   readonly kind: string
   readonly steerable: boolean
   readonly submissionId: SubmissionId | undefined
   readonly input: Input
-  /** Whether the input is the task's own and not in the inbox. */
+  /** True if the input belongs to the task and is not in the inbox. */
   readonly ownsInput: boolean
   readonly trace: TraceContext | undefined
-  /** The turn's span; undefined when no tracer listens. */
+  /** The span of the turn; undefined if no tracer listens. */
   readonly span: Tracer.Span | undefined
-  /** What the spans of the turn descend from: its own span, or else that of its caller. */
+  /** The parent of the spans in the turn: its own span, or else that of its caller. */
   readonly parentSpan: Tracer.AnySpan | undefined
 }
 
-/** What a ledger works with. `startSeq` is the number of the turn's first record, which begins the ids of its items. */
+/**
+ * The options of a ledger. `startSeq` is the number of the turn's first record, with which the ids of its items begin.
+ */
 export interface LedgerOptions {
   readonly recorder: Recorder
   readonly clock: Clock.Clock
@@ -55,19 +58,19 @@ export interface LedgerOptions {
 export class Ledger implements ItemWriter {
   readonly origin: TurnOrigin
   readonly slot: Slot
-  /** The circumstances of the turn; undefined if the application names none. */
+  /** The context of the turn; undefined if the application provides none. */
   readonly turnContext: TurnContext | undefined
   readonly response: Response
-  /** The spans that began in the turn and have not ended. They are ended with the turn (contract O1). */
+  /** The spans that began in the turn and have not ended. They end with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
-  /** The tasks that run alongside the turn: each is done when its task has ended. */
+  /** One deferred for each task alongside the turn. It is completed when the task has ended. */
   readonly tasks = new Set<Deferred.Deferred<void>>()
-  /** Whether a task may still start alongside the turn. */
+  /** True if a task may still start alongside the turn. */
   takesTasks = true
-  /** How many model requests and tool calls the turn has made; see `bounds`. */
+  /** The numbers of model requests and tool calls that the turn has made; see `bounds`. */
   requestsCount = 0
   toolCallsCount = 0
-  /** Whether the fragments of the turn are not in the history yet. */
+  /** True if the fragments of the turn are not in the history yet. */
   areFragmentsDue = true
   private bound: string | undefined
   private isGateOpen: boolean
@@ -76,12 +79,12 @@ export class Ledger implements ItemWriter {
   private isOver = false
   /** Calls in the order in which the model made them. */
   private calls: Array<Call> = []
-  /** How much output was published, by the call or command that it belongs to. */
+  /** The number of characters of output that were published, by call or command. */
   private readonly outputLengths = new Map<CallId, number>()
   private itemsStarted = 0
   private readonly recorder: Recorder
   private readonly clock: Clock.Clock
-  /** Begins the ids of the items of the turn. */
+  /** The beginning of the ids of the items of the turn. */
   private readonly idPrefix: string
 
   constructor({ clock, origin, recorder, slot, startSeq, turnContext }: LedgerOptions) {
@@ -97,59 +100,59 @@ export class Ledger implements ItemWriter {
     this.pendingInput = origin.ownsInput && origin.input.length > 0 ? origin.input : undefined
   }
 
-  /** Whether the turn starts nothing more: it was asked to stop, or counts as ended (contract I2). */
+  /** Returns whether the turn starts nothing more, because it was asked to stop or counts as ended (contract I2). */
   isClosing(): boolean {
     // mutant aborting-starts-nothing (I2: a turn that was asked to stop starts nothing):
     //   replace: return this.slot.isFenced()
     return this.slot.isFenced() || this.slot.reason() !== undefined
   }
 
-  /** Whether input may still join this turn (contract P4, P7). */
+  /** True if input may still join this turn (contract P4, P7). */
   get isSteerable(): boolean {
     return this.isGateOpen
   }
 
-  /** Input no longer joins this turn. */
+  /** Closes the steering gate: no more input joins this turn. */
   closeGate(): void {
     this.isGateOpen = false
   }
 
-  /** The input that the task was started with and that is not in the inbox, until it is recorded. */
+  /** The input that the task was started with, if it is not in the inbox, until it is recorded or blocked. */
   get ownInput(): Input | undefined {
     return this.pendingInput
   }
 
-  /** The input that the task was started with is carried, or blocked. */
+  /** Forgets the input that the task was started with, because it is recorded or blocked. */
   carriedOwnInput(): void {
     this.pendingInput = undefined
   }
 
-  /** The last message according to the result of the task (contract S5). */
+  /** The last message, from the result of the task (contract S5). */
   get projected(): string | null | undefined {
     return this.message
   }
 
-  /** The task has returned a value that contains this last message. */
+  /** Sets the last message, from the result of the task. */
   project(message: string | null | undefined): void {
     this.message = message
   }
 
-  /** The bound that stopped the turn, for people; undefined if none did. */
+  /** The bound that stopped the turn, in words for people; undefined if none did. */
   get stoppedAt(): string | undefined {
     return this.bound
   }
 
-  /** A bound is about to stop the turn. */
+  /** Sets the bound that is about to stop the turn. */
   stopAt(bound: string): void {
     this.bound = bound
   }
 
-  /** Whether the owner writes the last records of the turn, or has written them. */
+  /** Returns whether the owner is writing or has written the last records of the turn. */
   isSettled(): boolean {
     return this.isOver
   }
 
-  /** The owner starts to write the last records of the turn. */
+  /** Called when the owner starts to write the last records of the turn. */
   settle(): void {
     this.isOver = true
   }
@@ -159,7 +162,7 @@ export class Ledger implements ItemWriter {
     return `${this.idPrefix}${this.itemsStarted++}` as ItemId
   }
 
-  /** Whether this turn has recorded an item. An item that a replacement of the history keeps has its old id. */
+  /** Returns whether this turn has recorded an item. An item that a replacement of the history keeps has its old id. */
   hasRecorded({ id }: Item): boolean {
     // mutant selection-of-the-turn (M4: a turn offers what its own items select, and not what earlier turns selected): true
     return id.startsWith(this.idPrefix)
@@ -171,8 +174,8 @@ export class Ledger implements ItemWriter {
   }
 
   /**
-   * Records a replacement of the history. Throws during a model request and while a call is open: its result would lose
-   * its call.
+   * Records a replacement of the history. Throws during a model request, and while a call is open, because the result
+   * would lose its call.
    */
   replaceHistory(items: ReadonlyArray<Item | NewItem>): ReadonlyArray<Item> {
     if (this.response.isRequested || this.calls.length > 0) {
@@ -184,7 +187,7 @@ export class Ledger implements ItemWriter {
     return named
   }
 
-  /** Records a note. Throws for data that does not fit its kind. */
+  /** Records a note. Throws if the data does not fit its kind. */
   note<A>(kind: NoteKind<A>, data: A): void {
     const message = kind.message(data)
     this.recorder.append({
@@ -211,14 +214,14 @@ export class Ledger implements ItemWriter {
     return named
   }
 
-  /** Ends a model request, if it is open, then records the results that waited for its end. Returns the usage. */
+  /** Ends a model request, if it is open, and then records the results that waited for its end. Returns the usage. */
   endResponse(requestId: ModelRequestId, end: ResponseEnd): TokenUsage {
     const usage = this.response.end(requestId, end)
     this.drainCalls()
     return usage
   }
 
-  /** Returns the id under which a call is recorded: the model's, unless a call of that id is open. */
+  /** Returns the id under which a call is recorded: that of the model, unless a call with that id is open. */
   freeCallId(callId: CallId): CallId {
     let free = callId
     for (let count = 2; this.callOf(free) !== undefined; count++) free = `${callId}#${count}` as CallId
@@ -237,17 +240,19 @@ export class Ledger implements ItemWriter {
     this.recorder.publishDelta({ _tag: "ToolOutput", turnId: this.origin.turnId, callId, offset, text })
   }
 
-  /** Notes the detail of a running call. Its result carries the last one. Throws for what a record cannot carry. */
+  /**
+   * Keeps the detail of a running call; its result carries the last one. Throws if a record cannot carry the detail.
+   */
   detail(callId: CallId, detail: CallDetail): void {
     const open = this.callOf(callId)
     if (open !== undefined) open.detail = checkDetail(detail)
   }
 
-  /** Notes the result of a call; a second one is ignored. Throws if the output is not a JSON value. */
+  /** Keeps the result of a call, and ignores a second one. Throws if the output is not a JSON value. */
   finish(callId: CallId, status: ToolStatus, output: unknown): void {
     const open = this.callOf(callId)
     if (open === undefined || open.result !== undefined) return
-    // converted here and not when the owner settles the turn, which must not depend on foreign values (S2)
+    // converted here, because the settling of the turn must not depend on foreign values (S2)
     open.result = { status, output: jsonOfUnsafe(output) }
     if (!this.response.isStreaming) this.drainCalls()
   }
@@ -266,7 +271,7 @@ export class Ledger implements ItemWriter {
     })
   }
 
-  /** What the owner needs to write the last records of the turn, beyond the state. */
+  /** The knowledge of the owner that is not in the state; see `LiveTurn`. */
   get live(): LiveTurn {
     return {
       now: this.clock.currentTimeMillisUnsafe(),
@@ -276,7 +281,10 @@ export class Ledger implements ItemWriter {
   }
 }
 
-/** An item of a task or a model as the journal will read it back (J3). Throws if it is not JSON: a defect of its maker. */
+/**
+ * Returns an item in the form in which the journal will read it back (J3). Throws if JSON cannot represent it, which is
+ * a defect of the task or the model.
+ */
 const toRecorded = (item: NewItem): NewItem => {
   if (item._tag === "ToolCall") return { ...item, params: jsonOfUnsafe(item.params) }
   if (item._tag !== "ToolResult") return item
@@ -289,5 +297,5 @@ const toRecorded = (item: NewItem): NewItem => {
   }
 }
 
-// a tool measures what it reports: a duration may not be a finite number
+// a tool may report a duration that is not a finite number
 const checkDetail = Schema.decodeUnknownSync(CallDetail)

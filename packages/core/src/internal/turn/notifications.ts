@@ -1,4 +1,4 @@
-/** The hooks that tell a person about a turn: while its questions wait, and when it completes. */
+/** The hooks that notify a person about a turn: while its questions wait, and when it completes. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { isNone } from "../../Hooks.ts"
@@ -9,8 +9,8 @@ import type { WhileWaiting } from "./questions.ts"
 import type { TurnParts } from "./turnParts.ts"
 
 /**
- * Returns how to run the hooks on a question that waits: in a fiber that the turn owns, so that a hook that cannot be
- * interrupted delays neither the answer nor the abort.
+ * Runs the hooks on a question that waits, in a fiber that the turn owns. A hook that cannot be interrupted then delays
+ * neither the answer nor the abort.
  */
 export const whileWaiting =
   ({ resources, session }: TurnParts, ledger: Ledger, turn: Turn): WhileWaiting =>
@@ -30,7 +30,10 @@ export const whileWaiting =
     return () => fiber.interruptUnsafe()
   }
 
-/** Runs the hooks on a turn of a root session whose task has returned. No more input joins the turn. */
+/**
+ * Runs the hooks on a turn of a root session whose task has returned. No more input joins the turn. Returns undefined
+ * if there are no hooks to run.
+ */
 export const beforeCompletion = (
   { recorder, session }: TurnParts,
   ledger: Ledger,

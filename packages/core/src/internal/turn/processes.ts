@@ -1,4 +1,4 @@
-/** Processes of a turn: recorded before they start, owned by their turn, ended with it (contract X1, X3). */
+/** The processes of turns. A process is recorded before it starts, and its turn owns and ends it (contract X1, X3). */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,11 +16,11 @@ import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
 import { below } from "./turnSpan.ts"
 
-/** What owns the processes of a turn: the turn itself, or a hook that runs after its abort. */
+/** The owner of the processes of a turn: the turn itself, or a hook that runs after its abort. */
 export interface ProcessOwner {
-  /** Whether it starts nothing more. */
+  /** Returns whether the owner starts nothing more. */
   readonly isClosing: () => boolean
-  /** Registers a process, and returns how to report that it has ended. */
+  /** Registers a process, and returns a function that reports that it has ended. */
   readonly own: (resource: OwnedResource) => () => void
 }
 
@@ -51,7 +51,7 @@ export const start = (
       const span = Tracing.open(context, spanOf(context, { ...spec, processId }))
       if (span !== undefined && !keep) ledger.spans?.add(span)
       const recordEnd = (exit: ProcessExit) => {
-        // that of a process that was kept later has ended with its turn
+        // the span of a process that was kept after its start has ended with its turn
         if (span !== undefined && (keep || ledger.spans?.delete(span) === true)) endSpan(context, span, exit)
         const exitCode = exit.exitCode === null ? null : toFinite(exit.exitCode)
         recorder.append({ _tag: "ProcessEnded", processId, ...exit, exitCode })
@@ -65,13 +65,13 @@ export const start = (
       const process = yield* Effect.onError(restore(Effect.andThen(flush, begin)), (cause) =>
         Effect.sync(() => {
           const record = Effect.sync(() => recordEnd({ exitCode: null }))
-          // an interruption may have come after the process had started: then it is ended first
+          // an interruption may have come after the process had started; it is ended first then
           const last = Cause.hasInterrupts(cause) ? Effect.andThen(below(ledger, end), record) : record
           forkDetached(session.context, last)
         })
       )
-      // registered now and not before: an end that comes while the process starts would not find it. A turn that has
-      // begun to close in the meantime ends it at once.
+      // registered now and not before, because an end that comes while the process starts would not find it. If the
+      // turn has begun to close in the meantime, it ends the process at once.
       const release = owner.own({
         kind: "process",
         id: processId,
@@ -80,7 +80,7 @@ export const start = (
         end: () => end,
         drain: session.config.grace
       })
-      // ends with the process, which its turn or the session ends; a closed session records nothing more
+      // this fiber ends with the process, which its turn or the session ends; a closed session records nothing more
       forkDetached(
         session.context,
         Effect.andThen(Effect.map(process.exit, recordEnd), Effect.map(process.gone, release))
@@ -89,7 +89,7 @@ export const start = (
     })
   )
 
-/** The span of a process, below the call that started it. Its arguments are content. */
+/** Returns the settings of the span of a process, below the call that started it. Its arguments are content. */
 const spanOf = (
   context: Context.Context<never>,
   spec: TurnProcessSpec & { readonly processId: ProcessId }
@@ -115,7 +115,7 @@ const endSpan = (context: Context.Context<never>, span: Tracer.Span, exit: Proce
   Tracing.end(context, span, { _tag: exit.exitCode === null ? "aborted" : "completed" })
 }
 
-/** The trace that a process continues: its own span, or else what its turn descends from. */
+/** Returns the variables of the trace that a process continues: its own span, or else the current span. */
 const traceEnvironment = (
   context: Context.Context<never>,
   own: Tracer.Span | undefined

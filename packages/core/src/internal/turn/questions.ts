@@ -1,5 +1,6 @@
 /**
- * Questions of a turn, or of the session itself: registered, announced, settled once (contract A1 to A5).
+ * The questions of turns, and of the session itself. Each is registered, announced, and settled once (contract A1 to
+ * A5).
  *
  * ```
  *                             ┌─ Approvals decides ───┐
@@ -29,16 +30,16 @@ import type { Lifetime } from "../session/lifetime.ts"
 import { millis, type SessionContext } from "../session/sessionContext.ts"
 import type { Ledger } from "./ledger.ts"
 
-/** A question that waits for its answer. One of the session itself has no turn. */
+/** A question that waits for its answer. A question of the session itself has no turn. */
 interface Pending {
   readonly turnId: TurnId | undefined
   readonly settle: Settle
 }
 
-/** Settles a question, once. The default of the source of a decision is `user`. */
+/** Settles a question, once. The default source of a decision is `user`. */
 type Settle = (answer: Answer, source?: DecisionSource) => void
 
-/** An answer, and the source of a decision. */
+/** An answer, and its source if it is a decision. */
 interface Sourced {
   readonly decided: Answer
   readonly source: DecisionSource | undefined
@@ -46,10 +47,10 @@ interface Sourced {
 
 const toSourced = (decided: Answer, source?: DecisionSource): Sourced => ({ decided, source })
 
-/** Starts what runs while a question waits, and returns how to stop it. */
+/** Starts work that runs while a question waits, and returns a function that stops it. */
 export type WhileWaiting = (question: Question, context: Context.Context<never>) => () => void
 
-/** The questions of one session that wait, by id. */
+/** The open questions of one session, by id. */
 export class Questions {
   private readonly pending = new Map<QuestionId, Pending>()
   private readonly session: SessionContext
@@ -62,16 +63,16 @@ export class Questions {
   }
 
   /**
-   * Asks the session's `Approvals` and its clients. A turn that closes interrupts its asker. Without a turn it is a
-   * question of the session itself, for askers that outlive turns: it exists while the session is idle, and remains when
-   * a turn ends, until it is answered, its asker is interrupted, or the session closes or fails. `whileWaiting` is called
-   * for a question that is not answered at once.
+   * Asks the `Approvals` of the session and its clients. A turn that is closing interrupts its asker. Without a turn it
+   * is a question of the session itself, for askers that outlive turns. Such a question stays open while the session is
+   * idle and when a turn ends, until it is answered, its asker is interrupted, or the session closes or fails.
+   * `whileWaiting` is called for a question that is not answered at once.
    */
   ask(ledger: Ledger | undefined, question: NewQuestion, whileWaiting?: WhileWaiting): Effect.Effect<Answer> {
     return Effect.suspend(() => {
       const keys = question.keys ?? [Authority.keyOf(question.tool, question.payload)]
       const { grants } = this.recorder.state
-      // what was granted for a turn answers the questions of that turn only (A4)
+      // a grant for a turn answers the questions of that turn only (A4)
       return Authority.isGranted(ledger === undefined ? Authority.endTurn(grants) : grants, keys)
         ? this.answerFromCache(ledger, question)
         : Tracing.span(spanOf(this.session, question), (span) =>
@@ -112,7 +113,8 @@ export class Questions {
           // mutant interrupted-asker-settles (A1: a question whose asker was interrupted is settled): drop
           settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
         }
-        // an observer of the question may have stopped the turn, or answered: then it is not put to `Approvals` (I2)
+        // an observer of the question may have stopped the turn or answered the question; `Approvals` are not asked
+        // then (I2)
         if (this.isClosing(ledger)) leave()
         if (!this.pending.has(asked.questionId)) return answer
         // in its own fiber, so that a decision that cannot be interrupted blocks nothing else
@@ -152,16 +154,16 @@ export class Questions {
     )
   }
 
-  /** Whether nothing is asked any longer: for a turn when it closes, for the session when it is closed or has failed. */
+  /** Returns whether no question may be asked: the turn is closing, or the session is closed or has failed. */
   private isClosing(ledger: Ledger | undefined): boolean {
     return ledger === undefined ? !this.lifetime.isOpen : ledger.isClosing()
   }
 
-  /** Registers a question and announces it. Returns how to settle it, once, and how to wait for the answer. */
+  /** Registers a question and announces it. Returns a function that settles it once, and the wait for the answer. */
   private open(ledger: Ledger | undefined, { asker, callId, keys, kind, payload: given, tool }: NewQuestion) {
     const { recorder, session } = this
     const payload = jsonOfUnsafe(given)
-    // a question keeps the id that its asker gave it, in every session that shows it
+    // a question keeps the id of its asker in every session that shows it
     const askerId = asker?.questionId
     const isFree = askerId !== undefined && !this.pending.has(askerId)
     // mutant unique-ids (A3: each question has its own id):
@@ -176,13 +178,14 @@ export class Questions {
       // mutant settle-once (A1: the first answer settles a question, and later ones are rejected):
       //   replace: this.pending.delete(questionId)
       if (!this.pending.delete(questionId)) return
-      // a turn that has returned, and waits for its delegates, can no longer be stopped (I1): the question ends with it
+      // a turn that has returned, and waits for its delegates, can no longer be stopped (I1), so the question ends with
+      // it
       const isOver = ledger?.slot.isSettling() === true
       const answer: Answer = first._tag === "Abort" && isOver ? { _tag: "Cancelled", by: "end" } : first
       const source = answer._tag === "Cancelled" ? {} : { source: by ?? "user" }
       recorder.append({ _tag: "QuestionSettled", ...turn, questionId, decision: answer, ...source })
-      // before the asker continues: it and its siblings then find a turn that is closing, and for what reason
-      // (an observer of the answer may have ended this turn already: the abort must not reach the next one)
+      // before the asker continues, so that it and its siblings find a turn that is closing, with its reason (an
+      // observer of the answer may have ended this turn already, and the abort must not reach the next one)
       if (answer._tag === "Abort") ledger?.slot.abort("Interrupted")
       Deferred.doneUnsafe(answered, Effect.succeed(answer))
     }
@@ -207,7 +210,7 @@ export class Questions {
     return { answer: Deferred.await(answered), asked, settle }
   }
 
-  /** Settles a question with the answer of a client, which is JSON; returns false if it does not wait. */
+  /** Settles a question with the answer of a client, which is JSON. Returns false if the question is not open. */
   answer(questionId: QuestionId, decision: Decision): boolean {
     const pending = this.pending.get(questionId)
     // mutant late-answers (A1: an answer that is late, or the second one, is rejected):
@@ -218,7 +221,7 @@ export class Questions {
   }
 
   /**
-   * Settles every question that a turn leaves open, or without a turn those of the session itself. Their askers receive
+   * Settles the open questions of a turn, or without a turn those of the session itself. Their askers receive
    * `Cancelled`, which is not a refusal (A2).
    */
   cancelAll(of: TurnId | undefined, by: "abort" | "end"): void {
@@ -248,8 +251,8 @@ const describe = ({ context }: SessionContext, span: Tracer.Span | undefined, an
 const checkSource = Schema.decodeUnknownSync(DecisionSource)
 
 /**
- * The decision if it comes within the deadline. Otherwise a question gets an empty answer, and everything else is
- * cancelled, which grants nothing (A2).
+ * Returns the decision if it comes within the deadline. Otherwise a question of the kind `question` gets an empty
+ * answer, and any other is cancelled, which grants nothing (A2).
  */
 const decideInTime = (
   { config }: SessionContext,
@@ -257,7 +260,7 @@ const decideInTime = (
   decision: Effect.Effect<Decided>
 ): Effect.Effect<Sourced> => {
   const { questionDeadline } = config
-  // an answer that no record can carry is a defect of the decider, before it reaches one
+  // an answer that no record can carry is a defect of the decider, which shows here and not in the record
   const answer = Effect.map(decision, ({ source, ...decided }) =>
     toSourced(
       decided._tag === "Cancelled" ? { _tag: "Cancelled", by: "deadline" } : jsonOfDecisionUnsafe(decided),

@@ -1,4 +1,4 @@
-/** Starts a task instead of the turn that runs (contract S4). */
+/** Starts a task in place of the running turn (contract S4). */
 import * as Effect from "effect/Effect"
 import { SessionClosed } from "../../protocol/SessionError.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
@@ -6,7 +6,10 @@ import type { TaskSupervisor } from "../../TaskSupervisor.ts"
 import type { Lifetime } from "../session/lifetime.ts"
 import type { Queue } from "../session/queue.ts"
 
-/** What a replacement works with. `start` starts the task in the slot and returns its turn; undefined if it is taken. */
+/**
+ * The options of a replacement. `start` starts the task in the slot and returns its turn; undefined if the slot is
+ * taken.
+ */
 export interface Replacement<A> {
   readonly sessionId: SessionId
   readonly lifetime: Lifetime

@@ -1,4 +1,7 @@
-/** What turns have started and must end: processes, child sessions, clean-ups of tasks (contract X1, D1, I3). */
+/**
+ * The resources that turns have started and must end: processes, child sessions, clean-ups of tasks (contract X1, D1,
+ * I3).
+ */
 import * as Effect from "effect/Effect"
 import type { ProcessId, TurnId } from "../../protocol/Ids.ts"
 import type { AbortReason } from "../../protocol/Outcome.ts"
@@ -13,19 +16,19 @@ interface Owned {
   readonly resource: OwnedResource
   readonly turnId: TurnId
   isKept: boolean
-  /** Whether a hook has started it after the abort of its turn; see `Resources.ownLate`. */
+  /** True if a hook has started it after the abort of its turn; see `Resources.ownLate`. */
   readonly isLate: boolean
-  /** Takes it out of the registers of its session and its turn. */
+  /** Removes it from the registers of its session and its turn. */
   readonly release: () => void
 }
 
-/** A resource whose end descends from the turn that owns it, even if it ends later. */
+/** Makes the spans of a resource's end descend from the turn that owns it, even if it ends later. */
 const traced = (ledger: Ledger, resource: OwnedResource): OwnedResource => ({
   ...resource,
   end: (reason) => below(ledger, resource.end(reason))
 })
 
-/** The resources of one session. A turn ends its own, and the session ends what is left when it closes. */
+/** The resources of one session. A turn ends its own resources. When the session closes, it ends the rest. */
 export class Resources {
   private readonly owned = new Set<Owned>()
   private readonly policy: SessionPolicy
@@ -33,7 +36,7 @@ export class Resources {
     this.policy = policy
   }
 
-  /** Registers a resource of a turn; see `Turn.own`. Returns how to report that it has ended. */
+  /** Registers a resource of a turn; see `Turn.own`. Returns a function that reports that the resource has ended. */
   own(ledger: Ledger, resource: OwnedResource): () => void {
     const { origin, slot } = ledger
     const { afterHook, drain, keep = false, kind, name } = resource
@@ -67,13 +70,13 @@ export class Resources {
     return release
   }
 
-  /** Whether something that a hook has started after the abort of a turn is not known to have ended. */
+  /** Returns whether a resource that a hook has started after the abort of a turn is not known to have ended. */
   hasLate(turnId: TurnId): boolean {
     for (const owned of this.owned) if (owned.isLate && owned.turnId === turnId) return true
     return false
   }
 
-  /** Ends, concurrently, what hooks have started after the abort of a turn. */
+  /** Ends, concurrently, the resources that hooks have started after the abort of a turn. */
   endLate(turnId: TurnId): Effect.Effect<void> {
     return Effect.suspend(() => {
       const late = Array.from(this.owned).filter((owned) => owned.isLate && owned.turnId === turnId)
@@ -84,7 +87,7 @@ export class Resources {
     })
   }
 
-  /** Whether a resource outlives its turn, which ends for a reason, or by itself. */
+  /** Returns whether a resource outlives its turn. `reason` is that of the abort; undefined if the task returned. */
   private survives({ isKept, resource }: Owned, reason: AbortReason | undefined): boolean {
     if (reason === "Parent" || reason === "Shutdown") return false
     const isBounded = reason === "Deadline" || reason === "Budget"
@@ -108,13 +111,13 @@ export class Resources {
     return true
   }
 
-  /** Ends one resource; does nothing if it has ended. */
+  /** Ends one resource. Does nothing if it has ended. */
   end(id: string): Effect.Effect<void> {
     const owned = this.find(id)
     return owned === undefined ? Effect.void : this.endOwned(owned, "Interrupted")
   }
 
-  /** A turn has settled: forgets the resources that only its abort would have ended. */
+  /** Called when a turn has settled. Forgets the resources that only its abort would have ended. */
   leave(turnId: TurnId): void {
     for (const owned of this.owned) {
       if (owned.turnId === turnId && !owned.isKept && owned.resource.drain === undefined) owned.release()
@@ -128,7 +131,7 @@ export class Resources {
     )
   }
 
-  /** The processes that a turn has started and that outlive it. */
+  /** Returns the processes that a turn has started and that outlive it. */
   keptProcesses(turnId: TurnId): ReadonlyArray<KeptProcess> {
     return Array.from(this.owned).flatMap(({ isKept, resource: { id, kind, name }, turnId: of }) =>
       kind === "process" && isKept && of === turnId ? [{ processId: id as ProcessId, name }] : []
@@ -146,7 +149,7 @@ export class Resources {
     })
   }
 
-  /** Whether nothing is left to end. */
+  /** True if no resource is left to end. */
   get isEmpty(): boolean {
     return this.owned.size === 0
   }

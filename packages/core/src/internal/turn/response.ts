@@ -1,6 +1,6 @@
 /**
- * The model request of a turn that is open, and its response as it arrives: texts, usage, the last message. Like the
- * ledger that it belongs to, it is complete at every moment, so that the owner can end it without the task (contract I7).
+ * The open model request of a turn, and its response so far: texts, usage, the last message. Like the ledger that it
+ * belongs to, it is complete at every moment, so that the owner can end it without the task (contract I7).
  */
 import type { ItemId, ModelRequestId, TurnId } from "../../protocol/Ids.ts"
 import { type Item, type NewItem, toFinite } from "../../protocol/Item.ts"
@@ -10,7 +10,7 @@ import * as History from "../../state/History.ts"
 import type { RequestUsage } from "../../state/TurnEnd.ts"
 import type { Recorder } from "../log/recorder.ts"
 
-/** Gives items of a turn their ids, and records them. */
+/** Gives the items of a turn their ids, and records them. */
 export interface ItemWriter {
   readonly newItemId: () => ItemId
   readonly recordAs: (id: ItemId, item: NewItem) => Item
@@ -23,7 +23,9 @@ interface OpenText {
   text: string
 }
 
-/** How a response ended. `usage` is what was reported, by default; `partial` marks the texts that have not ended. */
+/**
+ * The end of a response. The default of `usage` is the reported usage. `partial` marks the texts that have not ended.
+ */
 export interface ResponseEnd {
   readonly finish: (typeof ModelResponded.Type)["finish"]
   readonly usage?: TokenUsage.TokenUsage | undefined
@@ -32,14 +34,14 @@ export interface ResponseEnd {
 
 /** The open model request of a turn, and its response. */
 export class Response {
-  /** Text by the id that the model's stream gave it. */
+  /** The open texts, by their id in the stream of the model. */
   private readonly texts = new Map<string, OpenText>()
   /** The request that was recorded and has not ended. */
   private openRequest: ModelRequestId | undefined
   private latestRequest: ModelRequestId | undefined
-  /** What that request carried, once it was sent. */
+  /** The items of that request, once it was sent. */
   private sent: ReadonlyArray<Item> | undefined
-  /** The characters of that response. */
+  /** The number of characters of that response. */
   private answeredCharacters = 0
   private latestText: string | undefined
   /** The usage that the response has reported. */
@@ -64,14 +66,14 @@ export class Response {
     return this.latestRequest
   }
 
-  /** Whether a request was sent whose response has not ended: results of its calls wait until then. */
+  /** True if a request was sent and its response has not ended. Results of its calls wait until then. */
   get isStreaming(): boolean {
     return this.sent !== undefined
   }
 
   /**
-   * Records a request that is about to be sent. Throws while another is open: the texts and calls of two responses could
-   * not be told apart.
+   * Records a request that is about to be sent. Throws while another request is open, because the texts and calls of
+   * two responses could not be distinguished.
    */
   open(
     requestId: ModelRequestId,
@@ -86,12 +88,12 @@ export class Response {
     this.recorder.append({ _tag: "ModelRequested", turnId: this.turnId, requestId, ...details, attempt })
   }
 
-  /** Whether a request was recorded that has not ended. */
+  /** True if a request was recorded and has not ended. */
   get isRequested(): boolean {
     return this.openRequest !== undefined
   }
 
-  /** The open request is sent with these items. */
+  /** Notes that the open request is sent with these items. */
   send(items: ReadonlyArray<Item>): void {
     this.sent = items
     this.answeredCharacters = 0
@@ -99,7 +101,7 @@ export class Response {
     this.reported = undefined
   }
 
-  /** Adds to a text, which starts with its first piece, and publishes the piece. */
+  /** Adds a piece to a text, and publishes the piece. A text starts with its first piece. */
   addText(streamId: string, kind: OpenText["kind"], text: string): void {
     if (text.length === 0) return
     let open = this.texts.get(streamId)
@@ -128,7 +130,7 @@ export class Response {
     }
   }
 
-  /** Ends a text and records it. An empty one without anything for the provider is not recorded. */
+  /** Ends a text and records it, unless it is empty and has nothing for the provider. */
   endText(
     streamId: string,
     kind: OpenText["kind"],
@@ -146,19 +148,19 @@ export class Response {
     this.items.recordAs(open?.itemId ?? this.items.newItemId(), item)
   }
 
-  /** An item was recorded. */
+  /** Notes that an item was recorded after the text. */
   followedBy(item: Item): void {
     this.latestText = item._tag === "AssistantMessage" ? item.text : undefined
   }
 
-  /** The response has reported its usage. Counts that are no counts are ignored. */
+  /** Notes the usage that the response has reported. Values that are not counts are ignored. */
   report({ cachedInput, input, output, reasoning, total }: TokenUsage.TokenUsage): void {
     const usage = { input, cachedInput, output, reasoning, total }
     const isCount = Object.values(usage).every((count) => Number.isFinite(count) && count >= 0)
     this.reported = isCount ? usage : undefined
   }
 
-  /** The usage of the open request: as reported, or else estimated. One that was not sent has cost nothing. */
+  /** The usage of the open request: as reported, or else estimated. A request that was not sent has cost nothing. */
   get usage(): RequestUsage {
     if (this.sent === undefined) return { usage: TokenUsage.zero }
     return this.reported === undefined
@@ -166,7 +168,7 @@ export class Response {
       : { usage: this.reported }
   }
 
-  /** Ends a request, if it is open: its texts are recorded, then its usage, which is returned. */
+  /** Ends a request, if it is open: records its texts and then its usage, which it returns. */
   end(requestId: ModelRequestId, { finish, partial, usage: given }: ResponseEnd): TokenUsage.TokenUsage {
     // mutant request-ends-once (I7: the ledger ends a request once): drop
     if (this.openRequest !== requestId) return TokenUsage.zero

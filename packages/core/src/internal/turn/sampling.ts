@@ -1,4 +1,4 @@
-/** One sampling request of a turn: the model's stream into the ledger (contract I7, J8). */
+/** Sends one model request of a turn, and takes its response into the ledger (contract I7, J8). */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -33,7 +33,7 @@ export const sample = (
     const requestId = parts.session.newId() as ModelRequestId
     const sent = send(parts, ledger, { request, attempt, onCall, flush, requestId })
     return onExitSync(sent, (exit) => {
-      // a task may give up a request and continue: the next one finds the ledger without its texts
+      // a task may abandon a request and continue, so its texts must not stay in the ledger
       if (exit._tag === "Success" || ledger.slot.isFenced()) return
       // mutant abandoned-request-ends (I7: the ledger ends a request that its task gives up): drop
       ledger.endResponse(requestId, {
@@ -148,7 +148,7 @@ const exchange = Effect.fnUntraced(function* (
   if (ledger.slot.isFenced()) return yield* Effect.interrupt
   if (failed !== undefined) {
     if (span !== undefined) Tracing.annotate(session.context, span, { "error.type": failed.kind })
-    // a request that was refused has cost nothing
+    // a refused request has cost nothing
     const usage = isAnswered || broken.has(failed.kind) ? undefined : TokenUsage.zero
     ledger.endResponse(requestId, { finish: "failed", usage, partial: "superseded" })
     return yield* failed
@@ -167,22 +167,22 @@ const exchange = Effect.fnUntraced(function* (
   return { requestId, finish: reason, text: sink.text(), sealed: sink.sealed?.() }
 })
 
-/** Failures of requests that a provider had begun to work on. */
+/** The failures of requests on which a provider had started to work. */
 const broken: ReadonlySet<ModelFailureKind> = new Set(["Disconnected", "IdleTimeout", "InvalidResponse", "Incomplete"])
 
-/** Adds content to a span, if spans may hold content. */
+/** Adds content to a span, if spans may contain content. */
 const addContent = ({ context }: SessionContext, span: Tracer.Span, key: string, value: unknown): void => {
   const content = Tracing.content(context, () => value)
   if (content !== undefined) Tracing.annotate(context, span, { [key]: content })
 }
 
-/** Where the parts of a response go. */
+/** The destination of the parts of a response. */
 interface Sink {
   /** Takes one part, and returns the call that it completes. */
   readonly take: (part: Exclude<ModelPart, Finish>) => ToolCall | undefined
-  /** The last message of the response, if nothing followed it. */
+  /** Returns the last message of the response, if nothing followed it. */
   readonly text: () => string | undefined
-  /** The sealed summary of the response, if this keeps one. */
+  /** Returns the sealed summary of the response, if there is one. */
   readonly sealed?: () => SealedSummary | undefined
 }
 
@@ -225,7 +225,7 @@ const toLedger = (recorder: Recorder, ledger: Ledger, displayOf: SampleRequest["
   text: () => ledger.response.lastText
 })
 
-/** Keeps the last message of the response and its sealed summary, and records nothing of it. */
+/** Keeps the last message of the response and its sealed summary. Of the other parts it records warnings only. */
 const aside = (recorder: Recorder, { response }: Ledger): Sink => {
   let last: { readonly id: string; text: string } | undefined
   let sealed: SealedSummary | undefined

@@ -12,7 +12,7 @@ import type { Ledger } from "./ledger.ts"
 import type { TurnParts } from "./turnParts.ts"
 import * as TurnSpan from "./turnSpan.ts"
 
-/** Writes how a turn ended. The records of one outcome are one batch, and durable when this returns (S2, I5). */
+/** Writes the last records of a turn, as one batch, and returns its outcome when they are durable (S2, I5). */
 export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledger: Ledger, ended: Ended<A, E>) {
   const { questions, recorder, resources, session } = parts
   const { origin, response } = ledger
@@ -22,15 +22,16 @@ export const settle = Effect.fnUntraced(function* <A, E>(parts: TurnParts, ledge
   questions.cancelAll(origin.turnId, ended._tag === "Aborted" ? "abort" : "end")
   response.cut("aborted")
   const last = TurnEnd.records(recorder.state, endOf(parts, ledger, ended))
-  // together: input that an observer of one of them submits comes after the terminal record, which cannot name it (P2)
+  // in one batch: input that an observer of such a record submits then comes after the terminal record, which cannot
+  // name it (P2)
   // mutant ends-in-one-step (P2: the terminal record of a turn names all input that was accepted before it):
   //   replace: for (const record of last) recorder.append(record)
   recorder.appendAll(last)
   resources.leave(origin.turnId)
-  // of a hook that did not end within its limit
+  // a hook that exceeded its limit may have left processes
   // mutant late-resources-end-with-the-turn (X1: what a hook started after an abort ends with the turn): drop
   if (resources.hasLate(origin.turnId)) forkDetached(session.context, resources.endLate(origin.turnId))
-  // a journal that fails here has made the turn a failed one (S2); the error is in the recorder
+  // if the journal fails here, the turn has failed (S2); the error is in the recorder
   // mutant durable-before-the-slot-is-free (S2: the terminal record is durable before the next turn may start): drop
   yield* Effect.ignore(flush(recorder, origin.span))
   const { failure } = recorder

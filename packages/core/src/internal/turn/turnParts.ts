@@ -1,4 +1,4 @@
-/** The parts of a session that its turns work with. Each part holds its own state. */
+/** The parts of a session that its turns use. Each part holds its own state. */
 import type { TaskSupervisor } from "../../TaskSupervisor.ts"
 import type { TurnSession } from "../../Turn.ts"
 import type { Recorder } from "../log/recorder.ts"
@@ -7,7 +7,7 @@ import type { StartContexts } from "../session/startContexts.ts"
 import type { Questions } from "./questions.ts"
 import type { Resources } from "./resources.ts"
 
-/** The parts of a session that its turns work with. */
+/** The parts of a session that its turns use. */
 export interface TurnParts {
   readonly session: SessionContext
   readonly recorder: Recorder

@@ -1,4 +1,7 @@
-/** The implementation of `Turn`: the ledger of a turn and the parts of its session, guarded by the fence (contract I3). */
+/**
+ * The implementation of `Turn`: the ledger of a turn and the parts of its session, protected by the fence
+ * (contract I3).
+ */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -24,8 +27,9 @@ import { sample } from "./sampling.ts"
 import type { TurnParts } from "./turnParts.ts"
 
 /**
- * Makes the view of a turn. A view that `isFenced` refuses every call: that of a task once the turn counts as ended, that
- * of an abort hook once the turn is being settled. Its processes belong to the turn, unless there is another owner.
+ * Makes a view of a turn. Once `isFenced` returns true, every call is refused: for the view of a task once the turn
+ * counts as ended, for the view of an abort hook once the turn is being settled. The processes of the view belong to
+ * the turn, unless there is another owner.
  */
 export const make = (
   parts: TurnParts,
@@ -35,15 +39,15 @@ export const make = (
 ): Turn => {
   const { origin, slot } = ledger
   const { ownerSession, questions, recorder, resources, session } = parts
-  /** What records: refused when fenced. */
+  /** Wraps members that record. They are refused when fenced. */
   const unlessFenced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => (isFenced() ? Effect.interrupt : effect))
-  /** What starts something: refused from the abort onwards. */
+  /** Wraps members that start something. They are refused from the abort onwards. */
   const unlessClosing = <A, E, R>(start: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => (ledger.isClosing() ? Effect.interrupt : start()))
   const sync = <A>(evaluate: () => A): Effect.Effect<A> =>
     Effect.suspend(() => (isFenced() ? Effect.interrupt : Effect.succeed(evaluate())))
-  // a task that waits for a journal that has failed is interrupted: its turn ends through its owner
+  // if the journal has failed, a task that waits for it is interrupted, and the owner ends the turn
   const flush = Effect.catch(flushJournal(recorder), () => Effect.interrupt)
   const history = () => History.repair(History.toArray(recorder.state.history))
   const owner = processOwner ?? {
@@ -114,7 +118,7 @@ export const make = (
     finish: (call, status, output) => sync(() => ledger.finish(call.callId, status, output)),
     nestedCall: (call) =>
       Effect.suspend(() => {
-        // a call beyond the bound closes the turn, and is not made
+        // a call that exceeds the bound closes the turn and is not made
         takeCall(session, ledger)
         // atomically with the record: a straggler may have been delayed since its call was accepted (I3)
         // mutant closing-starts-no-nested-call (I2: the turn is checked for an abort atomically with the record of a
@@ -161,8 +165,8 @@ export const make = (
 }
 
 /**
- * Records the input that waits for a turn whose task has returned, without a request. No more input joins the turn. Input
- * whose hooks take longer than `SessionConfig.hookLimit` is kept.
+ * Records the input that waits for a turn whose task has returned, without another model request. No more input joins
+ * the turn. Input is kept if its hooks take longer than `SessionConfig.hookLimit`.
  */
 export const recordLeftover = (parts: TurnParts, ledger: Ledger, turn: Turn): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -176,7 +180,7 @@ export const recordLeftover = (parts: TurnParts, ledger: Ledger, turn: Turn): Ef
     })
   })
 
-/** What the input of a turn passes through. */
+/** The parts that the input of a turn passes through. */
 interface Intake extends TurnParts {
   readonly ledger: Ledger
   /** The turn that the hooks get. */
@@ -184,7 +188,7 @@ interface Intake extends TurnParts {
   readonly isFenced: () => boolean
 }
 
-/** Asks whether a text may become input. */
+/** Asks the prompt hooks about a text. */
 type AskPrompt = (text: string) => Effect.Effect<PromptVerdict>
 
 const askHooksAbout =
@@ -192,11 +196,11 @@ const askHooksAbout =
   (text) =>
     withTurn(turn, session.hooks.userPromptSubmit(ledger.origin.turnId, text))
 
-/** Provides a hook with its turn. The verdict of hooks that decide nothing needs none, and stays an exit. */
+/** Provides a hook with its turn. Without hooks the verdict is an exit and stays one. */
 const withTurn = <A>(turn: Turn, verdict: Effect.Effect<A, never, Turn>): Effect.Effect<A> =>
   Effect.provideContext(verdict, Context.make(Turn, turn))
 
-/** What runs while a question waits. That of a child notifies in the session of the child. */
+/** Returns the notification hooks of a question. The hooks of a question of a child run in the session of the child. */
 const notificationsOf = (parts: TurnParts, ledger: Ledger, turn: Turn, { asker }: NewQuestion) =>
   asker !== undefined || isNone(parts.session.hooks) ? undefined : whileWaiting(parts, ledger, turn)
 
@@ -232,14 +236,14 @@ const askHooks = (
   })
 }
 
-/** Records the start of a child session, and returns how to record its end, once. */
+/** Records the start of a child session, and returns a function that records its end, once. */
 const startDelegate = (
   { recorder, resources, session }: TurnParts,
   ledger: Ledger,
   { callId, drain, end, ...child }: TurnDelegate
 ): ((end: DelegateEnd) => void) => {
   const { delegateId, linked, name } = child
-  // owned before it is announced: whatever an observer does then, the turn ends what it has announced
+  // owned before it is announced, so that the turn ends the child whatever an observer does
   const release =
     end === undefined
       ? undefined
@@ -261,13 +265,13 @@ const startDelegate = (
   }
 }
 
-/** Whether the next intake does more than look at the input that waits. */
+/** Returns whether the next intake does more than check the input that waits. */
 const isIntakeDue = ({ session, startContexts }: TurnParts, ledger: Ledger): boolean =>
   startContexts.isDue || ledger.ownInput !== undefined || (ledger.areFragmentsDue && session.fragments !== undefined)
 
 /**
- * Records the fragments that the model does not know. Then looks at the first input, asks the hooks, and carries it: an
- * input leaves the inbox with the record that carries it, or stays (contract P2, P5).
+ * Records the fragments that the model does not know. Then takes each waiting input in turn, asks the hooks about it,
+ * and carries it. An input leaves the inbox with the record that carries it, or stays (contract P2, P5).
  */
 const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () => ReadonlyArray<Entry>) {
   const { isFenced, ledger, recorder, session, startContexts, turn } = intake
@@ -295,7 +299,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () 
   if (ledger.ownInput !== undefined && (yield* carryOwn(intake, ledger.ownInput, ask))) carried++
   for (;;) {
     const entry = waitingInput()[0]
-    // a turn that was asked to stop takes no more; what waits is returned (I2, P2)
+    // a turn that was asked to stop takes no more input; the input that waits is returned (I2, P2)
     if (entry === undefined || ledger.slot.reason() !== undefined) return carried
     if (yield* carry(intake, entry, ask)) carried++
   }
@@ -309,8 +313,8 @@ const checkUpdate = Schema.decodeUnknownSync(
 )
 
 /**
- * What to record ahead of the input. A function of the application that throws, dies or returns anything else costs its
- * fragments only.
+ * Returns the fragments to record ahead of the input. If the function of the application throws, dies or returns
+ * anything else, the turn runs without new fragments.
  */
 const fragmentsOf = (
   make: Fragments.MakeFragments,
@@ -329,7 +333,10 @@ const fragmentsOf = (
           })
   )
 
-/** Records the input of a task, which is not in the inbox: it was started in code, or its start carried the submission. */
+/**
+ * Records the input of a task. It is not in the inbox, because the task was started in code or because its start
+ * carried the submission.
+ */
 const carryOwn = ({ isFenced, ledger, recorder }: Intake, input: Input.Input, ask: AskPrompt): Effect.Effect<boolean> =>
   Effect.flatMap(ask(Input.textOf(input)), (verdict) => {
     // mutant fence-after-the-hooks-of-own-input (I3: a straggler that resumes after a prompt hook does not record the input
@@ -346,8 +353,8 @@ const carryOwn = ({ isFenced, ledger, recorder }: Intake, input: Input.Input, as
   })
 
 /**
- * Carries one input, or records that a hook blocked it; the contexts of the hooks follow in both cases. Returns whether it
- * was carried. A notice is not the user's words: no hook sees it.
+ * Carries one input, or records that a hook blocked it. The contexts of the hooks follow in both cases. Returns whether
+ * the input was carried. A notice passes no hook, because it is not input of the user.
  */
 const carry = (intake: Intake, entry: Entry, ask: AskPrompt): Effect.Effect<boolean> =>
   entry.fragment === undefined ? carryInput(intake, entry, ask) : carryNotice(intake, entry)

@@ -1,4 +1,7 @@
-/** The span of a turn: below what caused it, ended by its owner with everything that is open in it (contract O1). */
+/**
+ * The span of a turn. It is below the span that caused the turn. The owner ends it with all spans that are open in it
+ * (contract O1).
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,19 +15,19 @@ import type { SessionContext } from "../session/sessionContext.ts"
 import type { TraceParent } from "../session/submissionSpan.ts"
 import type { Ledger } from "./ledger.ts"
 
-/** What the span of a turn shows. */
+/** The options of the span of a turn. */
 export interface TurnSpanOptions {
   readonly task: { readonly kind: string; readonly spanName: string }
   readonly context: Context.Context<never>
   readonly parent: TraceParent | undefined
   readonly turnId: TurnId
-  /** The last turn before a resume, for the first one after it. */
+  /** The span of the last turn before a resume, for the first turn after it. */
   readonly resumedSpan: Tracer.AnySpan | undefined
 }
 
 /**
- * Opens the turn's span; undefined if no tracer listens. A task may outlive it: it belongs to the owner of the turn, which
- * ends it when the turn settles.
+ * Opens the span of a turn; undefined if no tracer listens. The span belongs to the owner of the turn, which ends it
+ * when the turn settles, even if the task has not ended.
  */
 export const open = (
   { sessionId }: SessionContext,
@@ -49,8 +52,8 @@ export const open = (
 }
 
 /**
- * Runs what a turn causes outside the fiber of its task: its clean-ups, the ends of what it owns, and hooks on its abort.
- * Their spans descend from the turn as those of its task do.
+ * Runs an effect that a turn causes outside the fiber of its task: a clean-up, the end of a resource, or a hook after
+ * an abort. Its spans descend from the turn, as those of the task do.
  */
 export const below = <A, E, R>(
   { origin: { parentSpan }, spans }: Ledger,
@@ -63,7 +66,7 @@ export const below = <A, E, R>(
         Context.make(Tracer.ParentSpan, parentSpan).pipe(Context.add(Tracing.OpenSpans, spans))
       )
 
-/** Ends the turn's span with how the turn ended, and everything that is open below it. */
+/** Ends the span of a turn with the outcome of the turn, and all spans that are open below it. */
 export const end = <A, E>(
   { context }: SessionContext,
   { origin, spans }: Ledger,

@@ -1,4 +1,4 @@
-/** Starts turns, and knows the one in the slot (contract S1, S3, S6). */
+/** Starts turns, and holds the ledger of the turn in the slot (contract S1, S3, S6). */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -39,24 +39,24 @@ import * as TurnSpan from "./turnSpan.ts"
 export interface RunningTurn<A, E> {
   readonly turnId: TurnId
   /**
-   * Waits for the end of the turn: a value, never a failure. A turn whose journal failed has failed with that (S2).
-   * **Interruption** stops only the wait.
+   * Waits for the end of the turn, and returns its outcome as a value, never as an error. If the journal fails, the
+   * turn fails with `JournalFailed` (S2). **Interruption** stops only the wait.
    */
   readonly outcome: Effect.Effect<Outcome<A, E | JournalFailed>>
 }
 
-/** What a turn is started with. */
+/** The start of a turn. */
 export interface TurnStart {
   readonly input: Input
   readonly submissionId?: SubmissionId | undefined
-  /** Whether the start takes the submission from the inbox, because it is a task. */
+  /** True if the submission is a task, so that the start takes it from the inbox. */
   readonly carried?: true | undefined
   readonly parent: TraceParent | undefined
 }
 
-/** What turns work with. `onStart` and `onFree` are called for each turn. */
+/** The options of {@link Turns}. `onStart` and `onFree` are called for each turn. */
 export interface TurnsOptions extends TurnParts {
-  /** The span of the last turn of a session that was resumed: the next turn is linked to it. */
+  /** The span of the last turn of a resumed session, to which the next turn is linked. */
   readonly resumedSpan: Tracer.AnySpan | undefined
   readonly onStart: () => void
   readonly onFree: (outcome: Outcome<unknown, unknown>) => void
@@ -66,7 +66,7 @@ export interface TurnsOptions extends TurnParts {
 export class Turns {
   /** The ledger of the turn in the slot. */
   private ledger: Ledger | undefined
-  /** How long the abort hooks of the turn in the slot may take. */
+  /** The longest time, in milliseconds, for the abort hooks of the turn in the slot. */
   abortHooksMillis = 0
   private resumedSpan: Tracer.AnySpan | undefined
   private readonly options: TurnsOptions
@@ -75,13 +75,16 @@ export class Turns {
     this.resumedSpan = options.resumedSpan
   }
 
-  /** The turn that runs; undefined once it was asked to stop or has returned. */
+  /** The running turn; undefined once it was asked to stop or has returned. */
   get running(): Ledger | undefined {
     // mutant steers-running-turns-only (P4: input joins a turn that runs, and none that is being aborted or has ended): true
     return this.options.supervisor.state()._tag === "Running" ? this.ledger : undefined
   }
 
-  /** Starts a task in the free slot; undefined if it is taken. `context` is what the task needs besides its turn. */
+  /**
+   * Starts a task in the free slot and returns its turn; undefined if the slot is taken. `context` has the services
+   * that the task needs, except its turn.
+   */
   start<A, E, R>(
     task: Task<A, E, R>,
     context: Context.Context<Exclude<R, Turn | Scope.Scope>>,
@@ -134,7 +137,10 @@ export class Turns {
     return isStarted ? { turnId, outcome: Deferred.await(outcome) } : undefined
   }
 
-  /** Starts a task alongside the running turn, and returns that turn; undefined if no turn runs that takes the task. */
+  /**
+   * Starts a task alongside the running turn, and returns the id of that turn; undefined if no running turn takes the
+   * task.
+   */
   startAlongside(
     { alongside }: StartableTask,
     submitted: Alongside.Submitted,
@@ -187,7 +193,10 @@ export class Turns {
   }
 }
 
-/** The task's effect with its turn, its own scope, whose finalizers start once (contract I4), and what its spans descend from. */
+/**
+ * Provides the effect of a task with its turn, with its own scope, whose finalizers start once (contract I4), and with
+ * the parent of its spans.
+ */
 const runTask = <A, E, R>(
   parts: TurnParts,
   ledger: Ledger,
@@ -196,7 +205,7 @@ const runTask = <A, E, R>(
 ): Effect.Effect<A, E> => {
   const turn = makeTurn(parts, ledger, ledger.slot.isFenced)
   const run = Effect.matchCauseEffect(Effect.scoped(task.effect), {
-    // a task that interrupted itself is aborted, and so are those alongside it (S5)
+    // a task that interrupted itself is aborted, and so are the tasks alongside it (S5)
     onFailure: (cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.failCause(cause)
@@ -218,12 +227,12 @@ const runTask = <A, E, R>(
     const withTurn = Context.add(withSpans, Turn, turn) as Context.Context<any>
     const { parentSpan } = ledger.origin
     const provided = parentSpan === undefined ? withTurn : Context.add(withTurn, Tracer.ParentSpan, parentSpan)
-    // it has all that the fiber has
+    // it contains all services of the fiber
     return Effect.updateContext(run, () => provided) as Effect.Effect<A, E>
   })
 }
 
-/** Records the circumstances of a turn that has just started, if they differ from the last ones, and returns them. */
+/** Records the context of a turn that has just started, if it differs from the last one, and returns it. */
 const recordContext = (
   { recorder, session }: TurnParts,
   turnId: TurnId,
@@ -238,21 +247,27 @@ const recordContext = (
   if (read._tag === "Failure") {
     const why = textOf(Cause.squash(read.cause))
     recorder.append({ _tag: "Warning", message: `the context of turn ${turnId} is not recorded: ${why}` })
-    // what inputs have changed holds anyway: it may narrow what the turn may do
+    // the changes of inputs apply anyway, because they may narrow the authority of the turn
     return changedContext
   }
   const last = recorder.state.turnContext
-  // the same object as long as nothing changes, so that what is made for a context is found again
+  // the same object while nothing changes, so that values that were made for a context are found again
   if (last !== undefined && Equal.equals(read.value, last)) return last
   recorder.append({ _tag: "TurnContextChanged", turnId, context: read.value })
   return read.value
 }
 
-/** A session below another one answers in the form of its agent, not in that of the turn that started it. */
+/**
+ * Returns the context of the application. A session below another one leaves out `output`: it answers in the format of
+ * its agent, not in that of the turn that started it.
+ */
 const inherited = ({ ancestors }: SessionContext, context: TurnContext | undefined): TurnContext | undefined =>
   context === undefined || ancestors.length === 0 ? context : Struct.omit(context, ["output"])
 
-/** The services of a turn: those of its task, with the context of the turn, and its model if inputs have changed it. */
+/**
+ * Returns the services of a turn: those of its task, with the context of the turn, and with another model if inputs
+ * have changed the context.
+ */
 const withContext = (
   { recorder }: TurnParts,
   services: Context.Context<never>,
