@@ -1,21 +1,22 @@
 /**
- * Journals on disk: one file of JSON lines for each session, in the folder `YYYY/MM/DD` of its directory (contract J1,
+ * Journals on disk: one file of JSON lines for each session, in the folder `YYYY/MM/DD` of a directory (contract J1,
  * J2, J7).
  *
  * - *Ownership*: a file is the journal of a session if it has the name of the session and its first record starts that
  *   session. Any other file is not listed and is never written to.
- * - *Damage*: damaged lines are passed over and stay where they are. Opening for writing moves unreadable bytes at the
+ * - *Damage*: damaged lines are skipped and stay where they are. Opening for writing moves unreadable bytes at the
  *   end to `<id>.jsonl.cut-<bytes>-<time>`.
  * - *Fence*: opening an existing journal for writing replaces its fence, `<id>.jsonl.fence`. An earlier writer that is
  *   still alive is refused before it acknowledges another write. The lease (`JournalLease`) is a second, independent
  *   protection.
  * - *Archive*: an empty `<id>.jsonl.archived` next to a journal marks it as archived.
- * - *Title*: `<id>.jsonl.title` repeats the title that the last `SessionRenamed` record gives, so that a list reads no
- *   journal. A process that dies between the two leaves the title before, until the journal is opened again.
- * - *Delete*: removes the journal and every file of it: cut bytes, fence, mark, title.
- * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` it survives the
- *   loss of power too, at the cost of one sync of the disk for each batch. Network file systems guarantee less; see
- *   the README.
+ * - *Title*: `<id>.jsonl.title` repeats the title of the last `SessionRenamed` record, so that a list reads no
+ *   journal. If a process dies between the two writes, the file has the earlier title until the journal is opened
+ *   again.
+ * - *Delete* removes the journal and its other files: cut bytes, fence, mark, title.
+ * - *Durability*: an acknowledged record survives the death of the process. With `durability: "fsync"` it also
+ *   survives a power failure, at the cost of one sync of the disk for each batch. Network file systems guarantee less;
+ *   see the README.
  */
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
@@ -42,9 +43,9 @@ import * as Titles from "./titles.ts"
 import { makeWriter } from "./writer.ts"
 
 /**
- * Journals in files. Within one process a session has one writer. Between processes it has one only with a
- * {@link JournalLease}, and by default there is none: a second process may then open a session that is being written,
- * and the fence refuses the earlier writer at its next write. `@spindle/app/SessionLease` is a lease for Node.
+ * Keeps journals in files. Within one process a session has one writer. Between processes this holds only with a {@link
+ * JournalLease}, and by default there is none. A second process may then open a session that is being written, and the
+ * fence refuses the earlier writer at its next write. `@spindle/app/SessionLease` is a lease for Node.
  */
 export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, FileSystem.FileSystem> =>
   Layer.effect(
@@ -56,25 +57,30 @@ export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, 
     })
   )
 
-/** {@link layer}, its options read from the configuration. */
+/**
+ * As {@link layer}, with options from the configuration. **Errors**: `ConfigError` if a value is missing or invalid.
+ */
 export const layerConfig = (
   options: Config.Wrap<JournalFileOptions>
 ): Layer.Layer<Journal, Config.ConfigError, FileSystem.FileSystem> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
- * Returns the path of the journal of a session that this program has made; undefined for an id that does not contain the
- * time at which it was drawn.
+ * Returns the path of the journal of a session; undefined for an id that does not contain the time at which it was
+ * made.
  */
 export const pathOf = (directory: string, sessionId: SessionId): string | undefined => {
   const day = Paths.dayOf(sessionId)
   return day === undefined ? undefined : Paths.journalPath(directory, day, sessionId)
 }
 
-/** Where journals are kept and how safe they are. */
+/** The options of journals in files. */
 export interface JournalFileOptions {
   readonly directory: string
-  /** `process` (default): records are written before they are acknowledged. `fsync`: they are on the disk before. */
+  /**
+   * The guarantee for acknowledged records. `process`: they survive the death of the process. `fsync`: they are on the
+   * disk. Default: `process`.
+   */
   readonly durability?: "process" | "fsync" | undefined
 }
 
@@ -134,7 +140,10 @@ const make = (files: Files, lease: JournalLease): Journal => {
   }
 }
 
-/** The path of the journal of a session: computed from its id if the id has a day, and searched for otherwise. */
+/**
+ * Returns the path of the journal of a session. If its id contains a time, the path is computed; otherwise the file is
+ * searched for.
+ */
 const find = Effect.fnUntraced(function* ({ directory, fs }: Files, sessionId: SessionId) {
   const opening = asJournalFailed("open", sessionId)
   const day = Paths.dayOf(sessionId)
@@ -151,7 +160,7 @@ const find = Effect.fnUntraced(function* ({ directory, fs }: Files, sessionId: S
   return `${directory}/${Paths.settledPath(found)}`
 })
 
-/** Reads a journal. Another process may be giving it its name back, which an earlier version had taken. */
+/** Reads a journal. Meanwhile another process may give the file its name back; see `takeOver`. */
 const load = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
   const read = (from: string) => Effect.scoped(Effect.flatMap(openRegular(files.fs, from), readAll))
   const { sequence, sizeBytes } = yield* read(path).pipe(
@@ -167,7 +176,7 @@ const load = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, pa
 const create = Effect.fnUntraced(function* (files: Files, sessionId: SessionId) {
   const { directory, fs } = files
   const opening = asJournalFailed("open", sessionId)
-  // a file of this id may be in the folder of any day, and under the name that an earlier version left
+  // a file with this id may be in the folder of any day, and under the name that an earlier version left
   const existing = yield* find(files, sessionId).pipe(Effect.catchTag("SessionNotFound", () => Effect.undefined))
   const detail = "a journal of this id exists already"
   if (existing !== undefined) return yield* new JournalFailed({ sessionId, operation: "open", detail })
@@ -212,29 +221,29 @@ const pageFrom = Effect.fnUntraced(function* (
   return JournalPages.pageOf(entries, limit)
 })
 
-/** The files that have the name of a journal, as entries. */
+/** Returns the files that have the name of a journal, as entries. */
 const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, archived: boolean, filter: JournalFilter) {
   if (!(yield* fs.exists(directory))) return []
   const paths = yield* fs.readDirectory(directory, { recursive: true })
   const present = new Set(paths)
   const candidates: Array<JournalEntry & { readonly path: string; readonly hasTitle: boolean }> = []
   for (const found of paths) {
-    const settled = Paths.settledPath(found)
-    const sessionId = Paths.sessionOf(settled)
-    if (sessionId === undefined || present.has(Paths.archivedPath(settled)) !== archived) continue
-    if (settled !== found && present.has(settled)) continue
+    const original = Paths.settledPath(found)
+    const sessionId = Paths.sessionOf(original)
+    if (sessionId === undefined || present.has(Paths.archivedPath(original)) !== archived) continue
+    if (original !== found && present.has(original)) continue
     const path = `${directory}/${found}`
     const info = yield* undefinedIfUnreadable(fs.stat(path))
     if (info === undefined) continue
     const updatedAt = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
     const entry = { sessionId, updatedAt, sizeBytes: Number(info.size) }
-    const hasTitle = present.has(Paths.titlePath(settled))
+    const hasTitle = present.has(Paths.titlePath(original))
     if (JournalPages.isPlaceOf(filter, entry)) candidates.push({ ...entry, path, hasTitle })
   }
   return candidates
 })
 
-/** Whether a file is the journal of a session. One that cannot be read cannot be known to be one. */
+/** Returns whether a file is the journal of a session. A file that cannot be read is not known to be one. */
 const isJournal = ({ fs }: Files, sessionId: SessionId, path: string) =>
   Effect.map(undefinedIfUnreadable(headOf(fs, path, sessionId)), (head) => head === "journal")
 
@@ -245,7 +254,7 @@ const undefinedIfUnreadable = <A, R>(reading: Effect.Effect<A, PlatformError, R>
     () => Effect.undefined
   )
 
-/** Removes the files of a journal, itself last: one that is left half deleted can be deleted again. */
+/** Removes the files of a journal, the journal itself last, so that an incomplete deletion can be repeated. */
 const remove = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
   const { fs } = files
   const deleting = asJournalFailed("delete", sessionId)

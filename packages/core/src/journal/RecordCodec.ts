@@ -1,8 +1,8 @@
 /**
- * Records as lines of JSON, one object a line, and back (contract J6, J7).
+ * Converts records to lines of JSON, one object a line, and back (contract J6, J7).
  *
- * A line carries the version of its format in `v`. Records of version 1 are converted to today's; records of a tag or a
- * version that this package does not know are kept as they are.
+ * The field `v` of a line is the version of its format. Records of version 1 are converted to the current version.
+ * Records of a tag or a version that this package does not know are kept as they are.
  */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -13,13 +13,13 @@ import { ofVersion1, type RawRecord } from "./recordVersions.ts"
 const decode = Schema.decodeUnknownExit(KnownRecord)
 const known: ReadonlySet<string> = new Set(KnownRecord.members.map((member) => member.fields._tag.schema.literal))
 
-/** Returns the line of a record, without its end. {@link decodeLine} reads every line that this function writes. */
+/** Returns the line of a record, without its newline. {@link decodeLine} reads every line that this function writes. */
 export const encode = (record: JournalRecord): string =>
   record._tag === "Unknown" ? JSON.stringify(record.raw) : `{"v":${recordVersion},${JSON.stringify(record).slice(1)}`
 
 /**
- * Returns the record of a line, or undefined if the line is not a record: not a JSON object, without a number, or a
- * known tag with wrong fields. One that is nested too deep could not be written again.
+ * Returns the record of a line. Returns undefined if the line is not a record: it is not a JSON object, it has no
+ * number, it has a known tag with wrong fields, or it is nested too deep to be written again.
  */
 export const decodeLine = (line: string): JournalRecord | undefined => {
   // a record nests values of the session, and is not nested much deeper itself

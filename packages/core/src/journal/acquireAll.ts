@@ -1,11 +1,12 @@
-/** Acquiring several resources, all or none. */
+/** Acquires several resources, all or none. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
 /**
- * Runs an effect in a child of the caller's scope. If the effect fails or is interrupted, what it acquired is released at
- * once. If it succeeds, everything is held until the caller's scope closes, and released one after the other.
+ * Runs an effect in a child of the caller's scope. If the effect fails or is interrupted, the resources that it
+ * acquired are released at once. If it succeeds, they are held until the caller's scope closes, and then released one
+ * after the other.
  */
 export const acquireAll = <A, E, R>(
   opening: Effect.Effect<A, E, R>

@@ -1,8 +1,8 @@
 /**
  * The fence of a journal: an empty file whose inode names the current writer.
  *
- * Each opening of an existing journal replaces it. A writer keeps its own fence open, so that the inode is not
- * reused while the writer lives. The creator of a journal has no fence: it is the current writer as long as none exists.
+ * Opening an existing journal replaces its fence. A writer keeps its own fence open, so that the inode is not reused
+ * during its lifetime. The creator of a journal has no fence: it is the current writer while no fence exists.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -28,7 +28,7 @@ export const none: Fence = Option.none()
 /** The reason for which a writer that lost its fence is refused. */
 export const lost = "another writer has opened the journal"
 
-/** Whether a fence is still the one of the journal at `path`. */
+/** Returns whether a fence is still the fence of the journal at `path`. */
 export const isHeld = (fs: FileSystem.FileSystem, path: string, fence: Fence): Effect.Effect<boolean, PlatformError> =>
   Effect.matchEffect(fs.stat(Paths.fencePath(path)), {
     onFailure: (error) => (isNotFound(error) ? Effect.succeed(Option.isNone(fence)) : Effect.fail(error)),

@@ -1,4 +1,4 @@
-/** What the parts of a file journal share: the file system, reading in chunks, and failures as `JournalFailed`. */
+/** Shared parts of a file journal: the file system, reading in chunks, and failures as `JournalFailed`. */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import { type PlatformError, systemError } from "effect/PlatformError"
@@ -7,11 +7,11 @@ import * as Stream from "effect/Stream"
 import type { SessionId } from "../protocol/Ids.ts"
 import { JournalFailed } from "../protocol/SessionError.ts"
 
-/** Where the journals of a directory are read and written. */
+/** The directory of the journals, and the file system to reach it. */
 export interface Files {
   readonly fs: FileSystem.FileSystem
   readonly directory: string
-  /** Whether records are on the disk before they are acknowledged. */
+  /** True if records are on the disk before they are acknowledged. */
   readonly isSynced: boolean
 }
 
@@ -28,7 +28,7 @@ const detailOf = ({ message, reason }: PlatformError): string => {
   return typeof path !== "string" || cause.message.includes(path) ? cause.message : `${cause.message} (${path})`
 }
 
-/** Whether a failure of the file system says that the file does not exist. */
+/** Returns whether a file does not exist, from the failure of the file system. */
 export const isNotFound = (error: PlatformError): boolean => error.reason._tag === "NotFound"
 
 /** Opens a regular file for reading. Opening a named pipe could wait forever. */
@@ -51,8 +51,8 @@ export const openRegular = (
   )
 
 /**
- * The bytes of an open file from `start` up to `end`, or up to its end if it is shorter. A chunk is valid until the next
- * one is read.
+ * Returns the bytes of an open file from `start` up to `end`, or up to its end if the file is shorter. A chunk is valid
+ * until the next one is read.
  */
 export const chunksOf = (
   file: FileSystem.File,

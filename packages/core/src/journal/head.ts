@@ -1,5 +1,5 @@
 /**
- * The first line of a file, which decides whether Spindle may write to the file.
+ * The head of a file, which is its first line. It decides whether Spindle may write to the file.
  *
  * A file belongs to a session if its first record is the readable `SessionStarted` of that session. Any other file is
  * foreign, whatever its name: it is never listed and never opened for writing.
@@ -21,7 +21,7 @@ import { recordOf } from "./sequence.ts"
  */
 export type Head = "journal" | "unfinished" | "foreign"
 
-/** Reads the first line of a file, in at most 1 MiB. */
+/** Classifies a file by its first line, of which it reads at most 1 MiB. */
 export const headOf = (
   fs: FileSystem.FileSystem,
   path: string,
@@ -58,7 +58,7 @@ const startsSession = (record: JournalRecord, sessionId: SessionId): boolean => 
   return fields._tag === "SessionStarted" && fields.sessionId === sessionId
 }
 
-/** Whether a line is torn within a first record of this or an earlier version. */
+/** Returns whether a line is the beginning of a first record of this or an earlier version. */
 const isUnfinished = ({ bytes, hasNewline, start }: Line): boolean => {
   if (hasNewline || start > 0) return false
   const text = String.fromCharCode(...bytes.subarray(0, 64))

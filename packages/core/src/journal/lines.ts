@@ -1,8 +1,8 @@
 /**
  * Splits the bytes of a journal into lines, chunk by chunk.
  *
- * A newline ends a line. So does a run of NUL bytes: JSON cannot contain them, and a file system may leave
- * them where a crash lost data.
+ * A newline ends a line, and so does a run of NUL bytes. JSON cannot contain them, and a file system may leave them
+ * where a crash lost data.
  */
 
 /** Emits the lines of a file that are not empty. `position` is the offset of its first chunk. */
@@ -24,11 +24,11 @@ export class LineSplitter {
     let newline = -1
     let nul = -1
     for (let from = 0; from < chunk.length;) {
-      // searched again only when passed, so that a chunk is read twice at most
+      // searched again only after it was passed, so that a chunk is read twice at most
       if (nul < from) nul = indexOf(chunk, nulByte, from)
       if (nul > from && newline < from) newline = indexOf(chunk, newlineByte, from)
       const end = nul === from ? nul : Math.min(newline, nul)
-      // the rest of a chunk is copied, since its line ends in another
+      // the rest of a chunk is copied, since its line ends in another chunk
       this.keep(end === chunk.length ? chunk.slice(from) : chunk.subarray(from, end))
       if (end === chunk.length) break
       this.endLine(this.position + end, end !== nul)
@@ -60,11 +60,13 @@ export class LineSplitter {
 
 /** A line of a file. */
 export interface Line {
-  /** Without the newline, and valid until the next chunk. Empty for a line that is too long to be kept in memory. */
+  /**
+   * The bytes without the newline, valid until the next chunk. Empty for a line that is too long to be kept in memory.
+   */
   readonly bytes: Uint8Array
-  /** The offset of its first byte. */
+  /** The offset of the first byte. */
   readonly start: number
-  /** The offset after it and its newline. */
+  /** The offset after the line and its newline. */
   readonly end: number
   readonly hasNewline: boolean
 }
@@ -72,21 +74,21 @@ export interface Line {
 const newlineByte = 10
 const nulByte = 0
 
-/** The limit of a line. No record is longer: a JavaScript string could hold about twice as much. */
+/** The longest line, in bytes. A JavaScript string can hold about twice as much. */
 const maxLineBytes = 256 * 1024 * 1024
 
-/** The index of a byte, or the length if there is none. */
+/** Returns the index of a byte, or the length if there is none. */
 const indexOf = (bytes: Uint8Array, byte: number, from: number): number => {
   const index = bytes.indexOf(byte, from)
   return index < 0 ? bytes.length : index
 }
 
-/** The index of the first byte from `from` onwards that is not NUL, or the length. */
+/** Returns the index of the first byte from `from` onwards that is not NUL, or the length. */
 export const afterNuls = (bytes: Uint8Array, from: number): number => {
   let at = from
   while (at < bytes.length && bytes[at] === nulByte && (bytes.byteOffset + at) % 4 !== 0) at++
   if (at === bytes.length || bytes[at] !== nulByte) return at
-  // four bytes at a time: a hole in a file may be gigabytes long
+  // four bytes at a time, because a hole in a file may be gigabytes long
   const words = new Int32Array(bytes.buffer, bytes.byteOffset + at, (bytes.length - at) >> 2)
   let word = 0
   while (word < words.length && words[word] === 0) word++
@@ -95,7 +97,7 @@ export const afterNuls = (bytes: Uint8Array, from: number): number => {
   return at
 }
 
-/** One array with the bytes of many. */
+/** Returns one array with the bytes of many. */
 export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   if (parts.length === 1) return parts[0]!
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))

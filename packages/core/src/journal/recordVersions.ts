@@ -1,12 +1,12 @@
 /**
- * Conversion of records of version 1 to the version that this package writes. What differed:
+ * Converts records of version 1 to the version that this package writes. The differences of version 1:
  *
- * - a question was a *request* (`RequestOpened`, `RequestSettled`), under `requestId`;
- * - the status of a delegate that ended was one free word;
+ * - a question was called a *request* (`RequestOpened`, `RequestSettled`), with a `requestId`;
+ * - the status of a delegate that had ended was any word;
  * - a notice of a delegate was input of the user;
  * - retries without a limit were written with `maxAttempts` null.
  *
- * Each line is converted by itself, so a page of a journal can be read without what comes before it.
+ * Each line is converted by itself, so a page of a journal can be read without the pages before it.
  */
 import type { AgentStatus } from "../protocol/Display.ts"
 import { countedNoticeFragment, noticeFragment } from "../state/History.ts"

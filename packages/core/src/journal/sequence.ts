@@ -1,9 +1,9 @@
 /**
  * The readable records of a journal (contract J1).
  *
- * A line that is no record is damaged, and is passed over. If the numbers of the records that were read do not grow
- * from each to the next, the longest sequence whose numbers do is kept, and the other records count as damaged. So
- * numbers may be missing, but never repeated or out of order.
+ * A line that is not a record is damaged, and is skipped. If the numbers of the readable records do not increase from
+ * each to the next, the longest sequence of records with increasing numbers is kept, and the others count as damaged.
+ * So numbers may be missing, but never repeated or out of order.
  */
 import type { Opened } from "../ports/Journal.ts"
 import type { JournalRecord } from "../protocol/SessionEvent.ts"
@@ -15,21 +15,21 @@ export interface Sequence {
   readonly records: ReadonlyArray<JournalRecord>
   /** The offset of each record. */
   readonly offsets: ReadonlyArray<number>
-  /** Offsets of records that are readable and do not fit into the sequence. */
+  /** The offsets of readable records that do not fit into the sequence. */
   readonly rejected: ReadonlySet<number>
   /** The offset after the last record. No byte from there onwards is readable. */
   readonly sizeBytes: number
-  /** Whether a newline follows the last record. */
+  /** True if a newline follows the last record. */
   readonly hasNewline: boolean
-  /** How many bytes before `sizeBytes` belong to no record of the sequence. */
+  /** The number of bytes before `sizeBytes` that belong to no record of the sequence. */
   readonly damagedBytes: number
-  /** How many numbers are missing before that of the last record. */
+  /** The number of record numbers that are missing before that of the last record. */
   readonly missingCount: number
 }
 
 /**
- * Reads records from the chunks of a file, from the offset `position` onwards. Leaves out the records that an earlier
- * reading rejected. Linear in the size of the chunks.
+ * Reads records from the chunks of a file, from the offset `position` onwards. It leaves out the records that an
+ * earlier reading rejected. Its time is linear in the size of the chunks.
  */
 export class SequenceReader {
   private readonly found: Array<Found> = []
@@ -49,7 +49,7 @@ export class SequenceReader {
     this.lines.push(chunk)
   }
 
-  /** The sequence of what was read. Call it once, after the last chunk. */
+  /** Returns the sequence of the records that were read. Call it once, after the last chunk. */
   finish(): Sequence {
     this.lines.finish()
     const { found } = this
@@ -80,7 +80,7 @@ export class SequenceReader {
 
 const none: ReadonlySet<number> = new Set()
 
-/** What is reported about a sequence when its journal is opened or loaded. */
+/** Returns the report about a sequence for `open` and `load`. */
 export const openedOf = (
   { damagedBytes, missingCount, records }: Sequence,
   cut: Pick<Opened, "cutBytes" | "cutFile">
@@ -109,8 +109,8 @@ interface Found {
 }
 
 /**
- * The record of a line, or undefined if the line is damaged. A record that follows the torn beginning of another on the
- * same line is found too.
+ * Returns the record of a line, or undefined if the line is damaged. It also finds a record that follows the beginning
+ * of another record on the same line.
  */
 export const recordOf = ({ bytes, end, hasNewline, start }: Line): Found | undefined => {
   let at = 0
@@ -122,7 +122,10 @@ export const recordOf = ({ bytes, end, hasNewline, start }: Line): Found | undef
   return undefined
 }
 
-/** How many places of a damaged line are tried at most, since each attempt may read the line to its end. */
+/**
+ * The number of places of a damaged line that are tried. It is bounded, because each attempt may read the line to its
+ * end.
+ */
 const maxAttempts = 16
 
 declare const TextDecoder: new (
@@ -147,7 +150,7 @@ const decode = (bytes: Uint8Array): JournalRecord | undefined => {
 /** The beginning of every line that {@link RecordCodec.encode} writes for a record of the current version. */
 const beginning = Array.from(`{"v":`, (character) => character.charCodeAt(0))
 
-/** The next index at which a record may begin, or the length. */
+/** Returns the next index at which a record may begin, or the length. */
 const nextBeginning = (bytes: Uint8Array, from: number): number => {
   for (let at = bytes.indexOf(beginning[0]!, from); at >= 0; at = bytes.indexOf(beginning[0]!, at + 1)) {
     if (beginning.every((byte, offset) => bytes[at + offset] === byte)) return at
@@ -156,11 +159,11 @@ const nextBeginning = (bytes: Uint8Array, from: number): number => {
 }
 
 /**
- * The longest subsequence whose numbers grow; of several, the one that ends in the smallest number. Of records with the
- * same number the first is kept.
+ * Returns the longest subsequence with increasing numbers; of several, the one with the smallest last number. Of
+ * records with the same number the first is kept.
  */
 const longestGrowing = (found: ReadonlyArray<Found>): ReadonlyArray<Found> => {
-  // ends[n] is the smallest last record of a growing sequence of n + 1 records
+  // ends[n] is the smallest last record of an increasing sequence of n + 1 records
   const ends: Array<Chain> = []
   for (const one of found) {
     const length = countBelow(ends, one.record.seq)
@@ -177,7 +180,10 @@ interface Chain {
   readonly before: Chain | undefined
 }
 
-/** How many of these chains end below a number. Takes one step if all of them do, as in a journal that is in order. */
+/**
+ * Returns how many of these chains end below a number. It takes one step if all of them do, as in a journal that is in
+ * order.
+ */
 const countBelow = (ends: ReadonlyArray<Chain>, seq: number): number => {
   let low = 0
   let high = ends.length

@@ -2,11 +2,11 @@
  * Opens an existing journal for writing, in place (contract J1, J2).
  *
  * 1. The first line decides whether the file is the journal of the session. A foreign file is left untouched.
- * 2. The fence is replaced, so an earlier writer is refused from then on.
- * 3. The records are read, so nothing is acknowledged after the reading.
+ * 2. The fence is replaced, so an earlier writer is refused afterwards.
+ * 3. The records are read. Since the fence was replaced before, no earlier writer acknowledges a record after this.
  * 4. Bytes after the last readable record are copied to a file next to the journal, and cut off.
  *
- * No step copies the journal. A process that dies between two steps leaves a journal that opens again.
+ * No step copies the journal. If the process dies between two steps, the journal can be opened again.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -39,14 +39,17 @@ export const takeOver = Effect.fnUntraced(function* (files: Files, sessionId: Se
   return yield* makeWriter(place, sequence, cut)
 })
 
-/** An earlier version copied a journal to open it. A process that died while doing so left it under another name. */
+/**
+ * Gives a journal its name back. An earlier version copied a journal to open it, and a process that died meanwhile left
+ * it under another name.
+ */
 const settleCopy = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
   const { fs } = files
   const taken = Paths.takenPath(path)
   const opening = asJournalFailed("open", sessionId)
   if (yield* fs.exists(taken).pipe(opening)) {
     yield* refuseForeign(files, sessionId, taken)
-    // the copy got the name of the journal only when it was complete
+    // the copy has the name of the journal only if it is complete
     if (yield* fs.exists(path).pipe(opening)) yield* fs.remove(taken).pipe(opening)
     else yield* fs.rename(taken, path).pipe(opening)
   }
@@ -61,7 +64,7 @@ export const refuseForeign = Effect.fnUntraced(function* (files: Files, sessionI
   return yield* new JournalFailed({ sessionId, operation: "open", detail })
 })
 
-/** The records of an open file, and its size. */
+/** Reads the records of an open file, and its size. */
 export const readAll = Effect.fnUntraced(function* (file: FileSystem.File) {
   const reader = new SequenceReader()
   let sizeBytes = 0
@@ -83,7 +86,7 @@ const cutEnd = Effect.fnUntraced(function* (place: Place, found: Effect.Success<
   if (cutBytes === 0) return { cutBytes, cutFile: undefined }
   const cutFile = Paths.cutPath(path, { bytes: cutBytes, timeMillis: yield* Clock.currentTimeMillis })
   yield* copyRange(place, range, cutFile).pipe(
-    // half a copy has no use, and may have filled the disk
+    // an incomplete copy is useless, and may have filled the disk
     Effect.onError(() => Effect.ignore(files.fs.remove(cutFile, { force: true }))),
     opening
   )
@@ -96,7 +99,7 @@ const cutEnd = Effect.fnUntraced(function* (place: Place, found: Effect.Success<
   return { cutBytes, cutFile }
 })
 
-/** Chunks of NUL bytes become holes, which take no space. */
+/** Copies a range of bytes to a new file. Chunks of NUL bytes become holes, which take no space. */
 const copyRange = (
   { file, files }: Place,
   range: { readonly start: number; readonly end: number },
@@ -113,7 +116,7 @@ const copyRange = (
     if (files.isSynced) yield* copy.sync
   }).pipe(Effect.scoped)
 
-/** Adds the newline that the last record lacks. */
+/** Adds a newline after the last record, if there is none. */
 const endLine = (file: FileSystem.File, sequence: Sequence): Effect.Effect<Sequence, PlatformError> =>
   sequence.hasNewline
     ? Effect.succeed(sequence)

@@ -1,4 +1,4 @@
-/** The file that repeats the title of a journal, next to it. The records of the journal are what counts. */
+/** The file next to a journal that repeats its title. If they differ, the records of the journal are right. */
 import * as Effect from "effect/Effect"
 import type { PlatformError } from "effect/PlatformError"
 import { isNotFound, type Files } from "./files.ts"
@@ -8,7 +8,7 @@ import * as Paths from "./paths.ts"
 export const read = ({ fs }: Files, path: string): Effect.Effect<string | undefined, PlatformError> =>
   Effect.catchIf(fs.readFileString(Paths.titlePath(path)), isNotFound, () => Effect.undefined)
 
-/** Writes the title of a journal. The records are durable already, so a failure is logged and harms only lists. */
+/** Writes the title of a journal. The records are durable already, so a failure affects only lists, and is logged. */
 export const write = ({ fs }: Files, path: string, title: string | undefined): Effect.Effect<void> => {
   const file = Paths.titlePath(path)
   const writing =
@@ -16,7 +16,7 @@ export const write = ({ fs }: Files, path: string, title: string | undefined): E
   return Effect.catch(writing, (error) => Effect.logWarning(`cannot write the title ${file}: ${error.message}`))
 }
 
-/** Writes the title of a journal that was opened, if the file says otherwise. */
+/** Writes the title of a journal that was opened, if the file has another one. */
 export const repair = (files: Files, path: string, title: string): Effect.Effect<void> =>
   Effect.flatMap(
     Effect.catch(read(files, path), () => Effect.undefined),

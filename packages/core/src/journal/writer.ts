@@ -1,9 +1,9 @@
 /**
- * The writer of a journal file that is open (contract J1, J2, J5).
+ * The writer of an open journal file (contract J1, J2, J5).
  *
- * Each write is surrounded by checks. Before it, the fence must be the writer's own. After it, the fence must still be
- * its own, and the file must be at its path and exactly as long as this writer made it. Then no other writer and no
- * other program has changed the file, and the records are acknowledged.
+ * The writer makes checks before and after each write. Before it, the fence must be the writer's own. After it, the
+ * fence must still be its own, and the file must be at its path and exactly as long as this writer made it. Then no
+ * other writer and no other program has changed the file, and the records are acknowledged.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -37,7 +37,7 @@ export const makeWriter = Effect.fnUntraced(function* (
   if (title !== undefined) yield* Titles.repair(files, place.path, title)
   let refused: JournalFailed | undefined
   const pages = new Pages(sequence)
-  // made once, and run for each write
+  // made once and run for each write
   const checkFence = refuseFenced(place)
   const stat = files.fs.stat(place.path).pipe(asJournalFailed("fence", sessionId))
 
@@ -100,7 +100,7 @@ export interface Place {
   readonly path: string
   readonly file: FileSystem.File
   readonly fence: Fence.Fence
-  /** Whether this writer made the file. */
+  /** True if this writer made the file. */
   readonly isNew: boolean
 }
 
@@ -130,8 +130,9 @@ const refuseChanged = (
 }
 
 /**
- * Removes what a failed write left, so that nothing of it can be read: a new file without a record altogether. Leaves the
- * file alone if another writer or program may have changed it. If this fails, the next opening finds what was left.
+ * Removes the bytes of a failed write, so that none of its records can be read. A new file without a record is deleted.
+ * The file is left as it is if another writer or program may have changed it. If the removal fails, the next opening
+ * handles the bytes.
  */
 const restore = (
   { fence, file, files, isNew, path }: Place,
@@ -158,7 +159,7 @@ const readPages = (
     return reader.finish().records
   }).pipe(Effect.scoped)
 
-/** Where every 256th record is, so that reading from a number onwards does not read what is before it. */
+/** The offset of every 256th record, so that a read from a number onwards need not read the records before it. */
 class Pages {
   private readonly pages: Array<{ readonly seq: number; readonly start: number }> = []
 
@@ -166,12 +167,12 @@ class Pages {
     for (const [index, { seq }] of records.entries()) this.add(index, seq, offsets[index]!)
   }
 
-  /** Notes a record by its index, number and offset. */
+  /** Adds a record by its index, number and offset. */
   add(index: number, seq: number, start: number): void {
     if (index % pageCount === 0) this.pages.push({ seq, start })
   }
 
-  /** The bytes of the pages that hold `limit` records from a number onwards. */
+  /** Returns the range of bytes of the pages with `limit` records from a number onwards. */
   rangeOf(from: number, limit: number, sizeBytes: number): { readonly start: number; readonly end: number } {
     let low = 0
     let high = this.pages.length

@@ -10,26 +10,26 @@ import { Model, type ModelPart, type ModelRequest } from "../ports/Model.ts"
 import type { ModelFailed } from "../protocol/SessionError.ts"
 import * as Adapter from "./effectAi.ts"
 
-/** The names of a model, and how many tokens fit. */
+/** The names and the context window of a model. */
 export interface EffectAiModelOptions {
-  /** The name of the provider, for records and traces. The default is that of the `Model` of `effect/ai`. */
+  /** The name of the provider, for records and traces. Default: that of the `Model` of `effect/ai`. */
   readonly provider?: string | undefined
-  /** The name of the model, for records and traces. The default is that of the `Model` of `effect/ai`. */
+  /** The name of the model, for records and traces. Default: that of the `Model` of `effect/ai`. */
   readonly model?: string | undefined
   readonly contextWindow?: number | undefined
 }
 
 /**
- * Makes a model of any `LanguageModel` of `effect/ai`. Tools are described to it and never run by it. Bad arguments and
- * invented tools pass through, so that the session can tell the model about them.
+ * Makes a model of any `LanguageModel` of `effect/ai`. The session describes tools to it and runs them itself. Calls
+ * with bad arguments or of unknown tools reach the session, which informs the model about them.
  *
- * Names that are not given are taken from the context, where the `Model.make` of `effect/ai` puts them.
+ * Names that are not given come from the context, where the `Model.make` of `effect/ai` puts them.
  *
- * Three things are less than with a custom {@link Model}:
+ * It has three limits that a custom {@link Model} does not have:
  *
- * - Reasoning is sent back as text. What only its provider can read is lost.
- * - The form of the output is asked for in the instructions, and not enforced.
- * - Tools that a provider runs itself fail the request.
+ * - Reasoning is sent back as text. Its encrypted form is lost.
+ * - The instructions ask for the output format, but it is not enforced.
+ * - A request fails if the provider runs a tool itself.
  *
  * @example
  * ```ts
@@ -69,7 +69,7 @@ export const layer: {
     })
   )
 
-/** The parts that a session uses, as they come. Fails with the first part that reports a failure. */
+/** Emits the parts that a session uses. Fails with the first part that reports a failure. */
 const partsOf = (pull: Pulled<Response.AnyPart>, options: Adapter.Names): Pulled<ModelPart> => {
   const next: Pulled<ModelPart> = Effect.flatMap(pull, (parts) => {
     const failed = Adapter.failureIn(parts, options)
@@ -86,7 +86,7 @@ const streamOf = (model: LanguageModel.LanguageModel, request: ModelRequest): Ad
   const prompt = Adapter.promptOf(request)
   if (request.tools.length === 0) return model.streamText({ prompt })
   const toolkit = Adapter.toolkitOf(request.tools)
-  // schemas that need services are not used: calls are neither decoded nor run here
+  // calls are neither decoded nor run here, so the services that schemas may need are not used
   return model.streamText({
     prompt,
     toolkit,

@@ -1,4 +1,7 @@
-/** Converts at the edge of `effect/ai`: a request to a `Prompt`, response parts to model parts, `AiError` to `ModelFailed`. */
+/**
+ * Converts between core and `effect/ai`: a request to a `Prompt`, response parts to model parts, `AiError` to
+ * `ModelFailed`.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
@@ -18,8 +21,8 @@ import type { ModelPart, ModelRequest, OutputFormat, ToolSpec } from "../ports/M
 declare const URL: { new (url: string): { readonly href: string }; readonly canParse: (url: string) => boolean }
 
 /**
- * Returns the prompt of a request: instructions, then the items, with what the model said in a row as one message. A
- * language model streams text only, so the instructions ask for the form of the output.
+ * Returns the prompt of a request: the instructions, then the items. Consecutive items of the model become one message.
+ * A language model streams text only, so the instructions ask for the output format.
  */
 export const promptOf = (request: Pick<ModelRequest, "instructions" | "items" | "output">): Prompt.Prompt => {
   const messages: Array<Prompt.Message> = []
@@ -71,7 +74,7 @@ const messageOf = (item: Extract<Item, { readonly _tag: "UserMessage" | "Develop
 const userPartOf = (part: Input.InputPart): Prompt.UserMessagePart => {
   if (part._tag !== "Image") return Prompt.makePart("text", { text: Input.textOfPart(part) })
   const mediaType = /^data:([^;,]+)/.exec(part.url)?.[1] ?? "image/*"
-  // core declares only the part of the platform's URL that it uses; the type of `data` asks for more
+  // core declares only the part of the platform's URL that it uses; the type of `data` requires more
   return Prompt.makePart("file", { mediaType, data: (URL.canParse(part.url) ? new URL(part.url) : part.url) as never })
 }
 
@@ -104,7 +107,7 @@ const toolResultOf = (item: Extract<Item, { readonly _tag: "ToolResult" }>): Pro
 
 const toolkits = new WeakMap<ReadonlyArray<ToolSpec>, Toolkit.WithHandler<Record<string, Tool.Any>>>()
 
-/** Returns the tools of a request as a toolkit that only describes them: the session runs the calls. */
+/** Returns the tools of a request as a toolkit that only describes them, because the session runs the calls. */
 export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<Record<string, Tool.Any>> => {
   let toolkit = toolkits.get(tools)
   if (toolkit === undefined) {
@@ -116,7 +119,7 @@ export const toolkitOf = (tools: ReadonlyArray<ToolSpec>): Toolkit.WithHandler<R
   return toolkit
 }
 
-/** Converts a part of a response; undefined for one that a session does not use. */
+/** Converts a part of a response. Returns undefined for a part that a session does not use. */
 export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
   switch (part.type) {
     case "text-start":
@@ -140,7 +143,10 @@ export const partOf = (part: Response.AnyPart): ModelPart | undefined => {
   }
 }
 
-/** Arguments that JSON cannot represent make an invalid call, whose result says so; they do not end the turn. */
+/**
+ * Converts the arguments of a call. Arguments that JSON cannot represent make an invalid call, which gets a failed
+ * result and does not end the turn.
+ */
 const paramsOf = (params: unknown): { readonly params: unknown; readonly invalid?: string } => {
   try {
     return { params: jsonOfUnsafe(params) }
@@ -179,7 +185,7 @@ const kinds: { readonly [reason: string]: ModelFailureKind } = {
   UnknownError: "InvalidResponse"
 }
 
-/** Converts the failure of a language model. */
+/** Converts the error of a language model. */
 export const failureOf =
   (provider: string, model: string) =>
   (error: AiError.AiError): ModelFailed =>
@@ -199,8 +205,8 @@ export interface Names {
 }
 
 /**
- * Returns the failure that one of the parts of a response reports: an error, a finish by error, or a call that the
- * provider runs itself, which a session cannot do. The detail is what the provider said.
+ * Returns the failure that one of the parts of a response reports: an error, a finish with an error, or a call that the
+ * provider runs itself, which this adapter does not support. The detail is the message of the provider.
  */
 export const failureIn = (
   parts: ReadonlyArray<Response.AnyPart>,

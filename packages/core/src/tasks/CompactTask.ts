@@ -1,6 +1,6 @@
 /**
- * The task that compacts a history when it is asked to: it replaces what was said by the user's newest messages, a ledger
- * of progress and a summary that the model writes.
+ * The task that compacts a history on request. It replaces the history with the user's newest messages, a progress
+ * ledger and a summary that the model writes.
  *
  * ```
  *   TurnStarted(compact) ─► CompactionStarted ─► request aside ─► HistoryReplaced ─► CompactionCompleted ─► TurnCompleted
@@ -8,8 +8,8 @@
  *                              └────────────────────┴ abort: TurnAborted, and the history is as it was
  * ```
  *
- * A client starts it by name: `Op.startTask("compact")`. One that is asked for while another runs waits for its turn; it
- * then fails with `GainTooSmall` if nothing new can be freed. A regular turn compacts by itself when it reaches
+ * A client starts it by name: `Op.startTask("compact")`. A second compaction waits for its turn, and fails with
+ * `GainTooSmall` if it can free too little. A regular turn compacts by itself when it reaches
  * `SessionConfig.compactFromTokens`, and when its model refuses the context.
  */
 import * as Effect from "effect/Effect"
@@ -24,7 +24,10 @@ import { compact } from "./compaction.ts"
 
 export { CompactionCompleted, CompactionStarted } from "./compaction.ts"
 
-/** The task. **Errors**: `CompactionFailed`; `ModelFailed` after the retries of `SessionConfig`. */
+/**
+ * The task. **Interruption**: the history is as it was. **Errors**: `CompactionFailed`; `ModelFailed` after the retries
+ * of `SessionConfig`.
+ */
 export const task: Task.Task<void, CompactionFailed | ModelFailed, Turn | Model> = Task.make(
   "compact",
   Effect.gen(function* () {
@@ -32,7 +35,7 @@ export const task: Task.Task<void, CompactionFailed | ModelFailed, Turn | Model>
   })
 )
 
-/** The kind of tasks by the name `compact`, for `Agent.make({ tasks })`. It has no parameters, and waits for its turn. */
+/** The task kind `compact`, for `Agent.make({ tasks })`. It has no parameters, and its tasks wait for their turn. */
 export const kind: TaskKind.TaskKind<Model> = TaskKind.make("compact", {
   params: Schema.Struct({}),
   task: () => task,

@@ -8,7 +8,7 @@
  * close the gate for input (P4) ─► stop hook: end, or continue with its text
  * ```
  *
- * Everything that the loop does goes through its {@link Turn}, so the turn can be settled without it.
+ * Everything that the loop does goes through its {@link Turn}, so the owner can settle the turn without the loop.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,11 +34,11 @@ import * as AutomaticCompaction from "./automaticCompaction.ts"
 import * as ToolCalls from "./toolCalls.ts"
 
 /**
- * Makes the regular task of an agent: the same one at each call. It returns the last text of the model, or undefined if
- * there was none. It can be steered.
+ * Returns the regular task of an agent, the same one at each call. The task returns the last text of the model, or
+ * undefined if there was none. It can be steered.
  *
- * **Errors**: `ModelFailed` when the model could not be used, after the retries of `SessionConfig`. **Interruption**:
- * what the model said and every finished tool result is in the history; a call that was open gets a result that says so.
+ * **Errors**: `ModelFailed` after the retries of `SessionConfig`. **Interruption**: the text of the model and the
+ * results of finished calls are in the history; an open call gets a result with the status `aborted`.
  */
 export const make = <R>(agent: Agent<R>): Task.Task<string | undefined, ModelFailed, R | Turn | Model> => {
   let made = tasks.get(agent)
@@ -49,7 +49,7 @@ export const make = <R>(agent: Agent<R>): Task.Task<string | undefined, ModelFai
   return made
 }
 
-// a task is a value without state: one serves all sessions of its agent
+// a task is a value without state, so all sessions of an agent share one
 const tasks = new WeakMap<Agent<any>, Task.Task<string | undefined, ModelFailed, Turn | Model>>()
 
 const effectOf = <R>(agent: Agent<R>) => {
@@ -63,14 +63,17 @@ const effectOf = <R>(agent: Agent<R>) => {
       run(agent, { turn, tools, context, gate, services })
     )
     const loop = Effect.provideService(work, ToolAuthority, tables.authorityIn(context))
-    // those of a call that this session belongs to
+    // a call of the parent session may have put its nested calls into the context
     const hasNestedCalls = Context.get(services, NestedCalls) !== undefined
     const alone = hasNestedCalls ? Effect.provideService(loop, NestedCalls, undefined) : loop
     return agent.sources.length === 0 ? alone : Effect.ensuring(alone, Effect.sync(tools.release))
   })
 }
 
-/** Runs the loop with the gate of its turn, if there is one. A gate that throws is reported, and the turn runs without. */
+/**
+ * Runs the loop with the gate of its turn, if there is one. If the gate throws, a warning reports it, and the turn runs
+ * without a gate.
+ */
 const withGate = <A, E, R>(
   turn: Turn,
   gate: MutationGate | undefined,
@@ -87,7 +90,7 @@ const withGate = <A, E, R>(
   return Effect.andThen(report, Effect.provideService(loop(own), MutationGate, own))
 }
 
-/** What the loop of one turn works with. */
+/** The parts of the loop of one turn. */
 interface Loop {
   readonly turn: Turn
   readonly tools: ToolTables.TurnTables
@@ -96,7 +99,7 @@ interface Loop {
   readonly services: Context.Context<Turn | Model>
 }
 
-/** Runs the loop; returns the last text of the model. */
+/** Runs the loop, and returns the last text of the model. */
 const run = Effect.fnUntraced(function* (
   agent: Pick<Agent<never>, "instructions" | "output">,
   { context, gate, services, tools, turn }: Loop
@@ -111,12 +114,12 @@ const run = Effect.fnUntraced(function* (
   let continuations = 0
   let said: string | undefined
   const compaction = AutomaticCompaction.make(turn, config, Context.get(services, Model))
-  // before the input leaves the inbox, so that no failure loses it
+  // before the input leaves the inbox, so that no failure loses the input
   yield* compaction.beforeRequest()
   let carried = yield* turn.takeInput
   for (let isFirst = true; ;) {
     while (carried > 0) {
-      // what the program tells the model is recorded again, and input that came meanwhile
+      // this records the fragments again, and the input that came meanwhile
       if (!isFirst && (yield* compaction.beforeRequest())) yield* turn.takeInput
       isFirst = false
       const next = tools.next()
@@ -144,14 +147,14 @@ const run = Effect.fnUntraced(function* (
   }
 })
 
-/** The form of the answers of a turn: that which its context names, which is that of the agent unless an input has changed it. */
+/** Returns the output format of a turn: that of its context if an input has set one, or else that of the agent. */
 const outputIn = (
   { output: schema }: TurnContexts.TurnContext,
   own: OutputFormat | undefined
 ): OutputFormat | undefined =>
   schema === undefined || Equal.equals(schema, own?.schema) ? own : { name: "output", schema }
 
-/** The requests of one turn: made again only if the tools have changed. */
+/** Makes the requests of one turn. A new request is made only if the tools have changed. */
 const requestsOf = ({
   context,
   instructions,
@@ -178,14 +181,14 @@ const requestsOf = ({
       }
     }
   return {
-    /** The request with a part of the tools of a table. */
+    /** Returns the request with these tools of a table. */
     of: (table: ToolTable, specs: ReadonlyArray<ToolSpec>): SampleRequest => {
       if (made === undefined || !isMade(table, specs)) {
         made = { table, request: { instructions, tools: specs, output, display: display(table) } }
       }
       return made.request
     },
-    /** What is to be reported of display functions that threw, once a turn and tool. */
+    /** Returns and removes the warnings about display functions that threw, one for each tool and turn. */
     takeWarnings: (): ReadonlyArray<string> => {
       if (warnings.length === 0) return warnings
       const taken = warnings
@@ -198,7 +201,7 @@ const requestsOf = ({
 const sameSpecs = (before: ReadonlyArray<ToolSpec>, after: ReadonlyArray<ToolSpec>): boolean =>
   before.length === after.length && before.every((spec, index) => spec === after[index])
 
-/** One request of the loop. */
+/** A request of the loop. */
 interface LoopRequest {
   readonly turn: Turn
   readonly calls: ToolCalls.ToolCalls
@@ -207,7 +210,7 @@ interface LoopRequest {
   readonly compaction: AutomaticCompaction.AutomaticCompaction
 }
 
-/** Sends one request. If its model refuses the context, that is compacted, and the request is sent again. */
+/** Sends one request. If the model refuses the context, the history is compacted and the request is sent again. */
 const sample = ({
   calls,
   compaction,

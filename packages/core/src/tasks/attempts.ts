@@ -1,4 +1,4 @@
-/** Model requests with their retries. No other code tries a model again. */
+/** Sends model requests with retries. No other code sends a request again. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,11 +18,11 @@ export interface Attempts {
   readonly onCall: (call: ToolCall) => Effect.Effect<unknown>
   /** Runs after each response that broke off, before the next request. */
   readonly afterFailure: Effect.Effect<unknown>
-  /** Handles the failure of a request that is not sent again. By default it is the failure of the attempts. */
+  /** Handles the failure of a request that is not sent again. Default: the attempts fail with it. */
   readonly orElse?: ((error: ModelFailed) => Effect.Effect<Sampled, ModelFailed, Model>) | undefined
 }
 
-/** Sends a request until it succeeds, fails for good, or has no retries left. */
+/** Sends a request until it succeeds, fails with an error that is not retried, or has no retries left. */
 export const sample = (attempts: Attempts): Effect.Effect<Sampled, ModelFailed, Model> =>
   Effect.catch(attempts.turn.sample(attempts.request, 1, attempts.onCall), (error) => {
     const retried = retry(attempts, error)
@@ -38,7 +38,7 @@ const retry = Effect.fnUntraced(function* (
   const streams = new Retries(config.streamRetries, config.retrySchedule)
   let error = firstError
   for (let count = 2; ; count++) {
-    // the calls of the broken response get their results first, so that the next request pairs up
+    // the calls of the broken response get their results first, so that each call in the next request has its result
     yield* afterFailure
     const hadStarted = error.kind === "Disconnected" || error.kind === "IdleTimeout"
     const retries = hadStarted ? streams : requests
@@ -55,7 +55,7 @@ const retry = Effect.fnUntraced(function* (
   }
 })
 
-/** The retries of one kind: those that were made, and when the next one is due. */
+/** The retries of one kind: their number, and the delay of the next one. */
 class Retries {
   done = 0
   readonly most: number

@@ -1,4 +1,7 @@
-/** The compactions that a turn makes by itself: before its limit of tokens, and when its model refuses the context. */
+/**
+ * The compactions that a turn makes by itself: when the context reaches its limit of tokens, and when the model refuses
+ * the context.
+ */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { textOf } from "../internal/foreign.ts"
@@ -16,12 +19,12 @@ const no = Effect.succeed(false)
 /** The compactions of one turn. */
 export interface AutomaticCompaction {
   /**
-   * Compacts if the context has reached its limit, and returns whether it did. Before the turn takes its input, this counts
-   * the input too. A compaction that fails or dies is a warning, and the turn continues with the history as it was: its
-   * input would stay in the inbox, and each later turn would fail in the same way.
+   * Compacts if the context has reached its limit, and returns whether it did. Before the turn takes its input, the
+   * input is counted as well. If a compaction fails or dies, a warning reports it, and the turn continues with the
+   * history as it was. Otherwise its input would stay in the inbox, and each later turn would fail in the same way.
    */
   readonly beforeRequest: () => Effect.Effect<boolean, never, Model>
-  /** Compacts because the model refused the context; returns whether the request can be sent again. */
+  /** Compacts because the model refused the context, and returns whether the request can be sent again. */
   readonly afterOverflow: Effect.Effect<boolean, never, Model>
 }
 
@@ -37,7 +40,7 @@ export const make = (turn: Turn, config: SessionConfig, model: Model): Automatic
         onSuccess: () => Effect.succeed(true),
         onFailure: (cause) => {
           if (Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-          // what has failed fails again: the turn does not try it at each of its requests
+          // it would probably fail again, so the turn does not try it at each of its requests
           left = 0
           return Effect.as(turn.warn(`the conversation was not compacted: ${textOf(Cause.squash(cause))}`), false)
         }

@@ -1,5 +1,5 @@
 /**
- * Compacts the history of a turn: one request aside for a summary, then one record that replaces the history.
+ * Compacts the history of a turn: a request aside asks for a summary, and then one record replaces the history.
  *
  * ```
  *   model.compact ──a summary that frees enough────────────────────┐
@@ -25,7 +25,9 @@ import * as History from "../state/History.ts"
 import { Turn } from "../Turn.ts"
 import * as Attempts from "./attempts.ts"
 
-/** Why a history is compacted: asked for, too long for the limit, or too long for the model. */
+/**
+ * The cause of a compaction: a client asked for it, the context is too long for the limit, or too long for the model.
+ */
 export const Trigger = Schema.Literals(["manual", "limit", "overflow"])
 /** @see {@link Trigger} */
 export type Trigger = typeof Trigger.Type
@@ -33,8 +35,8 @@ export type Trigger = typeof Trigger.Type
 const short = (tokens: number): string => (tokens < 10_000 ? `${tokens}` : `${Math.round(tokens / 1_000)}k`)
 
 /**
- * A compaction has started. `tokens` are those of the context, as `Turn.contextTokens` counts them. `remote`: the provider
- * is asked first, at its endpoint.
+ * The note that a compaction has started. `tokens` are those of the context, as `Turn.contextTokens` counts them. With
+ * `remote` the endpoint of the provider is asked first.
  */
 export const CompactionStarted = NoteKind.make("compaction.started", {
   data: Schema.Struct({ trigger: Trigger, tokens: Schema.Finite, remote: Schema.optionalKey(Schema.Literal(true)) }),
@@ -42,8 +44,8 @@ export const CompactionStarted = NoteKind.make("compaction.started", {
 })
 
 /**
- * A compaction has replaced the history. `droppedItems` were left out of the summary, because they did not fit. `remote`:
- * the provider made the summary at its endpoint for that.
+ * The note that a compaction has replaced the history. `droppedItems` counts the items that were left out of the
+ * summary because they did not fit. With `remote` the endpoint of the provider made the summary.
  */
 export const CompactionCompleted = NoteKind.make("compaction.completed", {
   data: Schema.Struct({
@@ -58,7 +60,10 @@ export const CompactionCompleted = NoteKind.make("compaction.completed", {
   }
 })
 
-/** The instructions of the request for a summary. Those of the agent are not part of it, and so of no summary. */
+/**
+ * The instructions of the request for a summary. It does not contain the instructions of the agent, so no summary
+ * repeats them.
+ */
 const instructions = [
   "You write the summary with which a coding agent continues a conversation that has become too long.",
   "The agent keeps its instructions and the user's newest messages. It loses everything else, so the summary must contain it.",
@@ -74,10 +79,10 @@ const question = [
   "Next: the next steps, in order."
 ].join("\n")
 
-/** The share of the material that is left out when it does not fit, so that few requests find what fits. */
+/** The share of the material that is left out when it does not fit. It is large enough that few requests are needed. */
 const dropShare = 1 / 8
 
-/** What a compaction works with. */
+/** The options of a compaction. */
 export interface Compacting {
   readonly turn: Turn
   readonly config: SessionConfig
@@ -85,8 +90,8 @@ export interface Compacting {
 }
 
 /**
- * Compacts the history. **Errors**: `CompactionFailed`, or `ModelFailed` after the retries; the history is then as it was.
- * **Interruption**: as an error, until the one record of the new history is written.
+ * Compacts the history. **Errors**: `CompactionFailed`, or `ModelFailed` after the retries. The history is then as it
+ * was. **Interruption** before the record of the new history leaves the history as it was.
  */
 export const compact = ({
   config,
@@ -150,11 +155,11 @@ export const compact = ({
   })
 
 /**
- * The names of the fragments that the program records again in a history without them. A compaction neither keeps nor
+ * The names of the fragments that the program records again if the history lacks them. A compaction neither keeps nor
  * summarizes them, so that the model sees each once.
  */
 const restoredFragments: Effect.Effect<ReadonlySet<string>> = Effect.flatMap(Fragments, (make) =>
-  // one that dies is reported when the turn takes its input
+  // a defect is reported when the turn takes its input
   Effect.map(
     Effect.catchDefect(
       Effect.suspend(() => make?.([]) ?? Effect.succeed(none)),
@@ -165,8 +170,8 @@ const restoredFragments: Effect.Effect<ReadonlySet<string>> = Effect.flatMap(Fra
 )
 
 /**
- * Asks the endpoint of the provider for a summary, once, and returns what `use` makes of it; undefined if the model has no
- * such endpoint, or if the model has to be asked instead.
+ * Asks the endpoint of the provider for a summary, once, and returns the result of `use`. Returns undefined if the
+ * model has no such endpoint, or if the model has to be asked instead.
  */
 const fromEndpoint = <A>(
   turn: Turn,
@@ -176,7 +181,7 @@ const fromEndpoint = <A>(
   Effect.gen(function* () {
     const model = yield* Model
     if (model.compact === undefined) return undefined
-    // the turn sends, records, fences and counts it like any other request aside
+    // the turn sends, records, fences and counts the request like any other request aside
     const endpoint: Model = {
       provider: model.provider,
       model: model.model,
@@ -200,7 +205,7 @@ const fromEndpoint = <A>(
     })
   })
 
-/** Asks for a summary; undefined if the material does not fit into the model's context window. */
+/** Asks the model for a summary. Returns undefined if the material does not fit into the model's context window. */
 const summarize = (
   { config, turn }: Compacting,
   material: ReadonlyArray<Item>

@@ -1,4 +1,4 @@
-/** The calls that a running call makes: recorded as notes, and run like those of the model. */
+/** The calls that a running call makes. They are recorded as notes, and run like those of the model. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,13 +12,13 @@ import { jsonOfUnsafe, type ToolCall, type ToolStatus } from "../protocol/Item.t
 import type { TurnContext } from "../protocol/TurnContext.ts"
 import { Turn } from "../Turn.ts"
 
-/** A call as it is made: by the model, or by a running call. */
+/** A call by the model or by a running call, before it is run. */
 export type MadeCall = Pick<ToolCall, "callId" | "name" | "params" | "invalid">
 
 /** Records the result of a call. */
 export type Finish = (status: ToolStatus, output: unknown) => Effect.Effect<void>
 
-/** A call that is to be run in a turn. */
+/** A call to run in a turn. */
 export interface NewCall {
   readonly turn: Turn
   readonly made: MadeCall
@@ -28,18 +28,18 @@ export interface NewCall {
 /** The nested calls of one call, while its handler runs. */
 export interface Nest {
   readonly calls: NestedCalls
-  /** Aborts the calls that still run, and makes no more. */
+  /** Aborts the calls that are still running, and makes no more calls. */
   readonly close: Effect.Effect<void>
 }
 
-/** What nested calls need. */
+/** The options of nested calls. */
 export interface NestOptions {
   readonly turn: Turn
   readonly tools: TurnTables
   readonly context: TurnContext
-  /** The call that makes them. */
+  /** The call that makes the nested calls. */
   readonly call: MadeCall
-  /** Runs a call in a child of the fiber. */
+  /** Runs a call in a child of the current fiber. */
   readonly start: (call: NewCall) => Effect.Effect<Fiber.Fiber<void>>
 }
 
@@ -72,13 +72,13 @@ export const makeNest = (options: NestOptions): Nest => {
   }
 }
 
-/** The nested calls of one call at a moment. */
+/** The state of the nested calls of one call. */
 interface NestState {
   readonly options: NestOptions
   readonly open: Set<OpenCall>
-  /** How many were made. */
+  /** The number of nested calls that were made. */
   count: number
-  /** Whether the call that makes them has ended. */
+  /** True if the call that makes them has ended. */
   isOver: boolean
 }
 
@@ -95,7 +95,7 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
   })
   let result: NestedResult | undefined
   let detail: CallDetail | undefined
-  // in one region, or an interruption in between would record a second result
+  // in one region, because an interruption in between would record a second result
   const finish: Finish = (status, output) =>
     Effect.uninterruptible(
       Effect.suspend(() => {
@@ -107,7 +107,7 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
     yield* finish("failed", `${target} cannot call itself`)
     return result!
   }
-  // the turn keeps the detail of the model's calls only
+  // the turn keeps details for the model's calls only
   const own: Turn = {
     ...turn,
     detail: (id, data) => (id === callId ? Effect.sync(() => void (detail = data)) : turn.detail(id, data))
@@ -115,7 +115,7 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
   const started = start({ turn: own, made: { callId, name, params }, finish })
   const fiber = yield* Effect.provideService(started, Turn, own)
   opened.fiber = fiber
-  // the call that makes it may have ended while it started
+  // the parent call may have ended during the start
   if (state.isOver) fiber.interruptUnsafe()
   return yield* restore(Fiber.join(fiber)).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber)),
@@ -124,7 +124,7 @@ const makeCall = Effect.fnUntraced(function* (state: NestState, opened: OpenCall
   )
 })
 
-/** Returns how a call looks, and the tool that it reaches. */
+/** Returns the display of a call, and the tool that it reaches. */
 const look = Effect.fnUntraced(function* ({ context, tools, turn }: NestOptions, name: string, params: unknown) {
   const { call: reached, entry } = reach(tools.current, { name, params })
   let display: CallDisplay | undefined
@@ -136,7 +136,7 @@ const look = Effect.fnUntraced(function* ({ context, tools, turn }: NestOptions,
   return { display, target: reached.name }
 })
 
-/** A nested call that has not ended, and its fiber once that has started. */
+/** A nested call that has not ended, with its fiber once that has started. */
 interface OpenCall {
   readonly name: string
   readonly params: unknown
@@ -144,7 +144,7 @@ interface OpenCall {
   readonly ended: Deferred.Deferred<void>
 }
 
-/** The fields that are not undefined, which JSON cannot carry. */
+/** Returns the fields that are not undefined, because JSON has no undefined. */
 const definedFields = <A extends object>(fields: A): { [Key in keyof A]?: Exclude<A[Key], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
 

@@ -1,4 +1,7 @@
-/** The tool calls of the agent loop: checked, approved, run in parallel or alone, their results in the order of the calls. */
+/**
+ * The tool calls of the agent loop. They are checked, approved, and run in parallel or alone. Their results are in the
+ * order of the calls.
+ */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -22,28 +25,28 @@ import type { Answer, Turn } from "../Turn.ts"
 import { type Finish, type MadeCall, makeNest, type Nest, type NewCall } from "./nestedCalls.ts"
 import { RepeatedFailures } from "./repeatedFailures.ts"
 
-/** The calls of one turn. Their fibers are children of the loop's fiber: they end with it. */
+/** The calls of one turn. Their fibers are children of the loop's fiber and end with it. */
 export interface ToolCalls {
-  /** Starts a call, before the response that makes it has ended. */
+  /** Starts a call. The response that contains it may not have ended yet. */
   readonly start: (call: ToolCall) => Effect.Effect<unknown>
-  /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the turn. */
+  /** Waits for all calls, and returns their number since the last time. A call that dies fails the turn. */
   readonly awaitAll: Effect.Effect<number>
-  /** The texts that hooks added after calls, in the order of the calls; each is returned once. */
+  /** Returns the texts that hooks added after calls, in the order of the calls. Each text is returned once. */
   readonly takeContexts: () => ReadonlyArray<string>
 }
 
-/** What the calls of a turn share. */
+/** The options that all calls of a turn share. */
 export interface CallOptions {
   readonly turn: Turn
   readonly tools: TurnTables
   /** The context of the turn, for policies. */
   readonly context: TurnContext
   readonly hooks: Hooks
-  /** What calls that may change something wait for. */
+  /** The gate that calls pass before they may change something. */
   readonly gate: MutationGate | undefined
-  /** How many calls run at once. */
+  /** The number of calls that may run at once. */
   readonly concurrency: number
-  /** How often a call may fail with the same arguments. */
+  /** The number of times that a call may fail with the same arguments. */
   readonly identicalFailures: number
   /** The span of the turn, the parent of the spans of its calls. */
   readonly parent: Tracer.AnySpan | undefined
@@ -53,17 +56,17 @@ export interface CallOptions {
 interface GroupCall extends NewCall {
   /** The parent of its span; undefined for the current span. */
   readonly parent: Tracer.AnySpan | undefined
-  /** Gets the texts that hooks add after the call. */
+  /** The array to which the texts of hooks after the call are added. */
   readonly contexts: Array<string>
-  /** Makes the calls that the handler of a call may make; undefined for a nested call. */
+  /** Makes the nested calls of a call; undefined for a call that is nested itself. */
   readonly nest: ((call: MadeCall) => Nest) | undefined
 }
 
-/** Calls that wait for each other as their policies say. */
+/** A group of calls. Their policies decide which of them wait for each other. */
 interface CallGroup {
-  /** Starts a call as a child of the fiber, which runs the effect in the same step. */
+  /** Starts a call in a child of the current fiber, in the same step. */
   readonly start: (call: GroupCall) => Effect.Effect<Fiber.Fiber<void>>
-  /** Waits for all calls, and returns how many there were since the last time. A call that dies fails the caller. */
+  /** Waits for all calls, and returns their number since the last time. A call that dies fails the caller. */
   readonly awaitAll: Effect.Effect<number>
 }
 
@@ -86,7 +89,7 @@ export const make = (options: CallOptions): ToolCalls => {
           contexts: added,
           nest: (call) => {
             const rest = { parent: undefined, contexts: added, nest: undefined }
-            // its calls wait for each other, and not for the call that makes them
+            // nested calls wait for each other, and not for the call that makes them
             let group: CallGroup | undefined
             const start = (nested: NewCall) =>
               Effect.suspend(() => (group ??= makeGroup(options, failures)).start({ ...nested, ...rest }))
@@ -171,7 +174,7 @@ const unknownTool = (name: string, tools: TurnTables): string =>
     ? `unsupported call: the tool ${name} is no longer available`
     : `unsupported call: there is no tool ${name}`
 
-/** The span of a call. A name that the model invented is left out. */
+/** Returns the settings of the span of a call. The name of an unknown tool is left out. */
 const spanOf = (
   { parent, turn }: Pick<GroupCall, "parent" | "turn">,
   call: MadeCall,
@@ -200,7 +203,10 @@ interface Noting {
   readonly span: Tracer.Span | undefined
 }
 
-/** Counts the failure of a call, and notes its end on its span: a call whose result is a failure has failed. */
+/**
+ * Counts the failure of a call, and adds the end of the call to its span. The span of a call with a failed result has
+ * failed.
+ */
 const noteEnd =
   ({ call, failures, finish, span }: Noting): Finish =>
   (status, output) =>
@@ -217,7 +223,7 @@ const noteEnd =
       return finish(status, output)
     })
 
-// they only wait: how many calls run at once is bounded by the permits
+// the fibers only wait here; the permits bound the number of calls that run at once
 const together = { concurrency: "unbounded", discard: true } as const
 
 /** A call of a tool that exists. */
@@ -228,13 +234,13 @@ interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions
   readonly order: Order
 }
 
-/** The place of a call among those of its turn. */
+/** The place of a call among the calls of its group. */
 interface Order {
-  /** Whether it waits for no earlier call. */
+  /** True if the call waits for no earlier call. */
   readonly isFirst: boolean
   /** Waits for the earlier calls that it must not run alongside. */
   readonly awaitEarlier: Effect.Effect<void>
-  /** Runs it in its place. */
+  /** Runs the call in its place. */
   readonly run: (run: Effect.Effect<void>) => Effect.Effect<void>
 }
 
@@ -271,7 +277,7 @@ const process = Effect.fnUntraced(function* (known: KnownCall) {
   yield* order.run(verdict === undefined ? work : Effect.provideService(work, Granted, verdict))
 })
 
-/** Waits for the gate if the call may change something. A call that waits for it takes no place among those that run. */
+/** Waits for the gate if the call may change something. Meanwhile the call does not count as one that runs. */
 const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall, gate: MutationGate, params: unknown) {
   const { mutates = true } = policy
   const waits =
@@ -286,7 +292,10 @@ const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall,
   )
 })
 
-/** Why a call does not run. It has `failed` if its tool knows, before a person is asked, that it cannot succeed. */
+/**
+ * The reason why a call does not run. The status is `failed` if its tool knows, before a person is asked, that the call
+ * cannot succeed.
+ */
 interface Refusal {
   readonly status: "denied" | "failed"
   readonly reason: string
@@ -294,14 +303,16 @@ interface Refusal {
 
 const denial = (reason: string): Refusal => ({ status: "denied", reason })
 
-/** Whether nothing decides about a call: its policy allows each one, its tool asks nothing, and there are no hooks. */
+/**
+ * Returns whether a call needs no decision: its policy allows every call, its tool never asks, and there are no hooks.
+ */
 const isAlwaysAllowed = ({ entry, hooks, policy }: KnownCall): boolean =>
   policy.approval === "allow" && entry.asks === undefined && isNone(hooks)
 
 /**
- * Returns why a call must not run: a hook, its policy, its check or the person who was asked refused it. Returns what it was
- * granted if that is less than it asked for, and undefined if it may run. A cancelled question interrupts; it is no refusal
- * (A2).
+ * Decides about a call. Returns a refusal if a hook, its policy, its check or the person who was asked refused it; a
+ * grant if it was granted less than it asked for; and undefined if it may run. A cancelled question interrupts the
+ * call: it is not a refusal (A2).
  */
 const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const { call, context, hooks, policy, turn } = known
@@ -317,7 +328,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   const permission = Authority.permissionOf(ruling)
   const { reason: why, source } = typeof ruling === "string" ? byPolicy : ruling
   if (permission !== "ask") {
-    // what a policy always allows is no decision about this call
+    // a policy that allows every call has not decided about this one
     if (ruling !== "allow") yield* turn.recordDecision({ ...decision, permission, source, reason: why })
     return permission === "allow" ? undefined : denial(`denied: ${why ?? `the policy forbids ${call.name}`}`)
   }
@@ -346,7 +357,7 @@ const judge = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   return reason === undefined ? undefined : denial(reason)
 })
 
-/** Records that a call runs with less than it asked for, or refuses it if its tool cannot. */
+/** Records that a call runs with less than it asked for, or refuses it if its tool cannot do that. */
 const acceptLess = Effect.fnUntraced(function* (
   { call, context, policy, turn }: KnownCall,
   params: unknown,
@@ -366,8 +377,8 @@ const acceptLess = Effect.fnUntraced(function* (
 })
 
 /**
- * Returns why a call that needs a question cannot succeed. An earlier call that still runs may change that, so a refusal
- * is checked again after it.
+ * Returns the reason why a call that needs a question cannot succeed. An earlier call that is still running may change
+ * that, so after a refusal the check runs again when the earlier calls have ended.
  */
 const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
   const { check } = policy
@@ -380,7 +391,7 @@ const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
 
 const byPolicy: Pick<Authority.Ruling, "source" | "reason"> = { source: "policy" }
 
-/** What the policy of a tool, and the tool itself, say about a call. */
+/** Returns the ruling of the policy of a tool and of the tool itself about a call. */
 const rulingFor = Effect.fnUntraced(function* ({ call, context, entry, policy, turn }: KnownCall, params: unknown) {
   const ruling =
     typeof policy.approval === "function"
@@ -446,7 +457,7 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
   contexts.push(...(yield* hooks.postToolUse(turn.turnId, call.name, output.value)))
 })
 
-/** Runs the handler. Only a call that runs alone may make calls: they wait for no other one. */
+/** Runs the handler. Only a call that runs alone may make nested calls, which then wait for no other call. */
 const handle = ({ call, entry, nest, policy }: KnownCall, params: unknown): Effect.Effect<unknown, unknown> => {
   const handler = entry.run(params, call.callId)
   if (nest === undefined) return Effect.provideService(handler, NestedCalls, undefined)
@@ -464,8 +475,8 @@ const jsonOf = (value: unknown): Option.Option<unknown> => {
 }
 
 /**
- * A typed failure is a result for the model, and so is a handler that interrupted itself. A defect fails the turn. The
- * interruption of a closing turn ends the call without a result.
+ * Finishes a call whose handler did not succeed. A typed failure is a result for the model, and so is a handler that
+ * interrupted itself. A defect fails the turn. The interruption of a closing turn ends the call without a result.
  */
 const finishFailed = ({ call, entry, finish, turn }: KnownCall, cause: Cause.Cause<unknown>) => {
   if (Cause.hasDies(cause)) return Effect.failCause(cause as Cause.Cause<never>)
@@ -475,7 +486,7 @@ const finishFailed = ({ call, entry, finish, turn }: KnownCall, cause: Cause.Cau
     )
   }
   const error = Cause.squash(cause)
-  // an error says what it has to say in its message; one without, and a failure that is no error, says it in its fields
+  // an error without a message, or a failure that is not an error, is shown by its fields
   if (error instanceof Error && error.message !== "") return finish("failed", error.message)
   return Effect.flatMap(
     Effect.matchEager(entry.encodeFailure(error), { onFailure: () => String(error), onSuccess: (encoded) => encoded }),
