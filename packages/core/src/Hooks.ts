@@ -149,7 +149,7 @@ type Verdicts = { readonly [Name in keyof Hooks]: Effect.Success<ReturnType<Hook
 const texts = Schema.Array(Schema.String)
 const reason = Schema.optional(Schema.String)
 const denial = Schema.is(Schema.Struct({ deny: Schema.Boolean, reason }))
-const nothing = () => true
+const isAnything = () => true
 
 /**
  * Checks that a hook returned a verdict. A hook of a program without types may return anything, even a value that no
@@ -162,10 +162,10 @@ const isVerdict: { readonly [Name in keyof Hooks]: (value: unknown) => boolean }
   permissionRequest: Schema.is(Schema.Struct({ decision: Schema.Literals(["allow", "deny", "ask"]), reason })),
   postToolUse: Schema.is(texts),
   preCompact: denial,
-  postCompact: nothing,
+  postCompact: isAnything,
   stop: Schema.is(Schema.Struct({ continueWith: reason })),
-  interrupt: nothing,
-  notification: nothing
+  interrupt: isAnything,
+  notification: isAnything
 }
 
 /** No hooks. */
@@ -312,7 +312,7 @@ export const guard: {
   isNone(self)
     ? none
     : mapHooks<E, R, never, R>(self, (hook, effect) =>
-        recover(checked(hook, effect), (reason) => {
+        recover(dieUnlessVerdict(hook, effect), (reason) => {
           const message = failureOf(hook, reason)
           return Effect.as(warn(message), verdictOf(verdictsOfFailure(message), hook))
         })
@@ -366,7 +366,7 @@ const call = <A, E, R>(hook: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, 
 }
 
 /** Makes an effect die if its hook returns no verdict. */
-const checked = <A, E, R>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+const dieUnlessVerdict = <A, E, R>(hook: keyof Hooks, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   const check = (verdict: A): Effect.Effect<A> =>
     isVerdict[hook](verdict) ? Effect.succeed(verdict) : Effect.die(`it returned ${format(verdict)}`)
   if (Exit.isExit(effect)) return effect._tag === "Success" ? check(effect.value as A) : effect

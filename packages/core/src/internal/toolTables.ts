@@ -149,7 +149,7 @@ class SourceTables implements ToolTables {
           const wait = this.ask(state, running)
           if (wait !== undefined) (waits ??= []).push(wait)
         }
-        if (waits !== undefined) return Effect.andThen(Effect.all(waits, together), report)
+        if (waits !== undefined) return Effect.andThen(Effect.all(waits, allAtOnce), report)
         current = this.join()
         return this.reports.length === 0 ? current : report
       },
@@ -291,4 +291,4 @@ class SourceTables implements ToolTables {
 }
 
 // each wait has its own deadline
-const together = { concurrency: "unbounded", discard: true } as const
+const allAtOnce = { concurrency: "unbounded", discard: true } as const

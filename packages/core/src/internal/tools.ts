@@ -69,8 +69,8 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
     return {
       policy,
       run,
-      display: ofDecoded(policy?.display && checkedDisplay(policy.display), decode),
-      redirect: ofDecoded(policy?.redirect, decode),
+      display: decodeFirst(policy?.display && checkResult(policy.display), decode),
+      redirect: decodeFirst(policy?.redirect, decode),
       spec: {
         name: tool.name,
         description: Tool.getDescription(tool),
@@ -94,7 +94,7 @@ const checkDisplay = Schema.decodeUnknownSync(CallDisplay)
  * Wraps a display function so that it throws for a value that is not a display. A program without types may return
  * anything, even a value that no record can carry.
  */
-const checkedDisplay =
+const checkResult =
   (display: NonNullable<ToolPolicy<any>["display"]>): typeof display =>
   (params, context) =>
     checkDisplay(jsonOfUnsafe(display(params, context)))
@@ -102,7 +102,7 @@ const checkedDisplay =
 /**
  * Makes a function of a policy take the arguments that the model wrote. It returns undefined if they cannot be decoded.
  */
-const ofDecoded = <A, Rest extends ReadonlyArray<unknown>>(
+const decodeFirst = <A, Rest extends ReadonlyArray<unknown>>(
   of: ((params: any, ...rest: Rest) => A | undefined) | undefined,
   decode: ToolEntry["decode"]
 ) => {
@@ -140,16 +140,16 @@ export const reach = <Call extends Pick<ToolCall, "name" | "params">>(
   }
 }
 
-const never = Effect.succeed(false)
-const always = Effect.succeed(true)
+const asksNever = Effect.succeed(false)
+const asksAlways = Effect.succeed(true)
 
 const asksOf = (needsApproval: Tool.Any["needsApproval"]): ToolEntry["asks"] => {
-  if (typeof needsApproval !== "function") return needsApproval === true ? () => always : undefined
+  if (typeof needsApproval !== "function") return needsApproval === true ? () => asksAlways : undefined
   return (params, toolCallId, items) =>
     Effect.suspend(() => {
       const { content } = promptOf({ instructions: undefined, items, output: undefined })
       const asks = needsApproval(params, { toolCallId, messages: content })
-      return Effect.isEffect(asks) ? asks : asks ? always : never
+      return Effect.isEffect(asks) ? asks : asks ? asksAlways : asksNever
     })
 }
 

@@ -155,9 +155,9 @@ const find = Effect.fnUntraced(function* ({ directory, fs }: Files, sessionId: S
   const paths = (yield* fs.exists(directory).pipe(opening))
     ? yield* fs.readDirectory(directory, { recursive: true }).pipe(opening)
     : []
-  const found = paths.find((path) => Paths.sessionOf(Paths.settledPath(path)) === sessionId)
+  const found = paths.find((path) => Paths.sessionOf(Paths.originalPath(path)) === sessionId)
   if (found === undefined) return yield* new SessionNotFound({ sessionId })
-  return `${directory}/${Paths.settledPath(found)}`
+  return `${directory}/${Paths.originalPath(found)}`
 })
 
 /** Reads a journal. Meanwhile another process may give the file its name back; see `takeOver`. */
@@ -214,7 +214,7 @@ const pageFrom = Effect.fnUntraced(function* (
     // one more than the page, which shows that another page follows
     if (entries.length > (limit ?? Infinity)) break
     const title = hasTitle ? yield* undefinedIfUnreadable(Titles.read(files, path)) : undefined
-    if (!JournalPages.isTitleOf(filter, title)) continue
+    if (!JournalPages.selectsTitle(filter, title)) continue
     if (!(yield* isJournal(files, entry.sessionId, path))) continue
     entries.push(title === undefined ? entry : { ...entry, title })
   }
@@ -228,7 +228,7 @@ const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, arch
   const present = new Set(paths)
   const candidates: Array<JournalEntry & { readonly path: string; readonly hasTitle: boolean }> = []
   for (const found of paths) {
-    const original = Paths.settledPath(found)
+    const original = Paths.originalPath(found)
     const sessionId = Paths.sessionOf(original)
     if (sessionId === undefined || present.has(Paths.archivedPath(original)) !== archived) continue
     if (original !== found && present.has(original)) continue
@@ -238,7 +238,7 @@ const candidatesOf = Effect.fnUntraced(function* ({ directory, fs }: Files, arch
     const updatedAt = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
     const entry = { sessionId, updatedAt, sizeBytes: Number(info.size) }
     const hasTitle = present.has(Paths.titlePath(original))
-    if (JournalPages.isPlaceOf(filter, entry)) candidates.push({ ...entry, path, hasTitle })
+    if (JournalPages.selectsPlace(filter, entry)) candidates.push({ ...entry, path, hasTitle })
   }
   return candidates
 })

@@ -60,5 +60,5 @@ export const belongsTo = (name: string, sessionId: SessionId): boolean => {
 }
 
 /** Returns the path of a journal from its path or from its {@link takenPath}. */
-export const settledPath = (path: string): string =>
+export const originalPath = (path: string): string =>
   path.endsWith(suffix + takenSuffix) ? path.slice(0, -takenSuffix.length) : path

@@ -26,7 +26,7 @@ import { makeWriter, type Place } from "./writer.ts"
 /** Opens the journal at `path` for writing, until the scope closes. */
 export const takeOver = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
   const opening = asJournalFailed("open", sessionId)
-  yield* settleCopy(files, sessionId, path)
+  yield* recoverName(files, sessionId, path)
   yield* refuseForeign(files, sessionId, path)
   const fence = yield* Fence.make(files.fs, path).pipe(opening)
   const file = yield* files.fs.open(path, { flag: "a+", mode: 0o600 }).pipe(opening)
@@ -43,7 +43,7 @@ export const takeOver = Effect.fnUntraced(function* (files: Files, sessionId: Se
  * Gives a journal its name back. An earlier version copied a journal to open it, and a process that died meanwhile left
  * it under another name.
  */
-const settleCopy = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
+const recoverName = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, path: string) {
   const { fs } = files
   const taken = Paths.takenPath(path)
   const opening = asJournalFailed("open", sessionId)

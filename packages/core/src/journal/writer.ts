@@ -41,7 +41,7 @@ export const makeWriter = Effect.fnUntraced(function* (
   const checkFence = refuseFenced(place)
   const stat = files.fs.stat(place.path).pipe(asJournalFailed("fence", sessionId))
 
-  const holdsUnacknowledged = Effect.fnUntraced(function* (bytes: Uint8Array) {
+  const writeChecked = Effect.fnUntraced(function* (bytes: Uint8Array) {
     yield* checkFence
     yield* file.writeAll(bytes).pipe(asJournalFailed("append", sessionId))
     if (files.isSynced) yield* file.sync.pipe(asJournalFailed("flush", sessionId))
@@ -54,7 +54,7 @@ export const makeWriter = Effect.fnUntraced(function* (
       if (refused !== undefined) return Effect.fail(refused)
       const lines = records.map((record) => encoder.encode(RecordCodec.encode(record) + "\n"))
       const bytes = concat(lines)
-      return Effect.matchEffect(holdsUnacknowledged(bytes), {
+      return Effect.matchEffect(writeChecked(bytes), {
         onFailure: (error) => {
           refused = error
           return Effect.andThen(

@@ -182,7 +182,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       const entries = Array.from(journals)
         .filter(([, journal]) => journal.archived === archived)
         .map(([sessionId, { title, updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0, ...titleField(title) }))
-        .filter((entry) => JournalPages.isPlaceOf(filter, entry) && JournalPages.isTitleOf(filter, entry.title))
+        .filter((entry) => JournalPages.selectsPlace(filter, entry) && JournalPages.selectsTitle(filter, entry.title))
       return Effect.succeed(JournalPages.pageOf(JournalPages.sortFrom(start, entries), limit))
     })
   const listOf = (archived: boolean) => Effect.map(page({ archived }), ({ entries }) => entries)

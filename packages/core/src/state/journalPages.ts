@@ -21,13 +21,13 @@ export const malformedCursor = (cursor: string | undefined): JournalFailed =>
   new JournalFailed({ sessionId: "*" as SessionId, operation: "list", detail: `${cursor} is not a cursor of a page` })
 
 /** Returns whether a filter selects an entry with this id and time. */
-export const isPlaceOf = (
+export const selectsPlace = (
   { prefix = "", updatedBefore = Infinity, updatedFrom = -Infinity }: JournalFilter,
   { sessionId, updatedAt }: Place
 ): boolean => sessionId.startsWith(prefix) && updatedAt >= updatedFrom && updatedAt < updatedBefore
 
 /** Returns whether a filter selects an entry with this title. */
-export const isTitleOf = ({ title: wanted }: JournalFilter, title: string | undefined): boolean =>
+export const selectsTitle = ({ title: wanted }: JournalFilter, title: string | undefined): boolean =>
   wanted === undefined || (title?.toLowerCase().includes(wanted.toLowerCase()) ?? false)
 
 /** Returns the entries after a place, in order. */

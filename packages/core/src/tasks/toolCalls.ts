@@ -135,7 +135,7 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
         }
         return entry === undefined
           ? finish("failed", unknownTool(call.name, tools))
-          : process({
+          : processCall({
               ...rest,
               finish,
               context,
@@ -163,7 +163,7 @@ const makeGroup = (options: CallOptions, failures: RepeatedFailures): CallGroup 
       parallel = []
       if (fibers.length === 0) return Effect.succeed(0)
       // concurrently, so that a call that dies ends the turn although an earlier one still runs
-      const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, together)
+      const joined = fibers.length === 1 ? Fiber.join(fibers[0]!) : Effect.forEach(fibers, Fiber.join, allAtOnce)
       return Effect.as(joined, fibers.length)
     })
   }
@@ -224,7 +224,7 @@ const noteEnd =
     })
 
 // the fibers only wait here; the permits bound the number of calls that run at once
-const together = { concurrency: "unbounded", discard: true } as const
+const allAtOnce = { concurrency: "unbounded", discard: true } as const
 
 /** A call of a tool that exists. */
 interface KnownCall extends Omit<GroupCall, "made" | "parent">, Pick<CallOptions, "context" | "hooks" | "gate"> {
@@ -245,7 +245,7 @@ interface Order {
 }
 
 /** Decodes the arguments, asks for approval, and runs the handler. */
-const process = Effect.fnUntraced(function* (known: KnownCall) {
+const processCall = Effect.fnUntraced(function* (known: KnownCall) {
   const { call, entry, finish, order, turn } = known
   if (call.invalid !== undefined) {
     return yield* finish("failed", `the arguments of ${call.name} are not JSON`)

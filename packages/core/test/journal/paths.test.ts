@@ -57,8 +57,8 @@ describe("paths", () => {
   })
 
   it("a journal that an earlier version renamed is found under its own path", () => {
-    assert.strictEqual(Paths.settledPath("a/b.jsonl"), "a/b.jsonl")
-    assert.strictEqual(Paths.settledPath("a/b.jsonl.taken"), "a/b.jsonl")
-    assert.strictEqual(Paths.settledPath("a/b.taken"), "a/b.taken")
+    assert.strictEqual(Paths.originalPath("a/b.jsonl"), "a/b.jsonl")
+    assert.strictEqual(Paths.originalPath("a/b.jsonl.taken"), "a/b.jsonl")
+    assert.strictEqual(Paths.originalPath("a/b.taken"), "a/b.taken")
   })
 })

@@ -329,7 +329,7 @@ const makeSession = Effect.fnUntraced(function* (
     }
   }).pipe(Effect.provideService(Journal, handOver(journal, sessionId, writer)))
   const session = yield* span === undefined ? making : Effect.provideService(making, Tracer.ParentSpan, span)
-  hosted.settle(session)
+  hosted.setSession(session)
   yield* Scope.addFinalizer(
     scope,
     Effect.sync(() => host.forget(hosted))

@@ -47,7 +47,7 @@ export class HostedSession {
   }
 
   /** Sets the session once it is made. */
-  settle(inner: Session): void {
+  setSession(inner: Session): void {
     this.inner = inner
     this.shown = toShown(this, inner)
   }

@@ -149,7 +149,7 @@ export class Recorder {
    * Runs a step whose records descend from a span. If the step starts a turn, the records after that descend from the
    * turn.
    */
-  descending<A>(span: Tracer.AnySpan | undefined, step: () => A): A {
+  runBelow<A>(span: Tracer.AnySpan | undefined, step: () => A): A {
     const before = this.step
     this.step = { span }
     try {

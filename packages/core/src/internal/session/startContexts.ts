@@ -13,12 +13,12 @@ export class StartContexts {
   }
 
   /** Notes that the contexts are about to be recorded, from this record number onwards. */
-  recordedAt(seq: number, count: number): void {
+  onRecord(seq: number, count: number): void {
     this.startContextsAt = count === 0 ? -1 : seq
   }
 
   /** Notes that a rollback removed the turn that started with this record, and everything after it. */
-  rolledBackTo(startSeq: number): void {
+  onRollback(startSeq: number): void {
     if (this.startContextsAt !== undefined && this.startContextsAt > startSeq) this.startContextsAt = undefined
   }
 }

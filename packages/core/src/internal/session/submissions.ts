@@ -95,7 +95,7 @@ export class Submissions {
     const from = signals.isMeasuring ? signals.nowNanos() : 0n
     const span = SubmissionSpan.open(session, op, parent)
     const own = SubmissionSpan.childParent(span, parent)
-    const receipt = recorder.descending(own?.span, () => this.receiptFor(op, id, own))
+    const receipt = recorder.runBelow(own?.span, () => this.receiptFor(op, id, own))
     // an interrupt without an id records nothing itself, and is acknowledged at once
     // mutant receipt-when-durable (P2: a receipt waits until its input is durable): true
     const durable =
@@ -276,7 +276,7 @@ export class Submissions {
     const available = Math.min(turns, SessionState.userTurnCount(state))
     const oldest = SessionState.oldestTaken(state, available)
     recorder.append({ _tag: "RolledBack", submissionId, turns: available })
-    if (oldest !== undefined) startContexts.rolledBackTo(oldest.startSeq)
+    if (oldest !== undefined) startContexts.onRollback(oldest.startSeq)
     return { _tag: "Accepted", submissionId }
   }
 

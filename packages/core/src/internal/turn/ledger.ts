@@ -123,7 +123,7 @@ export class Ledger implements ItemWriter {
   }
 
   /** Forgets the input that the task was started with, because it is recorded or blocked. */
-  carriedOwnInput(): void {
+  forgetOwnInput(): void {
     this.pendingInput = undefined
   }
 
@@ -202,7 +202,7 @@ export class Ledger implements ItemWriter {
   recordAs(id: ItemId, item: NewItem): Item {
     const named = { ...item, id } as Item
     this.recorder.append({ _tag: "ItemRecorded", turnId: this.origin.turnId, item: named })
-    this.response.followedBy(named)
+    this.response.noteItem(named)
     if (named._tag === "ToolCall") {
       const startedAt = this.clock.currentTimeMillisUnsafe()
       this.calls.push({ call: named, startedAt, detail: undefined, result: undefined })

@@ -23,7 +23,7 @@ interface Owned {
 }
 
 /** Makes the spans of a resource's end descend from the turn that owns it, even if it ends later. */
-const traced = (ledger: Ledger, resource: OwnedResource): OwnedResource => ({
+const withTrace = (ledger: Ledger, resource: OwnedResource): OwnedResource => ({
   ...resource,
   end: (reason) => below(ledger, resource.end(reason))
 })
@@ -42,7 +42,7 @@ export class Resources {
     const { afterHook, drain, keep = false, kind, name } = resource
     let unregister = () => {}
     const owned: Owned = {
-      resource: traced(ledger, resource),
+      resource: withTrace(ledger, resource),
       turnId: origin.turnId,
       isKept: keep,
       isLate: false,
@@ -65,7 +65,7 @@ export class Resources {
   ownLate(ledger: Ledger, resource: OwnedResource): () => void {
     const release = () => void this.owned.delete(owned)
     const { turnId } = ledger.origin
-    const owned: Owned = { resource: traced(ledger, resource), turnId, isKept: false, isLate: true, release }
+    const owned: Owned = { resource: withTrace(ledger, resource), turnId, isKept: false, isLate: true, release }
     this.owned.add(owned)
     return release
   }

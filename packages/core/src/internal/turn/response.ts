@@ -149,7 +149,7 @@ export class Response {
   }
 
   /** Notes that an item was recorded after the text. */
-  followedBy(item: Item): void {
+  noteItem(item: Item): void {
     this.latestText = item._tag === "AssistantMessage" ? item.text : undefined
   }
 

@@ -292,7 +292,7 @@ const takeInput = Effect.fnUntraced(function* (intake: Intake, waitingInput: () 
     const { contexts, stop } = yield* withTurn(turn, starting)
     // mutant fence-after-start-hooks (I3: a straggler that resumes after a start hook records no contexts): drop
     if (isFenced()) return yield* Effect.interrupt
-    startContexts.recordedAt(recorder.state.seq, contexts.length)
+    startContexts.onRecord(recorder.state.seq, contexts.length)
     for (const text of contexts) ledger.record({ _tag: "DeveloperMessage", text })
     if (stop !== undefined) ask = () => Effect.succeed({ block: true, reason: stop, contexts: [] })
   }
@@ -343,7 +343,7 @@ const carryOwn = ({ isFenced, ledger, recorder }: Intake, input: Input.Input, as
     //   of its task):
     //   drop
     if (isFenced()) return Effect.interrupt
-    ledger.carriedOwnInput()
+    ledger.forgetOwnInput()
     if (verdict.block) {
       const why = verdict.reason === undefined ? "" : `: ${verdict.reason}`
       recorder.append({ _tag: "Warning", message: `a hook blocked the input of this turn${why}` })

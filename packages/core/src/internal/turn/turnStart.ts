@@ -125,7 +125,7 @@ export class Turns {
         Deferred.doneUnsafe(outcome, Effect.succeed(settled))
       },
       onStragglerEnd: (straggler, afterMillis) =>
-        recorder.descending(ledger.origin.parentSpan, () => {
+        recorder.runBelow(ledger.origin.parentSpan, () => {
           recorder.append({ _tag: "StragglerEnded", straggler, ofTurn: turnId, afterMillis })
         }),
       onFailure: ({ kind, name }, reason) =>
@@ -242,7 +242,7 @@ const recordContext = (
   const { changedContext } = recorder.state
   if (current === undefined && Object.keys(changedContext).length === 0) return undefined
   const read = Effect.runSyncExit(
-    Effect.suspend(() => decodeContext({ ...inherited(session, current?.()), ...changedContext }))
+    Effect.suspend(() => decodeContext({ ...ownContext(session, current?.()), ...changedContext }))
   )
   if (read._tag === "Failure") {
     const why = textOf(Cause.squash(read.cause))
@@ -261,7 +261,7 @@ const recordContext = (
  * Returns the context of the application. A session below another one leaves out `output`: it answers in the format of
  * its agent, not in that of the turn that started it.
  */
-const inherited = ({ ancestors }: SessionContext, context: TurnContext | undefined): TurnContext | undefined =>
+const ownContext = ({ ancestors }: SessionContext, context: TurnContext | undefined): TurnContext | undefined =>
   context === undefined || ancestors.length === 0 ? context : Struct.omit(context, ["output"])
 
 /**
