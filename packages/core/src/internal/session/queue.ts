@@ -94,7 +94,7 @@ export class Queue {
   get nextPosition(): number | undefined {
     const { inbox, turn } = this.options.stateOf()
     const aheadCount = Inbox.aheadCount(inbox, turn?.startedWith)
-    if (this.verdict(false) !== "now") return aheadCount
+    if (this.decide(false) !== "now") return aheadCount
     return aheadCount === 0 ? undefined : aheadCount - 1
   }
 
@@ -108,7 +108,7 @@ export class Queue {
     this.parents.delete(submissionId)
   }
 
-  private verdict(isEmpty: boolean): ReturnType<typeof startable> {
+  private decide(isEmpty: boolean): ReturnType<typeof startable> {
     const { isOpen, stateOf, supervisor } = this.options
     const turn = supervisor.state()._tag === "Idle" ? "none" : stateOf().turn === undefined ? "ended" : "open"
     return startable({ isOpen: isOpen(), isEmpty, isReplacing: this.replacing > 0, turn })
@@ -118,9 +118,9 @@ export class Queue {
   startNext(): TurnId | undefined {
     for (;;) {
       const head = Inbox.queuedEntries(this.options.stateOf().inbox)[0]
-      const verdict = this.verdict(head === undefined)
-      this.isDue = verdict === "later"
-      if (head === undefined || verdict !== "now") return undefined
+      const when = this.decide(head === undefined)
+      this.isDue = when === "later"
+      if (head === undefined || when !== "now") return undefined
       const started = this.start(head)
       if (started !== "blocked") return started
     }
