@@ -1,6 +1,6 @@
 /**
- * Agents. An agent has what a session runs with: instructions, tools with a policy each, an output format, and the
- * kinds of tasks that a client may start by name.
+ * Agents. An agent has the parts that a session runs with: instructions, tools with a policy each, an output format,
+ * and the kinds of tasks that a client may start by name.
  *
  * The model is not part of an agent. It is a service (`Model`), which the application provides as a layer.
  */

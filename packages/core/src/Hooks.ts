@@ -1,5 +1,5 @@
 /**
- * Hooks: functions of the application that may veto or enrich what a session does (contract P5).
+ * Hooks: functions of the application that may refuse a step of a session or add to it (contract P5).
  *
  * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and
  * the processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails or dies
@@ -301,8 +301,8 @@ export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
   )
 
 /**
- * Replaces the result of a hook that fails, dies or returns no verdict with a verdict, and reports the failure with
- * `warn`: a prompt is blocked, a call or a compaction is denied, and other hooks have no effect. A session guards all
+ * Handles hooks that fail, die or return no verdict. The failure is reported with `warn`, and a verdict takes its
+ * place: a prompt is blocked, a call or a compaction is denied, and other hooks have no effect. A session guards all
  * its hooks, so that no hook can harm later turns.
  */
 export const guard: {

@@ -28,7 +28,7 @@ export type { OpenError } from "./internal/hosting/host.ts"
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
   /** The name of the agent that it runs. Default: the first agent of the layer. */
   readonly agent?: string | undefined
-  /** As in `OpenOptions`. */
+  /** See `OpenOptions.references`. */
   readonly references?: Context.Context<never> | undefined
 }
 
@@ -101,8 +101,8 @@ export interface Sessions {
   /** Undoes `archive`. Does nothing for a session that is not archived. **Interruption**, **Errors**: as `archive`. */
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
-   * Closes a session if it is open here, and deletes it with its child sessions: first what the stores of the host keep
-   * of it (`SessionStores`), and then its journal, with the parts that were cut off it. Forks of it stay.
+   * Closes a session if it is open here, and deletes it with its child sessions. First its data in the stores of the
+   * host are deleted (`SessionStores`), and then its journal, with the parts that were cut off it. Forks of it stay.
    * **Interruption**: as `archive`. **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the
    * deletion can be repeated.
    */

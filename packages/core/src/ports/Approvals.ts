@@ -2,9 +2,9 @@
  * The port for decisions about the questions of a session (contract A1 to A4). The session opens and settles a
  * question; an implementation of this port only decides.
  *
- * `decide` runs concurrently with the clients of the session. The first of these settles the question: the decision,
- * the `Answer` of a client, the deadline, and the end of the asker (the abort of a turn that asked, or the close of a
- * session that asked). Later ones have no effect.
+ * `decide` runs concurrently with the clients of the session. A question is settled by its decision, by the `Answer` of
+ * a client, by the deadline, or by the end of the asker, whichever comes first. The end of the asker is the abort of a
+ * turn that asked, or the close of a session that asked. Later answers have no effect.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"

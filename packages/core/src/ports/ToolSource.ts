@@ -29,8 +29,8 @@ export interface ToolPolicy<Params = unknown> {
    */
   readonly approval: Permission | ((params: Params, context: TurnContext) => Permission | Ruling)
   /**
-   * Whether a call may run at the same time as other calls (`parallel`) or runs alone (`exclusive`). Default:
-   * `exclusive`.
+   * The concurrency of a call: it may run at the same time as other calls (`parallel`), or it runs alone (`exclusive`).
+   * Default: `exclusive`.
    */
   readonly concurrency?: "parallel" | "exclusive" | undefined
   /**

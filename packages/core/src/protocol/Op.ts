@@ -69,7 +69,7 @@ export class UserInput extends Schema.Opaque<UserInput>()(
 ) {}
 /**
  * A message of a program to the model, such as the report that a detached child has ended. It waits in the inbox like
- * input of the user, but it passes no prompt hook (P5), an abort keeps it instead of returning it, and rollback and
+ * input of the user. But it passes no prompt hook (P5), and an abort keeps it instead of returning it. Rollback and
  * compaction do not treat it as input of the user. `fragment` names its kind.
  */
 export class Notice extends Schema.Opaque<Notice>()(

@@ -10,9 +10,9 @@ export const QuestionKind = Schema.Literals(["command", "patch", "permissions", 
 export type QuestionKind = typeof QuestionKind.Type
 
 /**
- * The source of a decision: a person or client, the policy of the session or of a tool, a rule about commands, an
- * earlier decision that still applies, an agent that reviews, a hook, or the session above, whose journal has the
- * source there.
+ * The source of a decision: a person or client (`user`), the policy of the session or of a tool, a rule about commands,
+ * an earlier decision that still applies (`cache`), an agent that reviews, or a hook. With `parent` the session above
+ * decided, and its journal has the source.
  */
 export const DecisionSource = Schema.Literals([
   "user",
