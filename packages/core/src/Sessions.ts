@@ -54,8 +54,8 @@ export interface ForkOptions extends Pick<OpenOptions, "references"> {
 /** The sessions of an application. */
 export interface Sessions {
   /**
-   * Makes a new session. **Interruption** leaves none behind. **Errors**: as `Session.make`; `AgentNotFound` if the layer
-   * has no agent of this name.
+   * Makes a new session. **Interruption** before it is made leaves no session. **Errors**: as `Session.make`;
+   * `AgentNotFound` if the layer has no agent of this name.
    */
   readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, Host.OpenError>
   /**
@@ -186,9 +186,9 @@ const makeService = (host: Host.Host): Sessions => {
 }
 
 /**
- * Deletes a session as `Sessions.delete` does, in a program that hosts no sessions and does not have it open. The
- * stores are those of the context. **Interruption**: not interruptible, except for the stores. **Errors**: as
- * `Sessions.delete`.
+ * Deletes a session as `Sessions.delete` does, for a program that hosts no sessions. The program must not have the
+ * session open. The stores are those of the context. **Interruption**: not interruptible, except for the stores.
+ * **Errors**: as `Sessions.delete`.
  */
 export const deleteClosed = (sessionId: SessionId): Effect.Effect<void, Deletion.DeleteError, Journal> =>
   Effect.gen(function* () {

@@ -133,8 +133,8 @@ export interface Job<A, E, S = void> {
    */
   readonly run: (slot: Slot) => Effect.Effect<A, E>
   /**
-   * Interrupts the task at the abort, or signals it (see `Slot.aborting`) and interrupts it at the end of the grace
-   * period (I2).
+   * The effect of an abort on the task: `interrupt` interrupts it at once; `signal` completes `Slot.aborting`, and
+   * interrupts it at the end of the grace period (I2).
    */
   readonly onAbort: "interrupt" | "signal"
   /** The time that an abort waits for the task and the clean-ups. With 0 it does not wait. */
@@ -279,7 +279,7 @@ class RunningJob implements Slot {
   }
 
   /** Sets the function that starts the owner of the job. It is called at once if the job has left already. */
-  ownedBy(owner: () => void): void {
+  setOwner(owner: () => void): void {
     this.owner = owner
     if (this.hasLeft) owner()
   }
@@ -344,7 +344,7 @@ class Supervisor implements TaskSupervisor {
       if (this.advance({ _tag: "Exit" })) running.leave()
     })
     // mutant register-before-run (S6): insert: this.current = running
-    running.ownedBy(() => void forkDetached(this.context, this.own({ job, running, task }), { uninterruptible: true }))
+    running.setOwner(() => void forkDetached(this.context, this.own({ job, running, task }), { uninterruptible: true }))
     return true
   }
 

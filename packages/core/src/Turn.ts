@@ -270,8 +270,9 @@ export interface Turn {
    */
   readonly takeInput: Effect.Effect<number>
   /**
-   * Closes the steering gate if no input waits, in one step, and returns whether it did (P4). Once the gate is closed,
-   * no more input joins the turn.
+   * Closes the steering gate if no input waits, in one step, and returns whether it did (P4). With
+   * `SessionPolicy.leftoverInput` set to `record` it closes the gate in any case. Once the gate is closed, no more
+   * input joins the turn.
    */
   readonly closeGate: Effect.Effect<boolean>
 

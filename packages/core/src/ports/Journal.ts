@@ -140,8 +140,8 @@ interface MemoryJournal {
   title: string | undefined
   records: Array<JournalRecord>
   updatedAt: number
-  held: boolean
-  archived: boolean
+  isHeld: boolean
+  isArchived: boolean
 }
 
 const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
@@ -166,7 +166,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
     Effect.suspend((): Effect.Effect<void, SessionNotFound | SessionBusy> => {
       const journal = journals.get(sessionId)
       if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
-      if (journal.held) return Effect.fail(new SessionBusy({ sessionId }))
+      if (journal.isHeld) return Effect.fail(new SessionBusy({ sessionId }))
       apply(journal)
       return Effect.void
     })
@@ -180,7 +180,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
       const start = JournalPages.startOf(cursor)
       if (start === undefined) return Effect.fail(JournalPages.malformedCursor(cursor))
       const entries = Array.from(journals)
-        .filter(([, journal]) => journal.archived === archived)
+        .filter(([, journal]) => journal.isArchived === archived)
         .map(([sessionId, { title, updatedAt }]) => ({ sessionId, updatedAt, sizeBytes: 0, ...titleField(title) }))
         .filter((entry) => JournalPages.selectsPlace(filter, entry) && JournalPages.selectsTitle(filter, entry.title))
       return Effect.succeed(JournalPages.pageOf(JournalPages.sortFrom(start, entries), limit))
@@ -192,20 +192,20 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
         Effect.suspend((): Effect.Effect<MemoryJournal, SessionNotFound | SessionBusy | JournalFailed> => {
           let journal = journals.get(sessionId)
           // mutant one-writer (J2: a journal has one writer): drop
-          if (journal?.held === true) return Effect.fail(new SessionBusy({ sessionId }))
+          if (journal?.isHeld === true) return Effect.fail(new SessionBusy({ sessionId }))
           if (mode === "create") {
             if (journal !== undefined)
               return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: existsAlready }))
-            journal = { title: undefined, records: [], updatedAt: 0, held: false, archived: false }
+            journal = { title: undefined, records: [], updatedAt: 0, isHeld: false, isArchived: false }
             journals.set(sessionId, journal)
           } else if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
-          else if (journal.archived) return Effect.fail(new SessionNotFound({ sessionId, archived: true }))
-          journal.held = true
+          else if (journal.isArchived) return Effect.fail(new SessionNotFound({ sessionId, archived: true }))
+          journal.isHeld = true
           return Effect.succeed(journal)
         }),
         (journal) =>
           Effect.sync(() => {
-            journal.held = false
+            journal.isHeld = false
             if (!retainClosed) journals.delete(sessionId)
           })
       ).pipe(Effect.map(writer)),
@@ -217,8 +217,8 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
           : Effect.succeed({ records: journal.records.slice(), cutBytes: 0, cutFile: undefined })
       }),
     list: listOf(false),
-    archive: (sessionId) => change(sessionId, (journal) => void (journal.archived = true)),
-    unarchive: (sessionId) => change(sessionId, (journal) => void (journal.archived = false)),
+    archive: (sessionId) => change(sessionId, (journal) => void (journal.isArchived = true)),
+    unarchive: (sessionId) => change(sessionId, (journal) => void (journal.isArchived = false)),
     archived: listOf(true),
     page,
     delete: (sessionId) => change(sessionId, () => void journals.delete(sessionId))

@@ -162,7 +162,7 @@ const requestsOf = ({
 }: Pick<SampleRequest, "instructions" | "output"> & { readonly context: TurnContexts.TurnContext }) => {
   let made: { readonly table: ToolTable; readonly request: SampleRequest } | undefined
   const isMade = (table: ToolTable, specs: ReadonlyArray<ToolSpec>) =>
-    made?.table === table && (made.request.tools === specs || sameSpecs(made.request.tools, specs))
+    made?.table === table && (made.request.tools === specs || areEqual(made.request.tools, specs))
   let warnings: Array<string> = []
   const warned = new Set<string>()
   const display =
@@ -198,7 +198,7 @@ const requestsOf = ({
   }
 }
 
-const sameSpecs = (before: ReadonlyArray<ToolSpec>, after: ReadonlyArray<ToolSpec>): boolean =>
+const areEqual = (before: ReadonlyArray<ToolSpec>, after: ReadonlyArray<ToolSpec>): boolean =>
   before.length === after.length && before.every((spec, index) => spec === after[index])
 
 /** A request of the loop. */

@@ -92,7 +92,7 @@ export class Recorder {
   /** The span that the next write descends from: that of the first of its records (contract O1). */
   private writeParent: Tracer.AnySpan | undefined
   private durable: number
-  private busy = false
+  private isBusy = false
   /** The fibers that wait, in the order of the records that they wait for. */
   private readonly waiters: Array<Waiter> = []
   private readonly options: RecorderOptions
@@ -162,11 +162,11 @@ export class Recorder {
   /** Queues a delta. It is published at once if no record is queued before it. */
   publishDelta(delta: Delta): void {
     if (this.failure !== undefined || this.isClosed) return
-    if (this.busy || this.queue.length > 0) return void this.queue.push(delta)
+    if (this.isBusy || this.queue.length > 0) return void this.queue.push(delta)
     // an observer may cause more events, which every subscriber must get after this one
-    this.busy = true
+    this.isBusy = true
     this.publish(delta)
-    this.busy = false
+    this.isBusy = false
     if (this.queue.length > 0) this.pump()
   }
 
@@ -219,8 +219,8 @@ export class Recorder {
   }
 
   private pump(): void {
-    if (this.busy || this.queue.length === 0) return
-    this.busy = true
+    if (this.isBusy || this.queue.length === 0) return
+    this.isBusy = true
     if (this.options.writer.coalesces === true) {
       return this.detach(Effect.flatMap(Effect.yieldNow, () => this.drain() ?? Effect.void))
     }
@@ -252,7 +252,7 @@ export class Recorder {
       }
       this.finish(batch, records, { exit: written, from })
     }
-    this.busy = false
+    this.isBusy = false
     return undefined
   }
 
@@ -337,7 +337,7 @@ export class Recorder {
 
   private fail(error: JournalFailed): void {
     this.failure = error
-    this.busy = false
+    this.isBusy = false
     this.queue = []
     const event = { _tag: "SessionFailed", sessionId: this.options.sessionId, message: error.message } as const
     // subscribers first, because an observer of the failure, or of the end of the turn, may close the session and end

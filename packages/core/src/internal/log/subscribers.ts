@@ -24,8 +24,8 @@ class Subscriber {
   /** The next record that this subscriber has not received. */
   cursor: number
   /** True if records must be read back, or waited for, before events are taken live. */
-  behind = true
-  ended = false
+  isBehind = true
+  hasEnded = false
   /** True if it has received the failure of the session. */
   hasFailure = false
   /** The number of characters of each open text that it has received. */
@@ -37,8 +37,8 @@ class Subscriber {
 
   // a subscriber that caught up while the event was offered to another one has the event already
   offer(event: Exclude<SessionEvent, Delta>, capacity: number): void {
-    if (event._tag !== "SessionFailed" && !this.behind && event.seq >= this.cursor) {
-      if (this.pending.length >= capacity) this.behind = true
+    if (event._tag !== "SessionFailed" && !this.isBehind && event.seq >= this.cursor) {
+      if (this.pending.length >= capacity) this.isBehind = true
       else {
         this.cursor = event.seq + 1
         this.pending.push(event)
@@ -53,7 +53,7 @@ class Subscriber {
   }
 
   private hold(delta: Delta, capacity: number): void {
-    if (this.behind) return
+    if (this.isBehind) return
     if (delta._tag !== "ToolOutput" && (this.seen.get(delta.itemId) ?? 0) > delta.offset) return
     const last = this.pending.at(-1)
     if (this.pending.length < capacity / 2) this.pending.push(delta)
@@ -66,7 +66,7 @@ class Subscriber {
     ) {
       this.pending[this.pending.length - 1] = { ...last, text: last.text + delta.text } as Delta
     } else if (this.pending.length < capacity) this.pending.push(delta)
-    else this.behind = true
+    else this.isBehind = true
   }
 
   wake(): void {
@@ -112,7 +112,7 @@ interface OpenText {
 export class Subscribers {
   private readonly all = new Set<Subscriber>()
   private published = 0
-  private closed = false
+  private isClosed = false
   private failed: SessionFailed | undefined
   /** The published text of items that are not recorded yet, for subscribers that join meanwhile or were behind. */
   private readonly open = new Map<string, OpenText>()
@@ -131,7 +131,7 @@ export class Subscribers {
   }
 
   private count(): void {
-    if (this.onWaiting === undefined || this.closed) return
+    if (this.onWaiting === undefined || this.isClosed) return
     let waiting = 0
     for (const one of this.all) waiting += one.pending.length
     const change = waiting - this.waiting
@@ -167,9 +167,9 @@ export class Subscribers {
 
   /** Ends every stream once it has emitted the events that it holds. */
   end(): void {
-    this.closed = true
+    this.isClosed = true
     for (const one of this.all) {
-      one.ended = true
+      one.hasEnded = true
       one.wake()
     }
   }
@@ -181,7 +181,7 @@ export class Subscribers {
         Effect.acquireRelease(
           Effect.sync(() => {
             const one = new Subscriber(from)
-            one.ended = this.closed
+            one.hasEnded = this.isClosed
             this.all.add(one)
             return one
           }),
@@ -203,15 +203,15 @@ export class Subscribers {
         this.count()
         return Effect.succeed(events as NonEmpty)
       }
-      if (one.behind && one.cursor < this.published) return this.readBack(one, writer)
-      // a subscriber that is ahead of what was published stays `behind` until the records catch up, so that deltas keep
+      if (one.isBehind && one.cursor < this.published) return this.readBack(one, writer)
+      // a subscriber that is ahead of what was published stays behind until the records catch up, so that deltas keep
       // their place between records
-      if (one.behind && one.cursor === this.published) {
-        one.behind = false
+      if (one.isBehind && one.cursor === this.published) {
+        one.isBehind = false
         const missed = one.missedEvents(Array.from(this.open.values(), ({ first, text }) => ({ ...first, text })))
         if (missed.length > 0) return Effect.succeed(missed as NonEmpty)
       }
-      if (one.ended) {
+      if (one.hasEnded) {
         if (this.failed === undefined || one.hasFailure) return Cause.done()
         one.hasFailure = true
         return Effect.succeed<NonEmpty>([this.failed])
@@ -222,7 +222,7 @@ export class Subscribers {
     const wait: Pulled = Effect.callback((resume) => {
       // checked again atomically with the registration, because an event in between has woken no fiber
       // mutant check-events-and-wait (W2: a subscriber checks for events atomically with registration): false
-      if (one.pending.length > 0 || one.ended || (one.behind && one.cursor <= this.published)) {
+      if (one.pending.length > 0 || one.hasEnded || (one.isBehind && one.cursor <= this.published)) {
         return resume(next)
       }
       one.waiting = () => resume(next)
