@@ -18,8 +18,8 @@ import type { Permission, Ruling } from "../state/Authority.ts"
 import type { ToolSpec } from "./Model.ts"
 
 /**
- * The policy of a tool: whether a call needs approval, and how it runs and is displayed. Functions of the policy also
- * get the context of the turn, which is empty if the application provides none.
+ * The policy of a tool: whether a call needs approval, and how it runs and is displayed. Functions that decide about a
+ * call or describe it also get the context of the turn, which is empty if the application provides none.
  */
 export interface ToolPolicy<Params = unknown> {
   /**
