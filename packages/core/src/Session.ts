@@ -212,7 +212,7 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   const { recorder } = parts
   yield* Effect.acquireRelease(Effect.void, () => close(parts))
   recorder.descendFrom(Tracing.currentSpan(creator as Context.Context<never>))
-  yield* Recovery.open(session, recorder, writer.opened, options.meta)
+  yield* Recovery.start(session, recorder, writer.opened, options.meta)
   recorder.descendFrom(undefined)
   return makeService(parts, writer)
 }, acquireAll)

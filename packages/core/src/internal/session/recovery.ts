@@ -29,7 +29,7 @@ export const lastSpanOf = (records: Opened["records"]): Tracer.AnySpan | undefin
  * Writes the first record of a new session, or the records of a resume, and waits until they are durable. A resume then
  * ends the processes that an earlier host has left running.
  */
-export const open = (
+export const start = (
   session: SessionContext,
   recorder: Recorder,
   opened: Opened,

@@ -53,8 +53,8 @@ const names: { readonly [tag in Op["_tag"]]: string } = {
   EndProcess: "end_process"
 }
 
-/** Opens the span of a submission; undefined if no tracer listens. */
-export const open = (
+/** Starts the span of a submission; undefined if no tracer listens. */
+export const start = (
   { context, sessionId }: SessionContext,
   op: Op,
   parent: TraceParent | undefined

@@ -93,7 +93,7 @@ export class Submissions {
     const { recorder, session } = this.options
     const { signals } = recorder
     const from = signals.isMeasuring ? signals.nowNanos() : 0n
-    const span = SubmissionSpan.open(session, op, parent)
+    const span = SubmissionSpan.start(session, op, parent)
     const own = SubmissionSpan.childParent(span, parent)
     const receipt = recorder.runBelow(own?.span, () => this.receiptFor(op, id, own))
     // an interrupt without an id records nothing itself, and is acknowledged at once

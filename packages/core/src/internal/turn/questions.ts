@@ -108,7 +108,7 @@ export class Questions {
         //   question):
         //   drop
         if (this.isClosing(ledger)) return Effect.interrupt
-        const { answer, asked, settle } = this.open(ledger, question)
+        const { answer, asked, settle } = this.register(ledger, question)
         const leave = () => {
           // mutant interrupted-asker-settles (A1: a question whose asker was interrupted is settled): drop
           settle({ _tag: "Cancelled", by: ledger?.slot.reason() === undefined ? "end" : "abort" })
@@ -160,7 +160,7 @@ export class Questions {
   }
 
   /** Registers a question and announces it. Returns a function that settles it once, and the wait for the answer. */
-  private open(ledger: Ledger | undefined, { asker, callId, keys, kind, payload: given, tool }: NewQuestion) {
+  private register(ledger: Ledger | undefined, { asker, callId, keys, kind, payload: given, tool }: NewQuestion) {
     const { recorder, session } = this
     const payload = jsonOfUnsafe(given)
     // a question keeps the id of its asker in every session that shows it

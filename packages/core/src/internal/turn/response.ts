@@ -75,7 +75,7 @@ export class Response {
    * Records a request that is about to be sent. Throws while another request is open, because the texts and calls of
    * two responses could not be distinguished.
    */
-  open(
+  startRequest(
     requestId: ModelRequestId,
     details: { readonly attempt: number; readonly provider: string; readonly model: string; readonly aside?: true }
   ): void {

@@ -96,7 +96,7 @@ const exchange = Effect.fnUntraced(function* (
   //   drop
   if (ledger.isClosing()) return yield* Effect.interrupt
   const isAside = request.items !== undefined
-  response.open(requestId, { attempt, provider, model: name, ...(isAside && { aside: true as const }) })
+  response.startRequest(requestId, { attempt, provider, model: name, ...(isAside && { aside: true as const }) })
   // mutant record-before-sending (J8: a request is durable before it is sent): drop
   yield* flush
   // the turn may have begun to close, or been settled, while the record was written (I2, I3)

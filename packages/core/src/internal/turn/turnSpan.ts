@@ -26,10 +26,10 @@ export interface TurnSpanOptions {
 }
 
 /**
- * Opens the span of a turn; undefined if no tracer listens. The span belongs to the owner of the turn, which ends it
+ * Starts the span of a turn; undefined if no tracer listens. The span belongs to the owner of the turn, which ends it
  * when the turn settles, even if the task has not ended.
  */
-export const open = (
+export const start = (
   { sessionId }: SessionContext,
   { context, parent, resumedSpan, task, turnId }: TurnSpanOptions
 ): Tracer.Span | undefined => {

@@ -110,7 +110,7 @@ export class Turns {
       name: task.kind,
       run: (slot) => {
         this.abortHooksMillis = abortHooks.reduce((sum, { limit }) => sum + millis(limit), 0)
-        ledger = this.open(task, context as Context.Context<never>, { ...start, turnId, slot })
+        ledger = this.recordStart(task, context as Context.Context<never>, { ...start, turnId, slot })
         timer = startTimer(session, ledger)
         return runTask(this.options, ledger, task, context)
       },
@@ -154,8 +154,8 @@ export class Turns {
     return turnId
   }
 
-  /** Records the start of a turn and opens its ledger. */
-  private open(
+  /** Records the start of a turn and makes its ledger. */
+  private recordStart(
     task: { readonly kind: string; readonly spanName: string; readonly steerable: boolean },
     context: Context.Context<never>,
     { carried, input, parent, slot, submissionId, turnId }: TurnStart & { readonly turnId: TurnId; readonly slot: Slot }
@@ -163,7 +163,7 @@ export class Turns {
     const { onStart, recorder, session } = this.options
     const { resumedSpan } = this
     this.resumedSpan = undefined
-    const span = TurnSpan.open(session, { task, turnId, parent, context, resumedSpan })
+    const span = TurnSpan.start(session, { task, turnId, parent, context, resumedSpan })
     const parentSpan = span ?? parent?.span
     recorder.descendFrom(parentSpan)
     const record = recorder.append({
