@@ -29,7 +29,8 @@ const project = (name: string, packages: ReadonlyArray<string>, globalSetup: Rea
     // an exploration of a few seconds takes minutes on busy cores
     testTimeout: 300_000,
     provide,
-    globalSetup: [...globalSetup]
+    globalSetup: [...globalSetup],
+    setupFiles: ["../scripts/tests/quiet.mjs"]
   }
 })
 

@@ -6,7 +6,8 @@ import { join } from "node:path"
 import { files, packages, read, report, root } from "./workspace.mjs"
 
 const folder = join(root, "build/examples")
-const runLimitMillis = 30_000
+/** For all programs together, on busy cores. */
+const runLimitMillis = 300_000
 
 /** Returns the fenced `ts` blocks of a Markdown text: first line, words after `ts`, code. */
 const blocksOf = (text) => {
@@ -125,12 +126,23 @@ const runnable = [
   ...programs.filter(isProgram).map((path) => ({ path, line: 1, code: read(path), run: join(root, path) }))
 ]
 if (problems.length === 0) {
-  for (const { path, line, code, run: program } of runnable) {
-    const result = await run(process.execPath, [program], runLimitMillis)
+  const args = [join(root, "scripts/runExamples.mjs"), ...runnable.map(({ run }) => run)]
+  const all = await run(process.execPath, args, runLimitMillis)
+  const results = all.stdout
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line))
+  for (const [index, { path, line, code }] of runnable.entries()) {
+    const result = results[index]
+    // the process ended, or the program before this one does not end
+    if (result === undefined) {
+      problems.push(`${path}:${line}: did not run to its end: ${all.signal ?? all.code}\n${all.stderr}`)
+      break
+    }
     const wanted = Array.from(code.matchAll(/^\s*\/\/ prints: (.*)$/gm), (match) => match[1])
-    const printed = result.stdout.trimEnd().split("\n")
-    if (result.code !== 0) {
-      problems.push(`${path}:${line}: ended with ${result.signal ?? result.code}\n${result.stdout}${result.stderr}`)
+    const printed = result.printed.trimEnd().split("\n")
+    if (result.error !== undefined) {
+      problems.push(`${path}:${line}: failed\n${result.printed}${result.error}`)
     } else if (wanted.length > 0 && wanted.join("\n") !== printed.join("\n")) {
       problems.push(`${path}:${line}: should print\n${wanted.join("\n")}\nbut prints\n${printed.join("\n")}`)
     }

@@ -201,6 +201,9 @@ describe("a task that does not end", () => {
         const full = yield* Queue.bounded<number>(1)
         yield* Queue.offer(full, 1)
         const promise = Effect.promise(() => new Promise<never>(() => {}))
+        // it would take processor time for as long as the tests run
+        let isBusy = true
+        yield* Effect.addFinalizer(() => Effect.sync(() => void (isBusy = false)))
         const tasks: ReadonlyArray<readonly [string, Effect.Effect<unknown>]> = [
           ["uninterruptible", hung],
           ["hung clean-up", Effect.onInterrupt(Effect.never, () => Effect.never)],
@@ -214,7 +217,7 @@ describe("a task that does not end", () => {
           ],
           ["full queue", Effect.uninterruptible(Queue.offer(full, 2))],
           ["promise", Effect.uninterruptible(promise)],
-          ["busy", Effect.uninterruptible(Effect.forever(Effect.yieldNow))]
+          ["busy", Effect.uninterruptible(Effect.repeat(Effect.yieldNow, { while: () => isBusy }))]
         ]
         for (const [name, effect] of tasks) {
           const h = yield* make()

@@ -85,8 +85,8 @@ const answerOf = (
   if (prompt?._tag === "UserMessage" && prompt.content.some((part) => part._tag === "Text" && part.text === "after")) {
     return [ScriptedModel.text("fine")]
   }
-  // each round ends with its results
-  let left = request.items.slice(start).filter((item) => item._tag === "ToolResult").length
+  // each round ends with its results. A turn may begin without input of the user, for example with the report of a task
+  let left = request.items.slice(Math.max(0, start)).filter((item) => item._tag === "ToolResult").length
   for (const round of calls) {
     if (left === 0) {
       return [
