@@ -1,4 +1,4 @@
-// Fails a test file that leaves work behind that never ends. Files share a process (`isolate: false`): a fiber that goes on without waiting would take
+// Fails a test file that leaves work behind that never ends. Files share a process (`isolate: false`): a fiber that runs without waiting would take
 // processor time from every file that comes later.
 import { afterAll, assert } from "vitest"
 
@@ -11,5 +11,5 @@ afterAll(async () => {
     await new Promise((resolve) => setImmediate(resolve))
     if (!isBusy()) return
   }
-  assert.fail("something goes on without end after the tests of this file, see scripts/tests/quiet.mjs")
+  assert.fail("something runs without end after the tests of this file, see scripts/tests/quiet.mjs")
 })
