@@ -1,6 +1,6 @@
 /**
- * The login of a person to an HTTP server, with OAuth: an authorization code with PKCE, and a redirection to an address of
- * this machine. The result is a grant, to be kept in `Grants`.
+ * The login of a person to an HTTP server, with OAuth: an authorization code with PKCE, and a redirection to an address
+ * of this machine. The result is a grant, to be kept in `Grants`.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type { Grant } from "./Grants.ts"
 import type { HttpServer } from "./ServerConfig.ts"
 
-/** Why a login failed. */
+/** The reason why a login failed. */
 export const Reason = Schema.Union([
   /** The server names no authorization server. */
   Schema.TaggedStruct("NotOffered", {}),
@@ -76,11 +76,13 @@ export interface Options {
   readonly open: (address: string) => Effect.Effect<void>
   /** The permissions to ask for, in place of those of the configuration and the server. */
   readonly scopes?: ReadonlyArray<string> | undefined
-  /** How long the person has. Default 5 minutes. */
+  /** The time that the person has to log in. Default: 5 minutes. */
   readonly deadline?: Duration.Input | undefined
 }
 
-/** Logs in. **Interruption** leaves nothing behind. **Errors**: `LoginFailed`. */
+/**
+ * Logs in and returns the grant, which it does not store. **Interruption** leaves nothing. **Errors**: `LoginFailed`.
+ */
 export const login = (options: Options): Effect.Effect<Grant, LoginFailed, HttpClient.HttpClient> =>
   Effect.flatMap(
     // loaded with the first login
@@ -99,8 +101,8 @@ export class RevocationFailed extends Schema.TaggedError<RevocationFailed>()("Re
 }
 
 /**
- * Revokes the tokens of a grant at its authorization server (RFC 7009). Returns false if the server offers no revocation.
- * **Errors**: `RevocationFailed`.
+ * Revokes the tokens of a grant at its authorization server (RFC 7009). Returns false if the server offers no
+ * revocation. **Errors**: `RevocationFailed`.
  */
 export const revoke = (grant: Grant): Effect.Effect<boolean, RevocationFailed, HttpClient.HttpClient> =>
   Effect.flatMap(
