@@ -1,9 +1,9 @@
 /**
  * The parts that models over HTTP share, for a package that adds the API of another provider.
  *
- * A {@link Wire} writes requests and reads responses. Everything else is done here, as for the models of this package: the
- * key and its refreshes, redirects, time limits, compressed bodies, server-sent events, repairs of a request that was refused,
- * and failures without secrets.
+ * A {@link Wire} writes requests and reads responses. This module does the rest, as for the models of this package: the
+ * key and its refreshes, redirects, time limits, compressed bodies, server-sent events, repairs of a request that was
+ * refused, and failures without secrets.
  */
 import type { Model } from "@spindle/core/Model"
 import * as Effect from "effect/Effect"
@@ -32,8 +32,8 @@ export type { Wire, WireRequest, Writing, WrittenRequest } from "./internal/wire
 export { mapOnce } from "./internal/wireTools.ts"
 
 /**
- * Makes a model of a wire. **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, with the
- * words of the provider and without the key.
+ * Makes a model from a wire. **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`,
+ * with the words of the provider and without the key.
  */
 export const make = (
   wire: Wire<WireRequest>,
