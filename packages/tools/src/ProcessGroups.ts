@@ -90,7 +90,13 @@ export const layer: Layer.Layer<
       }),
       Context.add(ProcessGroups, {
         isAlive: (processId) => {
-          const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
+          const wanted = {
+            groupId: undefined,
+            sessionId: undefined,
+            startTicks: undefined,
+            marker: processId,
+            claims: () => false
+          }
           return Effect.map(host.table.finder()(wanted, nothing), isAlive)
         },
         killTargets: () => killTargets(host)
@@ -268,13 +274,13 @@ const look = Effect.fnUntraced(function* (
   group: Group,
   act: (pid: number) => Effect.Effect<void> = nothing
 ) {
-  const { groupId, processId, sessionId } = group
+  const { groupId, processId, sessionId, startTicks } = group
   const claims = (startTicks: number) => claimantOf(host, startTicks) === group
   const inControl = group.control === undefined ? [] : yield* group.control.members
   // for a program that has no time to wait for the end of this look
   const known = new Set([...group.others, ...inControl])
   group.others = known
-  const found = yield* group.find({ groupId, sessionId, marker: processId, claims }, (pid) => {
+  const found = yield* group.find({ groupId, sessionId, startTicks, marker: processId, claims }, (pid) => {
     known.add(pid)
     return act(pid)
   })
