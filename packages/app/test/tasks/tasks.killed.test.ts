@@ -1,6 +1,6 @@
 /** Each kind of tasks in a process that gets SIGKILL after each record of the task, and is resumed (contract J3, J8, P2, S12). */
 import { execFileSync, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -35,10 +35,10 @@ const bundle = (outfile: string) =>
 
 const changedFile = (directory: string) => join(directory, "repository", Killed.changed.name)
 
-const repository = (directory: string): void => {
+const makeRepository = (directory: string): void => {
   const top = join(directory, "repository")
   mkdirSync(top, { recursive: true })
-  execFileSync("git", ["init", "-q"], { cwd: top })
+  execFileSync("git", ["init", "-q", "--template="], { cwd: top })
   writeFileSync(changedFile(directory), Killed.changed.before)
 }
 
@@ -129,10 +129,12 @@ describe("a task whose process gets SIGKILL", () => {
         const folder = yield* temporary
         const program = join(folder, "child.mjs")
         yield* Effect.promise(() => bundle(program))
+        const first = join(folder, "first")
+        makeRepository(first)
         let names = Object.keys(Killed.scenarios)
         for (let at = 0; names.length > 0; at++) {
           const directoryOf = (name: string) => join(folder, String(at), name)
-          for (const name of names) repository(directoryOf(name))
+          for (const name of names) cpSync(first, directoryOf(name), { recursive: true })
           const ended = new Set(runChild(program, at, names.map(directoryOf)))
           for (const name of names) yield* resume(directoryOf(name), name, `${name}, killed after record ${at}`)
           names = names.filter((name) => !ended.has(name))
