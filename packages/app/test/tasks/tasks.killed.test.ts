@@ -10,8 +10,8 @@ import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
 import { Snapshots } from "@spindle/tools/Snapshots"
 import { Effect, Option } from "effect"
-import { build } from "esbuild"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
+import { bundle } from "../fixtures/bundle.ts"
 import { wordOf } from "../fixtures/words.ts"
 import * as Killed from "./killed/sessions.ts"
 
@@ -20,18 +20,7 @@ const temporary = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** The child as one file, so that it starts quickly. */
-const bundle = (outfile: string) =>
-  build({
-    entryPoints: [join(import.meta.dirname, "killed/child.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    conditions: ["spindle-source"],
-    banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
-    logLevel: "silent"
-  })
+const program = await bundle(new URL("killed/child.ts", import.meta.url))
 
 const changedFile = (directory: string) => join(directory, "repository", Killed.changed.name)
 
@@ -43,7 +32,7 @@ const makeRepository = (directory: string): void => {
 }
 
 /** Runs the child until it kills itself. Returns the scenarios that ended before. */
-const runChild = (program: string, at: number, directories: ReadonlyArray<string>): ReadonlyArray<string> => {
+const runChild = (at: number, directories: ReadonlyArray<string>): ReadonlyArray<string> => {
   const args = [program, String(at), ...directories]
   const { signal, stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" })
   assert.strictEqual(signal, "SIGKILL", stderr)
@@ -127,15 +116,13 @@ describe("a task whose process gets SIGKILL", () => {
     () =>
       Effect.gen(function* () {
         const folder = yield* temporary
-        const program = join(folder, "child.mjs")
-        yield* Effect.promise(() => bundle(program))
         const first = join(folder, "first")
         makeRepository(first)
         let names = Object.keys(Killed.scenarios)
         for (let at = 0; names.length > 0; at++) {
           const directoryOf = (name: string) => join(folder, String(at), name)
           for (const name of names) cpSync(first, directoryOf(name), { recursive: true })
-          const ended = new Set(runChild(program, at, names.map(directoryOf)))
+          const ended = new Set(runChild(at, names.map(directoryOf)))
           for (const name of names) yield* resume(directoryOf(name), name, `${name}, killed after record ${at}`)
           names = names.filter((name) => !ended.has(name))
           // each kind has more records than these
