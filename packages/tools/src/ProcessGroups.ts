@@ -254,12 +254,12 @@ const calmMillis = 200
  */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
   const limit = (yield* now) + calmMillis
-  for (let calm = 0, isSure = false; calm < 2 || !isSure;) {
+  for (let calm = 0; ;) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
-    isSure = found.isSure
     const isCalm = !found.hasVanished || group.control !== undefined || (yield* now) > limit
     calm = isCalm ? calm + 1 : 0
+    if (calm >= 2 && found.isSure) break
     if (isCalm) yield* Effect.sleep(5)
   }
   yield* forget(host, group)
