@@ -70,6 +70,21 @@ describe.each(ways)("a look that reads the ages of processes %s", (way) => {
     })
   )
 
+  for (const [code, isSure, hasVanished] of [
+    ["EMFILE", false, false],
+    ["ESRCH", true, true],
+    ["EACCES", true, false]
+  ] as const) {
+    it.effect(`X1 says what it has read of a table with an age that fails with ${code}`, () =>
+      Effect.gen(function* () {
+        const { finder, processes } = yield* makeTable(way)
+        processes.set(150, { startTicks: start!, environment: unmarked, unreadable: code })
+        const found = yield* look(finder())
+        assert.deepStrictEqual([found.isSure, found.hasVanished], [isSure, hasVanished])
+      })
+    )
+  }
+
   it.effect("reads nothing twice of a process that is older than the commands", () =>
     Effect.gen(function* () {
       const { finder, processes, read } = yield* makeTable(way)

@@ -12,6 +12,8 @@ export interface Shown {
   readonly group?: number
   readonly session?: number
   readonly flags?: number
+  /** The error code with which its age cannot be read. */
+  readonly unreadable?: string
 }
 
 /** How the ages of processes are read. */
@@ -56,6 +58,7 @@ export const makeTable = Effect.fnUntraced(function* (way: Way) {
         const shown = processes.get(Number(name))
         if (shown === undefined) return Effect.fail(failed("ENOENT"))
         read.push(`${name}/${file}`)
+        if (file === "stat" && shown.unreadable !== undefined) return Effect.fail(failed(shown.unreadable))
         if (file === "stat") return Effect.succeed(statOf(Number(name), shown))
         if (file !== "environ") return Effect.fail(failed("ENOENT"))
         const { environment } = shown
@@ -64,7 +67,8 @@ export const makeTable = Effect.fnUntraced(function* (way: Way) {
   })
   const readStat = (pid: number) => {
     const shown = processes.get(pid)
-    if (shown === undefined) throw Object.assign(new Error("gone"), { code: "ENOENT" })
+    const code = shown === undefined ? "ENOENT" : shown.unreadable
+    if (shown === undefined || code !== undefined) throw Object.assign(new Error("refused"), { code })
     return statOf(pid, shown)
   }
   const table = yield* ProcessTable.make(fileSystem, { send: () => Effect.succeed(false) }).pipe(
