@@ -262,6 +262,8 @@ const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
     if (calm >= 2 && found.isSure) break
     if (isCalm) yield* Effect.sleep(5)
   }
+  // a program that ends before it has waited for its child leaves a zombie
+  yield* Effect.timeoutOption(Deferred.await(group.exit), calmMillis)
   yield* forget(host, group)
   return true
 })
