@@ -71,7 +71,7 @@ const attempt = Effect.fnUntraced(function* (
     const output = yield* Stream.mkString(Stream.decodeText(handle.all))
     const exitCode = yield* handle.exitCode
     // bwrap ends with everything in it; closing the scope would wait for zombies that nothing reaps
-    yield* handle.unref
+    yield* Effect.asVoid(handle.unref)
     return exitCode === 0 ? undefined : output.trim() || "bwrap failed without a reason"
   })
   return yield* Effect.scoped(run).pipe(
