@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutantPlugin.ts"
-import { mutantTables } from "./scripts/mutantTables.ts"
+import { mutantTables } from "./scripts/tests/mutantTables.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]

@@ -1,6 +1,6 @@
 // Prints the mutants of the sources as Markdown tables: the text of each marker, and the test that finds it (decisions 20 and 23).
 import { mutantsOf, sourcesOfWorkspace } from "../packages/core/test/explore/mutantMarkers.ts"
-import { mutantTables } from "./mutantTables.ts"
+import { mutantTables } from "./tests/mutantTables.ts"
 
 const mutants = mutantsOf(sourcesOfWorkspace())
 const shown = { program: "a drawn program", trees: "random trees" }
