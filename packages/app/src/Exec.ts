@@ -150,7 +150,7 @@ const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">)
 }
 
 /** The prompt that compacts the conversation. It is not sent to the model. */
-export const compactPrompt = "/compact"
+const compactPrompt = "/compact"
 
 const operationOf = (input: Input, context: TurnContext | undefined): Op.Op =>
   textOf(input).trim() === compactPrompt

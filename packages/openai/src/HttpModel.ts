@@ -12,7 +12,7 @@ import * as Sampling from "./internal/sampling.ts"
 import type { Wire, WireRequest } from "./internal/wire.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
-export { CallIds, argumentsText, inputText, type MakeId, plainId, resultText, type ToolCall } from "./internal/calls.ts"
+export { CallIds, inputText, type MakeId, plainId, resultText, type ToolCall } from "./internal/calls.ts"
 export { type Call, freeformInput, isComplete } from "./internal/chat/calls.ts"
 export {
   freeformParameter,
@@ -23,8 +23,8 @@ export {
 } from "./internal/chat/messages.ts"
 export { paramsOf } from "./internal/eventItems.ts"
 export type { FailureContext, ProviderError } from "./internal/failures.ts"
-export { isImageAddress, missingImage } from "./internal/history.ts"
-export { isObject, type Json, jsonText, parse, stringify, textOf } from "./internal/json.ts"
+export { missingImage } from "./internal/history.ts"
+export { isObject, type Json, parse, stringify, textOf } from "./internal/json.ts"
 export { type ReadingContext, ResponseReader, sealOf } from "./internal/reader.ts"
 export type { SamplingOptions as Options } from "./internal/sampling.ts"
 export { wireName } from "./internal/toolNames.ts"
