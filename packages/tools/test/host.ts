@@ -1,4 +1,4 @@
-/** The layers of a real host, and what its process table says. */
+/** The layers of a real host, and reads of its process table. */
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -12,7 +12,7 @@ export const signals = Signals.layerKill((target, signal) => process.kill(target
 /** `Processes`, `ProcessGroups`, file system and path of this host. */
 export const host = Layer.provideMerge(ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
 
-/** A new directory, which goes with its scope. */
+/** A new directory, which is removed with its scope. */
 export const directory = Effect.acquireRelease(
   Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))

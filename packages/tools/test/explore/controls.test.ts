@@ -1,4 +1,7 @@
-/** Negative controls: each mutant of the restoration is found. `Snapshots.crash.test.ts` finds nothing in the unchanged sources. */
+/**
+ * Negative controls: each mutant of the restoration is found. `Snapshots.crash.test.ts` finds nothing in the unchanged
+ * sources.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect } from "effect"
 import { inject } from "vitest"
