@@ -75,8 +75,8 @@ export const make = (script: Script): Effect.Effect<ResponsesServer, ListenFaile
 
 /**
  * Starts a server whose turns are computed: `answer` receives the parsed body of each request to `/responses`. If it
- * throws, the request is logged as a `script error` and its connection is destroyed. Otherwise the same as {@link
- * make}.
+ * throws, the request is logged as a `script error` and its connection is destroyed. Otherwise the same as
+ * {@link make}.
  */
 export const fromFunction = (
   answer: (body: unknown) => ScriptTurn
