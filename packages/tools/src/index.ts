@@ -1,4 +1,7 @@
-/** The parts that a coding agent needs: commands in their own process groups, patches, and a sandbox. Start with the README. */
+/**
+ * The parts that a coding agent needs: commands in their own process groups, patches, and a sandbox. Start with the
+ * README.
+ */
 export * as ApplyPatch from "./ApplyPatch.ts"
 export * as ApprovalPolicy from "./ApprovalPolicy.ts"
 export * as BoundedOutput from "./BoundedOutput.ts"

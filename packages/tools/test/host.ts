@@ -1,4 +1,4 @@
-/** The layers of a real host, and what its process table says. */
+/** The layers of a real host, and reads of its process table. */
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -17,7 +17,7 @@ export const platform = Layer.mergeAll(NodeServices.layer, signals, stats)
 /** `Processes`, `ProcessGroups`, file system and path of this host. */
 export const host = Layer.provideMerge(ProcessGroups.layer, platform)
 
-/** A new directory, which goes with its scope. */
+/** A new directory, which is removed with its scope. */
 export const directory = Effect.acquireRelease(
   Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))

@@ -41,7 +41,7 @@ export const tree = (top: string): { readonly [path: string]: string } => {
   return found
 }
 
-/** What git has besides the working tree: its index, refs, stash, and the names of all its files. */
+/** Returns the state of git outside the working tree: its index, refs, stash, and the names of all its files. */
 export const gitState = (top: string) => {
   const gitDir = git(top, "rev-parse", "--absolute-git-dir").trim()
   const files = readdirSync(gitDir, { recursive: true, encoding: "utf8" }).toSorted()

@@ -55,7 +55,7 @@ export const makeTurn = Effect.gen(function* () {
       return Effect.asVoid(Deferred.succeed(published, text))
     }
   }
-  /** What an abort runs in addition to ending the processes. */
+  /** The cleanup that an abort runs in addition to ending the processes. */
   const cleanUp = Effect.suspend(() =>
     Effect.forEach(cleanups, ({ run }) => run({ _tag: "Interrupted" } as never), { discard: true })
   )

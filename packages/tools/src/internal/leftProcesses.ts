@@ -1,7 +1,7 @@
 /**
  * Finds the processes that a killed host has left (contract X3). Each process carries a mark of its host in its
- * environment: the boot of the machine, the process namespace, and the pid and the start time of the host, so that a later
- * process with the same pid is not taken for it.
+ * environment: the boot of the machine, the process namespace, and the pid and the start time of the host, so that a
+ * later process with the same pid is not taken for it.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,15 +20,17 @@ export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined
   /**
-   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox has
-   * another process namespace, whose processes are known as long as one of them lives.
+   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox
+   * has another process namespace, whose processes are known as long as one of them lives.
    */
   readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>
-  /** Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one. */
+  /**
+   * Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one.
+   */
   readonly find: Effect.Effect<ReadonlySet<ProcessId>>
 }
 
-/** How many processes are read concurrently. */
+/** The number of processes that are read concurrently. */
 const width = 16
 
 /** Reads the identity of this host from `/proc`. */
@@ -101,8 +103,8 @@ interface Inside {
 }
 
 /**
- * Looks for a program in a namespace below this one. If a process of that namespace is visible here, all of them are, so
- * that one which is not visible has ended. Otherwise nothing is known.
+ * Looks for a program in a namespace below this one. If a process of that namespace is visible here, all of them are,
+ * so that one which is not visible has ended. Otherwise nothing is known.
  */
 const hasEndedInside = Effect.fnUntraced(function* (
   fileSystem: FileSystem.FileSystem,
@@ -130,7 +132,7 @@ const hasEndedInside = Effect.fnUntraced(function* (
   return found.isSpace && !found.isUnknown ? true : undefined
 })
 
-/** Returns when a process started, in ticks since the boot; undefined for one that has ended. */
+/** Returns the time at which a process started, in ticks since the boot; undefined for one that has ended. */
 const startOf = (stat: string): string | undefined => {
   // the second field is the name of the program in parentheses, and may contain anything
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")

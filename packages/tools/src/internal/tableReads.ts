@@ -1,7 +1,7 @@
 /**
- * Reads of the process table that concurrent looks share. Looks that begin together are one pass, in which each file is read
- * once; those that come later wait for the next pass, so that none sees a file as it was before the look began. Without this,
- * ending many processes at once reads the table once for each of them.
+ * Reads of the process table that concurrent looks share. Looks that begin together are one pass, in which each file is
+ * read once; those that come later wait for the next pass, so that none sees a file as it was before the look began.
+ * Without this, ending many processes at once reads the table once for each of them.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -102,7 +102,9 @@ export const readAtOnce = (read: ProcessStat.Read, pid: number): Exit.Exit<strin
   }
 }
 
-/** Runs an effect once, when its result is first needed. It is not interruptible, because others wait for the result. */
+/**
+ * Runs an effect once, when its result is first needed. It is not interruptible, because others wait for the result.
+ */
 const memoize = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
   let result: Deferred.Deferred<A, E> | undefined
   return Effect.suspend(() => {

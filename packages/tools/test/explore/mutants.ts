@@ -1,4 +1,7 @@
-/** How the tests find each mutant of this package, by the name in its marker. `npm run mutants` prints it. See decision 20. */
+/**
+ * The row of each mutant of this package, by the name in its marker: how the tests find it. `npm run mutants` prints
+ * it. See decision 20.
+ */
 import type { cases } from "./cases.ts"
 
 interface RowOfTools {

@@ -1,4 +1,4 @@
-/** Whether the program with a mark has ended: what decides whether a patch was cut. */
+/** Tests whether the program with a mark has ended, which decides whether a patch was cut. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, PlatformError } from "effect"
 import * as LeftProcesses from "../../src/internal/leftProcesses.ts"

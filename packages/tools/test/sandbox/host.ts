@@ -1,4 +1,4 @@
-/** The sandbox of this host, or why it has none. */
+/** The sandbox of this host, or the reason why it has none. */
 import { Effect, Layer, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, Sandbox } from "../../src/index.ts"
@@ -13,7 +13,7 @@ export const hostWith = (programs?: ReadonlyArray<string>) =>
 
 export const confined = hostWith()
 
-/** Why the tests that need a sandbox are skipped; undefined where they run. */
+/** The reason why the tests that need a sandbox are skipped; undefined where they run. */
 export const whySkipped: string | undefined = await Effect.runPromise(
   Effect.flatMap(Sandbox.Sandbox, ({ available }) => available).pipe(
     Effect.match({ onFailure: (error) => error.message, onSuccess: () => undefined }),
@@ -22,7 +22,7 @@ export const whySkipped: string | undefined = await Effect.runPromise(
   )
 )
 
-/** Whether the number of processes can be limited here: for root only with a control group. */
+/** True if the number of processes can be limited here: for root only with a control group. */
 export const canLimitProcesses: boolean =
   process.getuid?.() !== 0 ||
   (await Effect.runPromise(
@@ -34,7 +34,7 @@ export const canLimitProcesses: boolean =
     }).pipe(Effect.provide(platform))
   ))
 
-/** The title of a group of tests that need a sandbox: it says why they are skipped. */
+/** Returns the title of a group of tests that need a sandbox, with the reason why they are skipped. */
 export const titled = (title: string) => (whySkipped === undefined ? title : `${title} (skipped: ${whySkipped})`)
 
 /** Starts a shell command. */
