@@ -18,6 +18,7 @@ import type { Agent } from "./Agent.ts"
 import { runDetached } from "./internal/detached.ts"
 import { Recorder } from "./internal/log/recorder.ts"
 import { Subscribers } from "./internal/log/subscribers.ts"
+import { approvalsOf } from "./internal/session/approvals.ts"
 import { Lifetime } from "./internal/session/lifetime.ts"
 import { OwnerSession } from "./internal/session/ownerSession.ts"
 import { Queue } from "./internal/session/queue.ts"
@@ -35,7 +36,7 @@ import { Resources } from "./internal/turn/resources.ts"
 import type { TurnParts } from "./internal/turn/turnParts.ts"
 import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
-import { Approvals, nameDefects, type Question, reportUnanswered as reporting } from "./ports/Approvals.ts"
+import { Approvals, type Question } from "./ports/Approvals.ts"
 import { Fragments } from "./ports/Fragments.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
@@ -216,16 +217,6 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
   recorder.descendFrom(undefined)
   return makeService(parts, writer)
 }, acquireAll)
-
-/** The approvals of a session. They report questions that wait for a client without a deadline. */
-const approvalsOf = (
-  { questionDeadline, unansweredLimit: after }: SessionConfig,
-  approvals: Approvals,
-  report: (question: Question) => Effect.Effect<void>
-): Approvals => {
-  const named = nameDefects(approvals)
-  return questionDeadline === undefined ? reporting(named, { after, report }) : named
-}
 
 const reportUnanswered = (
   { recorder, subscribers }: Parts,
