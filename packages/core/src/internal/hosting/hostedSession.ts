@@ -29,8 +29,8 @@ export class HostedSession {
   /** The time at which it was last opened, used or active, in milliseconds since 1970. */
   usedAt: number
   private subscriberCount = 0
-  /** The open child sessions. The set is made when there is one, so that an idle session is small. */
-  private delegates: Set<SessionId> | undefined
+  /** The open child sessions. */
+  private readonly delegates = new Set<SessionId>()
   private inner: Session | undefined
   private shown: Session | undefined
 
@@ -55,8 +55,8 @@ export class HostedSession {
   /** Called with each event of the session. */
   readonly onEvent = (event: SessionEvent): void => {
     this.usedAt = this.options.nowMillis()
-    if (event._tag === "DelegateStarted") (this.delegates ??= new Set()).add(event.delegateId)
-    else if (event._tag === "DelegateEnded") this.delegates?.delete(event.delegateId)
+    if (event._tag === "DelegateStarted") this.delegates.add(event.delegateId)
+    else if (event._tag === "DelegateEnded") this.delegates.delete(event.delegateId)
     else if (event._tag === "SessionFailed") this.options.onFailure(this)
   }
 
@@ -67,7 +67,7 @@ export class HostedSession {
       snapshot,
       processes,
       ({ status }, running) =>
-        status !== "idle" || running.length > 0 || this.subscriberCount > 0 || (this.delegates?.size ?? 0) > 0
+        status !== "idle" || running.length > 0 || this.subscriberCount > 0 || this.delegates.size > 0
     )
   }
 
