@@ -21,7 +21,7 @@ import { Subscribers } from "./internal/log/subscribers.ts"
 import { approvalsOf } from "./internal/session/approvals.ts"
 import { Lifetime } from "./internal/session/lifetime.ts"
 import { OwnerSession } from "./internal/session/ownerSession.ts"
-import { Queue } from "./internal/session/queue.ts"
+import { Queue, type StartResult } from "./internal/session/queue.ts"
 import * as Receipts from "./internal/session/receipts.ts"
 import * as Recovery from "./internal/session/recovery.ts"
 import { millis, type SessionContext } from "./internal/session/sessionContext.ts"
@@ -303,13 +303,13 @@ const makeParts = <R>(
     isOpen: () => lifetime.isOpen,
     stateOf: () => recorder.state,
     start: ({ input, submissionId, task }, parent) => {
-      if (task === undefined) return turns.start(regular, services, { input, submissionId, parent })?.turnId
+      if (task === undefined) return startResultOf(turns.start(regular, services, { input, submissionId, parent }))
       const found = TaskKinds.find(agent.tasks, task)
       if (TaskKinds.isMissing(found)) {
         recorder.append({ _tag: "InputBlocked", submissionId, reason: TaskKinds.textOf(found) })
-        return "blocked"
+        return { _tag: "Blocked" }
       }
-      return turns.start(found, services, { input, submissionId, carried: true, parent })?.turnId
+      return startResultOf(turns.start(found, services, { input, submissionId, carried: true, parent }))
     }
   })
   const parts: TurnParts = { session, recorder, supervisor, questions, resources, startContexts, ownerSession }
@@ -336,6 +336,9 @@ const makeParts = <R>(
   )
   return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }
 }
+
+const startResultOf = (turn: RunningTurn<unknown, unknown> | undefined): StartResult =>
+  turn === undefined ? { _tag: "SlotTaken" } : { _tag: "Started", turnId: turn.turnId }
 
 /**
  * Returns the longest time, in milliseconds, that the turn in the slot may take to end when its session closes: the sum
