@@ -3,6 +3,8 @@ import * as Effect from "effect/Effect"
 import { type Approvals, askClient, type Question } from "../../ports/Approvals.ts"
 import { CallbackFailed } from "../../protocol/AgentError.ts"
 import type { SessionConfig } from "../../protocol/SessionConfig.ts"
+import type { Recorder } from "../log/recorder.ts"
+import type { Subscribers } from "../log/subscribers.ts"
 
 /**
  * Returns the decider of a session. A defect in it becomes `CallbackFailed`. If questions wait for clients without a
@@ -19,6 +21,18 @@ export const approvalsOf = (
     decide: (question) => Effect.andThen(Effect.sleep(unansweredLimit), Effect.andThen(report(question), Effect.never))
   }
 }
+
+/** Warns that a question waits without an end, if nobody can see it. */
+export const warnUnanswered = (
+  { recorder, subscribers }: { readonly recorder: Recorder; readonly subscribers: Subscribers },
+  { kind, questionId, tool }: Question
+): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (!subscribers.isEmpty) return
+    const about = tool === undefined ? kind : `${kind} of ${tool}`
+    const message = `no one answers the question ${questionId} (${about}): the session has no decider, no deadline and no client`
+    recorder.append({ _tag: "Warning", message })
+  })
 
 /** Wraps a decider, so that a defect in it becomes `CallbackFailed`. */
 const nameDefects = (self: Approvals): Approvals => ({

@@ -26,8 +26,8 @@
  * 4. A session is idle when no turn is in the slot, no replacement is running and no start is scheduled (S4, P2).
  * 5. Replacements run one at a time, in order of arrival (S4). A task that replaces the running turn waits in the
  *    inbox until its replacement starts it ahead of the queue. After a crash it is queued.
- * 6. A task that can no longer start leaves the queue with `InputBlocked`, which `QueueOptions.start` records, and the
- *    next entry is the head.
+ * 6. A task that can no longer start leaves the queue with `InputBlocked`, which `makeParts` records, and the next
+ *    entry is the head.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
