@@ -1,4 +1,4 @@
-/** A session of a host: the session that clients get, and the state that decides when it is closed for being idle. */
+/** A hosted session: the session that clients get, and the state that decides when it is closed for being idle. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -20,11 +20,11 @@ export interface HostedOptions {
   readonly onFailure: (hosted: HostedSession) => void
 }
 
-/** A session of a host. */
+/** A session of `HostedSessions`. */
 export class HostedSession {
   readonly sessionId: SessionId
   readonly options: HostedOptions
-  /** True if the session is closed or about to be closed. The host no longer returns it then. */
+  /** True if the session is closed or about to be closed. It is no longer returned then. */
   isLeaving = false
   /** The time at which it was last opened, used or active, in milliseconds since 1970. */
   usedAt: number
