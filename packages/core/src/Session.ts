@@ -6,7 +6,6 @@
  * tasks in it with `start`. Closing the scope of a session stops the running turn, settles it and closes the journal.
  * `Sessions` keeps many sessions by id.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,27 +14,16 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { Agent } from "./Agent.ts"
-import { runDetached } from "./internal/detached.ts"
-import { Recorder } from "./internal/log/recorder.ts"
-import { Subscribers } from "./internal/log/subscribers.ts"
-import { Lifetime } from "./internal/session/lifetime.ts"
-import { OwnerSession } from "./internal/session/ownerSession.ts"
-import { Queue } from "./internal/session/queue.ts"
-import * as Receipts from "./internal/session/receipts.ts"
+import { approvalsOf, warnUnanswered } from "./internal/session/approvals.ts"
+import { close, makeParts, type Parts } from "./internal/session/parts.ts"
 import * as Recovery from "./internal/session/recovery.ts"
-import { millis, type SessionContext } from "./internal/session/sessionContext.ts"
-import { StartContexts } from "./internal/session/startContexts.ts"
-import { Submissions } from "./internal/session/submissions.ts"
+import type { SessionContext } from "./internal/session/sessionContext.ts"
 import { currentParent } from "./internal/session/submissionSpan.ts"
-import * as TaskKinds from "./internal/session/taskKinds.ts"
 import { guard, Hooks } from "./Hooks.ts"
-import { Questions } from "./internal/turn/questions.ts"
 import { replace } from "./internal/turn/replacement.ts"
-import { Resources } from "./internal/turn/resources.ts"
-import type { TurnParts } from "./internal/turn/turnParts.ts"
-import { type RunningTurn, Turns } from "./internal/turn/turnStart.ts"
+import type { RunningTurn } from "./internal/turn/turnStart.ts"
 import { acquireAll } from "./journal/acquireAll.ts"
-import { Approvals, nameDefects, type Question, reportUnanswered as reporting } from "./ports/Approvals.ts"
+import { Approvals } from "./ports/Approvals.ts"
 import { Fragments } from "./ports/Fragments.ts"
 import { Journal, type JournalWriter } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
@@ -51,10 +39,7 @@ import { SessionPolicy } from "./protocol/SessionPolicy.ts"
 import type { Snapshot } from "./protocol/Snapshot.ts"
 import { TurnContextRule } from "./protocol/TurnContext.ts"
 import * as History from "./state/History.ts"
-import * as SessionState from "./state/SessionState.ts"
 import type { Task } from "./Task.ts"
-import * as RegularTask from "./tasks/RegularTask.ts"
-import * as TaskSupervisor from "./TaskSupervisor.ts"
 import * as Tracing from "./Tracing.ts"
 import type { Turn } from "./Turn.ts"
 
@@ -204,39 +189,18 @@ const makeSession = Effect.fnUntraced(function* <R>(agent: Agent<R>, options: Se
     policy: yield* SessionPolicy,
     hooks: guard(yield* Hooks, (message) => Effect.sync(() => parts.recorder.append({ _tag: "Warning", message }))),
     fragments: yield* Fragments,
-    approvals: approvalsOf(config, yield* Approvals, (question) => reportUnanswered(parts, question)),
+    approvals: approvalsOf(config, yield* Approvals, (question) => warnUnanswered(parts, question)),
     contextRule: ancestors.length === 0 ? yield* TurnContextRule : refuseChange,
     newId
   }
   const parts = makeParts(session, writer, { observers: observersOf(options, yield* SessionObserver), agent, services })
   const { recorder } = parts
-  yield* Effect.acquireRelease(Effect.void, () => close(parts))
+  yield* Effect.addFinalizer(() => close(parts))
   recorder.descendFrom(Tracing.currentSpan(creator as Context.Context<never>))
   yield* Recovery.start(session, recorder, writer.opened, options.meta)
   recorder.descendFrom(undefined)
   return makeService(parts, writer)
 }, acquireAll)
-
-/** The approvals of a session. They report questions that wait for a client without a deadline. */
-const approvalsOf = (
-  { questionDeadline, unansweredLimit: after }: SessionConfig,
-  approvals: Approvals,
-  report: (question: Question) => Effect.Effect<void>
-): Approvals => {
-  const named = nameDefects(approvals)
-  return questionDeadline === undefined ? reporting(named, { after, report }) : named
-}
-
-const reportUnanswered = (
-  { recorder, subscribers }: Parts,
-  { kind, questionId, tool }: Question
-): Effect.Effect<void> =>
-  Effect.sync(() => {
-    if (!subscribers.isEmpty) return
-    const about = tool === undefined ? kind : `${kind} of ${tool}`
-    const message = `no one answers the question ${questionId} (${about}): the session has no decider, no deadline and no client`
-    recorder.append({ _tag: "Warning", message })
-  })
 
 const refuseChange = () => "a session below another one has the context of the turn that started it"
 
@@ -251,144 +215,6 @@ const observersOf = (
   const own = onEvent === undefined ? none : [{ onEvent: (_: SessionId, event: SessionEvent) => onEvent(event) }]
   return observer === undefined ? own : [...own, observer]
 }
-
-/** The parts of a session. Each holds its own state. */
-interface Parts extends TurnParts {
-  readonly lifetime: Lifetime
-  readonly subscribers: Subscribers
-  readonly ownerSession: OwnerSession
-  readonly turns: Turns
-  readonly queue: Queue
-  readonly submissions: Submissions
-}
-
-const makeParts = <R>(
-  session: SessionContext,
-  writer: JournalWriter,
-  {
-    agent,
-    observers,
-    services
-  }: {
-    readonly observers: ReadonlyArray<SessionObserver>
-    readonly agent: Agent<R>
-    readonly services: Context.Context<R | Model>
-  }
-): Parts => {
-  const { clock, config, context, policy, sessionId } = session
-  const { records } = writer.opened
-  const state = SessionState.fold(records)
-  const subscribers = new Subscribers(config.subscriberCapacity, state.seq)
-  const supervisor = TaskSupervisor.makeUnsafe(context, clock)
-  const onFailure = (error: JournalFailed) => {
-    // mutant journal-failure-ends-the-turn (S2: a journal that fails ends the turn whose task waits for it): drop
-    supervisor.fail(Cause.fail(error))
-    questions.cancelAll(undefined, "end")
-  }
-  const deadline = config.journalDeadline
-  const recorder = new Recorder(
-    { sessionId, writer, context, clock, deadline, subscribers, observers, onFailure },
-    state
-  )
-  const { signals } = recorder
-  if (signals.isMeasuring) {
-    subscribers.onWaiting = (eventsChange) => signals.emit({ _tag: "Waiting", eventsChange })
-  }
-  const lifetime = new Lifetime(recorder)
-  const questions = new Questions(session, recorder, lifetime)
-  const resources = new Resources(policy)
-  const startContexts = new StartContexts()
-  const ownerSession: OwnerSession = new OwnerSession({
-    session,
-    lifetime,
-    questions,
-    stateOf: () => recorder.state,
-    submit: (submission) => submissions.submit(submission)
-  })
-  const regular = RegularTask.make(agent)
-  const queue: Queue = new Queue({
-    context,
-    supervisor,
-    isOpen: () => lifetime.isOpen,
-    stateOf: () => recorder.state,
-    start: ({ input, submissionId, task }, parent) => {
-      if (task === undefined) return turns.start(regular, services, { input, submissionId, parent })?.turnId
-      const found = TaskKinds.find(agent.tasks, task)
-      if (TaskKinds.isMissing(found)) {
-        recorder.append({ _tag: "InputBlocked", submissionId, reason: TaskKinds.textOf(found) })
-        return "blocked"
-      }
-      return turns.start(found, services, { input, submissionId, carried: true, parent })?.turnId
-    }
-  })
-  const parts: TurnParts = { session, recorder, supervisor, questions, resources, startContexts, ownerSession }
-  const turns = new Turns({
-    ...parts,
-    resumedSpan: session.source === "resumed" ? Recovery.lastSpanOf(records) : undefined,
-    onStart: queue.onTurnStart,
-    onFree: queue.onTurnEnd
-  })
-  const submissions = new Submissions(
-    {
-      session,
-      lifetime,
-      recorder,
-      supervisor,
-      questions,
-      resources,
-      startContexts,
-      turns,
-      queue,
-      taskKinds: agent.tasks
-    },
-    Receipts.ofRecords(records)
-  )
-  return { ...parts, ownerSession, lifetime, subscribers, turns, queue, submissions }
-}
-
-/**
- * Returns the longest time, in milliseconds, that the turn in the slot may take to end when its session closes: the sum
- * of the limits of its parts.
- */
-const closeLimit = ({ grace, journalDeadline }: SessionConfig, { abortHooksMillis }: Turns): number =>
-  // the clean-ups that wait for the hooks have another grace period
-  2 * millis(grace) + abortHooksMillis + 2 * millis(journalDeadline)
-
-/**
- * Closes a session: stops and settles the running turn, ends delegates and processes, and ends the streams. Bounded in
- * time (S7).
- */
-const close = Effect.fnUntraced(function* ({
-  lifetime,
-  ownerSession,
-  questions,
-  recorder,
-  resources,
-  session: { config, context },
-  subscribers,
-  supervisor,
-  turns
-}: Parts) {
-  lifetime.close()
-  questions.cancelAll(undefined, "end")
-  supervisor.abort("Shutdown")
-  if (supervisor.state()._tag !== "Idle" || ownerSession.hasChildren) {
-    const idle = Effect.timeoutOption(supervisor.awaitIdle, closeLimit(config, turns))
-    const children = Effect.timeoutOption(runDetached(context, ownerSession.closeChildren), config.delegateDeadline)
-    // mutant evicts (S7: a session that closes ends its delegates): replace: yield* idle
-    yield* Effect.all([idle, children], { concurrency: "unbounded" })
-  } else yield* ownerSession.closeChildren
-  if (!resources.isEmpty) {
-    yield* Effect.timeoutOption(runDetached(context, resources.endAll), config.processDeadline)
-  }
-  // nothing is recorded after the last wait: a straggler that ends now would write to a journal that is closed
-  // mutant no-record-after-the-last-wait (S7: a session that closes records nothing after its last wait): drop
-  recorder.close()
-  // a journal that fails here has reported that to every subscriber
-  yield* Effect.ignore(recorder.flush)
-  subscribers.end()
-  recorder.signals.emit({ _tag: "Closed" })
-})
 
 const makeService = (parts: Parts, writer: JournalWriter): Session => {
   const { lifetime, queue, recorder, resources, session, submissions, subscribers, supervisor, turns } = parts
@@ -407,18 +233,21 @@ const makeService = (parts: Parts, writer: JournalWriter): Session => {
     abort: (reason = "Interrupted") => Effect.sync(() => supervisor.abort(reason)),
     events: (options) => subscribers.stream(options?.from ?? 0, writer),
     awaitIdle: queue.awaitIdle,
-    snapshot: Effect.sync(() => ({
-      sessionId,
-      title: recorder.state.title,
-      seq: recorder.state.seq,
-      status: statusOf(parts),
-      turnId: recorder.state.turn?.turnId,
-      items: History.toArray(recorder.state.history),
-      waiting: recorder.state.inbox.map((entry) => entry.submissionId),
-      usage: recorder.state.usage,
-      turnCount: recorder.state.turnCount,
-      turnContext: recorder.state.turnContext
-    })),
+    snapshot: Effect.sync(() => {
+      const { state } = recorder
+      return {
+        sessionId,
+        title: state.title,
+        seq: state.seq,
+        status: statusOf(parts),
+        turnId: state.turn?.turnId,
+        items: History.toArray(state.history),
+        waiting: state.inbox.map((entry) => entry.submissionId),
+        usage: state.usage,
+        turnCount: state.turnCount,
+        turnContext: state.turnContext
+      }
+    }),
     processes: Effect.sync(() => resources.processes)
   }
 }

@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Agent } from "./Agent.ts"
 import * as Deletion from "./internal/hosting/deletion.ts"
-import * as Host from "./internal/hosting/host.ts"
+import * as HostedSessions from "./internal/hosting/hostedSessions.ts"
 import { Journal, type JournalPage, type PageOptions } from "./ports/Journal.ts"
 import type { Model } from "./ports/Model.ts"
 import { SessionStores } from "./ports/SessionStores.ts"
@@ -22,7 +22,7 @@ import type { JournalFailed, SessionBusy, SessionNotFound, TurnNotFound } from "
 import type * as Session from "./Session.ts"
 
 export type { DeleteError } from "./internal/hosting/deletion.ts"
-export type { OpenError } from "./internal/hosting/host.ts"
+export type { OpenError } from "./internal/hosting/hostedSessions.ts"
 
 /** Options of a new session. */
 export interface CreateOptions extends Omit<Session.SessionOptions, "resume"> {
@@ -37,7 +37,7 @@ export interface OpenOptions {
   /** The name of the agent that the caller expects. Default: any agent. */
   readonly agent?: string | undefined
   /**
-   * References that the session runs with, in place of those of the host. For example, `SessionConfig` has the bounds
+   * References that the session runs with, in place of those of the layer. For example, `SessionConfig` has the bounds
    * of its turns, and `Limits` of `@spindle/delegate` those of its tree. They apply while the session is open. They
    * have no effect if the session is open already. `SessionConfig.adjustable` and `Limits.adjustable` make references
    * that can be changed while the session is open.
@@ -57,24 +57,27 @@ export interface Sessions {
    * Makes a new session. **Interruption** before it is made leaves no session. **Errors**: as `Session.make`;
    * `AgentNotFound` if the layer has no agent of this name.
    */
-  readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, Host.OpenError>
+  readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, HostedSessions.OpenError>
   /**
    * Returns the session with this id: the open one, or else one that is resumed from its journal. It runs the agent
    * that it was created with. Keep the id, and call `open` for each use: a session that was closed in the meantime
    * rejects submissions. **Interruption**: as `create`. **Errors**: `SessionNotFound`, `SessionBusy`, `JournalFailed`;
    * `AgentMismatch` if the session runs another agent; `AgentNotFound` if the layer does not have its agent.
    */
-  readonly open: (sessionId: SessionId, options?: OpenOptions) => Effect.Effect<Session.Session, Host.OpenError>
+  readonly open: (
+    sessionId: SessionId,
+    options?: OpenOptions
+  ) => Effect.Effect<Session.Session, HostedSessions.OpenError>
   /**
    * Makes a new session with the records of another, up to the end of a turn or up to now (J4). The source is not
    * touched. A turn that has not ended in the copy is marked as interrupted. Without `references` the copy runs with
-   * those of the host, even if the source was opened with others. **Interruption**: as `create`. **Errors**: as `open`;
+   * those of the layer, even if the source was opened with others. **Interruption**: as `create`. **Errors**: as `open`;
    * `TurnNotFound` if the source has no turn `until`.
    */
   readonly fork: (
     source: SessionId,
     options?: ForkOptions
-  ) => Effect.Effect<Session.Session, Host.OpenError | TurnNotFound>
+  ) => Effect.Effect<Session.Session, HostedSessions.OpenError | TurnNotFound>
   /**
    * Returns a page of the sessions that have a journal, open or not, the latest first; without a limit it returns all
    * of them. The filters select sessions by whether they are archived, by the beginning of their id, by their title,
@@ -102,7 +105,7 @@ export interface Sessions {
   readonly unarchive: (sessionId: SessionId) => Effect.Effect<void, SessionNotFound | SessionBusy | JournalFailed>
   /**
    * Closes a session if it is open here, and deletes it with its child sessions. First its data in the stores of the
-   * host are deleted (`SessionStores`), and then its journal, with the parts that were cut off it. Forks of it stay.
+   * layer are deleted (`SessionStores`), and then its journal, with the parts that were cut off it. Forks of it stay.
    * **Interruption**: as `archive`. **Errors**: as `archive`; `StoreFailed` if a store fails. After an error the
    * deletion can be repeated.
    */
@@ -114,7 +117,7 @@ export interface Sessions {
 /** The service key of {@link Sessions}. */
 export const Sessions: Context.Service<Sessions, Sessions> = Context.Service("@spindle/core/Sessions")
 
-/** Options of a host of sessions. */
+/** Options of {@link layer}. */
 export interface SessionsOptions {
   /**
    * References that a submission passes from its caller to the turn that it starts, in addition to the trace and the
@@ -164,24 +167,25 @@ export const layer = <A extends Agent<any>>(
   return Layer.effect(
     Sessions,
     Effect.map(
-      Host.make({ agents: all, references: options.context ?? [], idleTimeToLive: options.idleTimeToLive }),
+      HostedSessions.make({ agents: all, references: options.context ?? [], idleTimeToLive: options.idleTimeToLive }),
       makeService
     )
   ) as Layer.Layer<Sessions, never, RequirementsOf<A> | Model | Journal>
 }
 
-const makeService = (host: Host.Host): Sessions => {
-  const { journal } = host.parts
+const makeService = (sessions: HostedSessions.HostedSessions): Sessions => {
+  const { journal } = sessions.parts
   return {
-    create: ({ sessionId, ...options } = {}) => Effect.suspend(() => host.create(sessionId ?? host.nextId(), options)),
-    open: (sessionId, options) => host.open(sessionId, options ?? {}),
-    fork: (source, options) => host.fork(source, options ?? {}),
+    create: ({ sessionId, ...options } = {}) =>
+      Effect.suspend(() => sessions.create(sessionId ?? sessions.nextId(), options)),
+    open: (sessionId, options) => sessions.open(sessionId, options ?? {}),
+    fork: (source, options) => sessions.fork(source, options ?? {}),
     list: (options = {}) => journal.page(options),
-    rename: (sessionId, title) => host.rename(sessionId, title),
-    archive: (sessionId) => host.afterClose(sessionId, () => journal.archive(sessionId)),
-    unarchive: (sessionId) => host.unlessOpen(sessionId, journal.unarchive(sessionId)),
-    delete: (sessionId) => host.delete(sessionId),
-    close: (sessionId) => host.close(sessionId)
+    rename: (sessionId, title) => sessions.rename(sessionId, title),
+    archive: (sessionId) => sessions.afterClose(sessionId, () => journal.archive(sessionId)),
+    unarchive: (sessionId) => sessions.unlessOpen(sessionId, journal.unarchive(sessionId)),
+    delete: (sessionId) => sessions.delete(sessionId),
+    close: (sessionId) => sessions.close(sessionId)
   }
 }
 

@@ -220,11 +220,11 @@ class RunningJob implements Slot {
   readonly cleanups = new Cleanups()
   /** The clean-ups that wait for the abort hooks. */
   readonly lateCleanups = new Cleanups()
-  abortedFor: AbortReason | undefined
   requestedAt = 0
-  fenced = false
   failure: Cause.Cause<unknown> | undefined
   stragglers: ReadonlyArray<Open> = []
+  private abortedFor: AbortReason | undefined
+  private hasFence = false
   private hasLeft = false
   private owner: (() => void) | undefined
   private readonly requested = Deferred.makeUnsafe<AbortReason>()
@@ -238,7 +238,12 @@ class RunningJob implements Slot {
   }
 
   // mutant fence (I3: the turn of a straggler rejects every call): false
-  readonly isFenced = () => this.fenced
+  readonly isFenced = () => this.hasFence
+
+  /** Fences the job: it counts as ended, even if its task is still running. */
+  fence(): void {
+    this.hasFence = true
+  }
 
   reason(): AbortReason | undefined {
     return this.abortedFor
@@ -264,7 +269,7 @@ class RunningJob implements Slot {
 
   unlessStopping<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-      if (this.fenced || this.abortedFor !== undefined) return Effect.interrupt
+      if (this.hasFence || this.abortedFor !== undefined) return Effect.interrupt
       if (this.onAbortOf === "signal" || this.atAbort.has(fiber)) return effect
       this.atAbort.add(fiber)
       return onExitSync(effect, () => this.atAbort.delete(fiber))
@@ -360,7 +365,7 @@ class Supervisor implements TaskSupervisor {
         : Effect.map(drain(this.context, attempt), () => this.endOfReturn(running, task))
     )
     return Effect.flatMap(ended, (how) => {
-      running.fenced = true
+      running.fence()
       // mutant stragglers-after-their-turn (I3: the end of a straggler is reported after the record that names it):
       //   replace: `Effect.map(job.settle(how), (settled) => {` => `Effect.suspend(() => {`
       return Effect.map(job.settle(how), (settled) => {
@@ -383,7 +388,7 @@ class Supervisor implements TaskSupervisor {
     running.stragglers = open.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
     return {
       _tag: "Aborted",
-      reason: running.abortedFor!,
+      reason: running.reason()!,
       requestedAt: running.requestedAt,
       stragglers: running.stragglers.map(({ straggler }) => straggler)
     }
@@ -421,7 +426,7 @@ class Supervisor implements TaskSupervisor {
     if (!this.advance({ _tag: "OwnerFailed" })) return
     const running = this.current!
     running.failure = cause
-    running.fenced = true
+    running.fence()
     running.leave()
   }
 
@@ -460,35 +465,27 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
   context: Context.Context<never>,
   { job, running, task }: Attempt<A, E, S>
 ) {
-  const reason = running.abortedFor!
+  const reason = running.reason()!
   const open: Array<Open> = [{ straggler: { kind: "task", name: job.name }, fiber: task }]
   if (job.onAbort === "interrupt") task.interruptUnsafe()
-  const startIn =
-    (list: Array<Open>) =>
-    ({ kind, name, run }: Cleanup): void => {
-      const straggler = { kind, name }
-      list.push({
-        straggler,
-        fiber: startWatched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
-      })
-    }
-  running.cleanups.startAll(startIn(open))
+  running.cleanups.startAll((cleanup) => void open.push(startCleanup(context, job, { cleanup, reason })))
   if (open.some(({ fiber }) => fiber.pollUnsafe() === undefined)) {
     yield* Effect.timeoutOption(allEnded(open), job.grace)
     if (task.pollUnsafe() === undefined) task.interruptUnsafe()
   }
-  running.fenced = true
+  running.fence()
   for (const { limit, name, run } of job.abortHooks) {
     const straggler = { kind: "hook", name } as const
     const hook = startWatched(context, job, { of: straggler, effect: Effect.suspend(() => run(reason)) })
     const exit = yield* Effect.timeoutOption(Fiber.await(hook), limit)
-    if (exit._tag === "None")
+    if (exit._tag === "None") {
       job.onFailure(straggler, `it was cut off after ${Duration.format(Duration.fromInputUnsafe(limit))}`)
+    }
     open.push({ straggler, fiber: hook })
     hook.interruptUnsafe()
   }
   const late: Array<Open> = []
-  running.lateCleanups.startAll(startIn(late))
+  running.lateCleanups.startAll((cleanup) => void late.push(startCleanup(context, job, { cleanup, reason })))
   if (late.length > 0) yield* Effect.timeoutOption(allEnded(late), job.grace)
   return [...open, ...late]
 })
@@ -498,7 +495,7 @@ const stop = Effect.fnUntraced(function* <A, E, S>(
  * longer continues detached. The job is fenced first.
  */
 const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attempt<A, E, S>): Effect.Effect<void> => {
-  running.fenced = true
+  running.fence()
   const ending: Array<Effect.Effect<unknown>> = []
   const start = ({ drain: limit, kind, name, run }: Cleanup): void => {
     if (limit === undefined) return
@@ -512,6 +509,19 @@ const drain = <A, E, S>(context: Context.Context<never>, { job, running }: Attem
   if (ending.length === 0) return Effect.void
   // mutant drains-all-at-once (D1): replace: return Effect.all(ending, { discard: true })
   return Effect.all(ending, { concurrency: "unbounded", discard: true })
+}
+
+/** Starts a clean-up of an abort, and returns what the abort waits for. */
+const startCleanup = <A, E, S>(
+  context: Context.Context<never>,
+  job: Job<A, E, S>,
+  { cleanup, reason }: { readonly cleanup: Cleanup; readonly reason: AbortReason }
+): Open => {
+  const straggler = { kind: cleanup.kind, name: cleanup.name }
+  return {
+    straggler,
+    fiber: startWatched(context, job, { of: straggler, effect: Effect.suspend(() => cleanup.run(reason)) })
+  }
 }
 
 /** Starts a clean-up or a hook, and reports it if it dies. */

@@ -7,11 +7,8 @@
  * turn that asked, or the close of a session that asked. Later answers have no effect.
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import { CallbackFailed } from "../protocol/AgentError.ts"
 import type { Decision } from "../protocol/Op.ts"
 import type { DecisionSource, Question } from "../protocol/Question.ts"
 
@@ -83,39 +80,3 @@ export const Decider: Context.Service<Decider, Decider> = Context.Service("@spin
 /** Provides the decider of the sessions that are made with this layer. */
 export const layer = (self: Approvals): Layer.Layer<Decider> =>
   Layer.succeedContext(Context.make(Decider, { [DeciderTypeId]: DeciderTypeId }).pipe(Context.add(Approvals, self)))
-
-/**
- * Makes {@link askClient} report a question that is still open after some time. Each question is reported at most once.
- * Any other decider is returned as it is.
- */
-export const reportUnanswered: {
-  (options: UnansweredOptions): (self: Approvals) => Approvals
-  (self: Approvals, options: UnansweredOptions): Approvals
-} = dual(2, (self: Approvals, { after, report }: UnansweredOptions): Approvals =>
-  self === askClient
-    ? {
-        decide: (question) => Effect.andThen(Effect.sleep(after), Effect.andThen(report(question), Effect.never))
-      }
-    : self
-)
-
-/** The time after which to report a question, and the function that reports it. */
-export interface UnansweredOptions {
-  readonly after: Duration.Input
-  readonly report: (question: Question) => Effect.Effect<void>
-}
-
-/** Wraps a decider, so that a defect in it becomes `CallbackFailed`. */
-export const nameDefects = (self: Approvals): Approvals =>
-  self === askClient
-    ? askClient
-    : {
-        decide: (question) =>
-          Effect.catchDefect(
-            Effect.suspend(() => self.decide(question)),
-            (cause) =>
-              Effect.die(
-                cause instanceof CallbackFailed ? cause : new CallbackFailed({ callback: "Approvals.decide", cause })
-              )
-          )
-      }

@@ -3,8 +3,7 @@
  * tool that started it. When the tool ends, it only stops waiting. The owner ends the process.
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import { ProcessId } from "../protocol/Ids.ts"
@@ -118,10 +117,3 @@ export interface Processes {
 
 /** The service key of {@link Processes}. */
 export const Processes: Context.Service<Processes, Processes> = Context.Service("@spindle/core/Processes")
-
-/** Provides processes for a host that cannot start any: each start fails. */
-export const layerNone: Layer.Layer<Processes> = Layer.succeed(Processes, {
-  start: (spec) =>
-    Effect.fail(new ProcessFailed({ command: spec.command, cwd: spec.cwd, detail: "this host starts no processes" })),
-  end: () => Effect.void
-})

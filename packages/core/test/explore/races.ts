@@ -410,7 +410,7 @@ const replacements: Exploration = {
         supervisor: yield* TaskSupervisor.make,
         isOpen: () => true,
         stateOf: () => SessionState.empty,
-        start: () => undefined
+        start: () => ({ _tag: "SlotTaken" })
       })
       const note = (text: string) => Effect.sync(() => void log.push(text))
       const replacement = queue.replace(Effect.andThen(Effect.andThen(note("in"), Effect.sleep(1)), note("out")))

@@ -1,6 +1,6 @@
 /**
  * Contexts of callers. A hosted session passes a part of the caller's context to the turn that a submission starts
- * (contract S9): the log annotations, and the references that the host names.
+ * (contract S9): the log annotations, and the references that the application names.
  *
  * The context is found again by the input of the turn, which is the same array that was submitted. So nothing is kept
  * for input that never starts a turn, and turns that a resumed session starts from its journal have no caller.
@@ -20,7 +20,7 @@ import { Turn } from "../../Turn.ts"
 
 type ModelOfTurnShape = Context.Service.Shape<typeof ModelOfTurn>
 
-/** The contexts of the callers of one host. */
+/** The contexts of the callers of hosted sessions. */
 export class CallerContexts {
   private readonly ofInputs = new WeakMap<Input, Context.Context<never>>()
   private readonly references: ReadonlyArray<Context.Reference<any>>

@@ -1,4 +1,4 @@
-/** Hands the journal that a host has opened over to the session. */
+/** Gives the open journal of a session to that session. */
 import * as Effect from "effect/Effect"
 import type { Journal, JournalWriter } from "../../ports/Journal.ts"
 import type { SessionId } from "../../protocol/Ids.ts"

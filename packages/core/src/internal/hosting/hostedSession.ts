@@ -1,4 +1,4 @@
-/** A session of a host: the session that clients get, and the state that decides when it is closed for being idle. */
+/** A hosted session: the session that clients get, and the state that decides when it is closed for being idle. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -20,17 +20,17 @@ export interface HostedOptions {
   readonly onFailure: (hosted: HostedSession) => void
 }
 
-/** A session of a host. */
+/** A session of `HostedSessions`. */
 export class HostedSession {
   readonly sessionId: SessionId
   readonly options: HostedOptions
-  /** True if the session is closed or about to be closed. The host no longer returns it then. */
+  /** True if the session is closed or about to be closed. It is no longer returned then. */
   isLeaving = false
   /** The time at which it was last opened, used or active, in milliseconds since 1970. */
   usedAt: number
   private subscriberCount = 0
-  /** The open child sessions. The set is made when there is one, so that an idle session is small. */
-  private delegates: Set<SessionId> | undefined
+  /** The open child sessions. */
+  private readonly delegates = new Set<SessionId>()
   private inner: Session | undefined
   private shown: Session | undefined
 
@@ -55,8 +55,8 @@ export class HostedSession {
   /** Called with each event of the session. */
   readonly onEvent = (event: SessionEvent): void => {
     this.usedAt = this.options.nowMillis()
-    if (event._tag === "DelegateStarted") (this.delegates ??= new Set()).add(event.delegateId)
-    else if (event._tag === "DelegateEnded") this.delegates?.delete(event.delegateId)
+    if (event._tag === "DelegateStarted") this.delegates.add(event.delegateId)
+    else if (event._tag === "DelegateEnded") this.delegates.delete(event.delegateId)
     else if (event._tag === "SessionFailed") this.options.onFailure(this)
   }
 
@@ -67,7 +67,7 @@ export class HostedSession {
       snapshot,
       processes,
       ({ status }, running) =>
-        status !== "idle" || running.length > 0 || this.subscriberCount > 0 || (this.delegates?.size ?? 0) > 0
+        status !== "idle" || running.length > 0 || this.subscriberCount > 0 || this.delegates.size > 0
     )
   }
 

@@ -2,10 +2,13 @@
  * The queue decides what starts next: the input and the tasks of clients that wait in the inbox, one turn at a time,
  * the head of the queue first.
  *
- * Three events may start the head. Each applies the rule `startable`, and nothing else starts the head.
+ * Four events may start the head. Each applies the rule `startable`, and nothing else starts the head. "Input" means
+ * tasks of clients too.
  *
  * ```
- *   input was accepted ─────────┐
+ *   input was accepted ──────────┐
+ *   input was rejected, because  │
+ *     the queue is full ─────────┤
  *   a turn has ended: it         ├─► startable ─┬─ now ───► a turn starts with the head
  *     completed, or a start      │              ├─ later ─► a start is due: the event that clears the obstacle starts it
  *     is due ──(next step)───────┤              └─ no ────► nothing: the queue is empty, the session is not open, or a
@@ -23,7 +26,8 @@
  * 4. A session is idle when no turn is in the slot, no replacement is running and no start is scheduled (S4, P2).
  * 5. Replacements run one at a time, in order of arrival (S4). A task that replaces the running turn waits in the
  *    inbox until its replacement starts it ahead of the queue. After a crash it is queued.
- * 6. A task that can no longer start leaves the queue with `InputBlocked`, and the next entry is the head.
+ * 6. A task that can no longer start leaves the queue with `InputBlocked`, which `makeParts` records, and the next
+ *    entry is the head.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -61,27 +65,34 @@ export const startable = ({ isEmpty, isOpen, isReplacing, turn }: QueueState): "
   return turn === "ended" ? "later" : "now"
 }
 
+/** The result of an attempt to start an entry of the queue. */
+export type StartResult =
+  | { readonly _tag: "Started"; readonly turnId: TurnId }
+  /** Another turn is in the slot. The entry still waits. */
+  | { readonly _tag: "SlotTaken" }
+  /** The entry is a task that can no longer start. It has left the queue. */
+  | { readonly _tag: "Blocked" }
+  /** The entry no longer waits, because an abort dropped it. */
+  | { readonly _tag: "Gone" }
+
 /** The options of a queue. */
 export interface QueueOptions {
   readonly context: Context.Context<never>
   readonly supervisor: Pick<TaskSupervisor, "state" | "awaitIdle">
   readonly isOpen: () => boolean
   readonly stateOf: () => SessionState
-  /**
-   * Starts a turn with an entry and returns its id; undefined if the slot is taken, and `blocked` if the entry is a
-   * task that cannot start.
-   */
-  readonly start: (head: Inbox.Entry, parent: TraceParent | undefined) => TurnId | "blocked" | undefined
+  /** Starts a turn with an entry. If the entry is a task that can no longer start, it records `InputBlocked`. */
+  readonly start: (entry: Inbox.Entry, parent: TraceParent | undefined) => StartResult
 }
 
 /** The queue of one session. Its entries are in the inbox; the queue decides when they start. */
 export class Queue {
   /** The number of replacements that wait or run. */
-  private replacing = 0
+  private replacementCount = 0
   /** True if a start is due. */
   private isDue = false
-  /** The fiber that is about to start the head. */
-  private next: Fiber.Fiber<void> | undefined
+  /** The fiber that is about to start the head, in the step after the end of a turn. */
+  private starting: Fiber.Fiber<void> | undefined
   private readonly replaceLock = Semaphore.makeUnsafe(1)
   /** The trace parents of waiting input. They are not recorded, so a resumed session has none. */
   private readonly parents = new Map<SubmissionId, TraceParent>()
@@ -94,7 +105,8 @@ export class Queue {
   get nextPosition(): number | undefined {
     const { inbox, turn } = this.options.stateOf()
     const aheadCount = Inbox.aheadCount(inbox, turn?.startedWith)
-    if (this.decide(false) !== "now") return aheadCount
+    if (this.decide({ isEmpty: false }) !== "now") return aheadCount
+    // the input will start the head, which is then no longer ahead of it
     return aheadCount === 0 ? undefined : aheadCount - 1
   }
 
@@ -108,42 +120,38 @@ export class Queue {
     this.parents.delete(submissionId)
   }
 
-  private decide(isEmpty: boolean): ReturnType<typeof startable> {
+  private decide({ isEmpty }: Pick<QueueState, "isEmpty">): ReturnType<typeof startable> {
     const { isOpen, stateOf, supervisor } = this.options
     const turn = supervisor.state()._tag === "Idle" ? "none" : stateOf().turn === undefined ? "ended" : "open"
-    return startable({ isOpen: isOpen(), isEmpty, isReplacing: this.replacing > 0, turn })
+    return startable({ isOpen: isOpen(), isEmpty, isReplacing: this.replacementCount > 0, turn })
   }
 
   /** Starts the head of the queue if the rule allows it, and returns the id of its turn. */
   startNext(): TurnId | undefined {
     for (;;) {
       const head = Inbox.queuedEntries(this.options.stateOf().inbox)[0]
-      const when = this.decide(head === undefined)
+      const when = this.decide({ isEmpty: head === undefined })
       this.isDue = when === "later"
       if (head === undefined || when !== "now") return undefined
       const started = this.start(head)
-      if (started !== "blocked") return started
+      if (started._tag !== "Blocked") return started._tag === "Started" ? started.turnId : undefined
     }
   }
 
   /** True if a task would start at once, ahead of the queue. */
   get isFree(): boolean {
-    return this.replacing === 0 && this.options.supervisor.state()._tag === "Idle"
+    return this.replacementCount === 0 && this.options.supervisor.state()._tag === "Idle"
   }
 
-  /**
-   * Starts a submission in a free slot, ahead of the queue, and returns the id of its turn; undefined if the slot is
-   * taken, `gone` if the submission no longer waits because an abort dropped it.
-   */
-  startAhead(submissionId: SubmissionId): TurnId | "blocked" | "gone" | undefined {
+  /** Starts a submission in a free slot, ahead of the queue. */
+  startAhead(submissionId: SubmissionId): StartResult {
     const entry = this.options.stateOf().inbox.find((one) => one.submissionId === submissionId)
-    if (entry === undefined) return "gone"
-    return this.start(entry)
+    return entry === undefined ? { _tag: "Gone" } : this.start(entry)
   }
 
-  private start(entry: Inbox.Entry): TurnId | "blocked" | undefined {
+  private start(entry: Inbox.Entry): StartResult {
     const started = this.options.start(entry, this.parents.get(entry.submissionId))
-    if (started !== undefined) this.parents.delete(entry.submissionId)
+    if (started._tag !== "SlotTaken") this.parents.delete(entry.submissionId)
     return started
   }
 
@@ -161,12 +169,12 @@ export class Queue {
     const continues = _tag === "Completed" || this.isDue
     if (!continues || stateOf().inbox.length === 0) return
     // in the next step, so that a long queue of short turns does not grow the stack
-    this.next = forkDetached(
+    this.starting = forkDetached(
       context,
       Effect.andThen(
         Effect.yieldNow,
         Effect.sync(() => {
-          this.next = undefined
+          this.starting = undefined
           this.startNext()
         })
       )
@@ -189,7 +197,7 @@ export class Queue {
     const counted = Effect.ensuring(
       replacement,
       Effect.sync(() => {
-        this.replacing--
+        this.replacementCount--
         // mutant replacement-resumes-the-queue (P2: a finished replacement starts the queue that it held back): drop
         if (this.isDue) this.startNext()
       })
@@ -197,7 +205,7 @@ export class Queue {
     return runDetached(
       this.options.context,
       Effect.suspend(() => {
-        this.replacing++
+        this.replacementCount++
         // mutant replace-lock (S4: the replacements of a session do not overlap): replace: return counted
         return Semaphore.withPermit(this.replaceLock, counted)
       })
@@ -211,9 +219,9 @@ export class Queue {
     // mutant idle-after-replacements (S4: a session is not idle between a turn and its replacement): drop
     // mutant waiting-yields (S4: a fiber that waits for a replacement yields to it):
     //   replace: `Effect.yieldNow` => `Effect.void`
-    if (this.replacing > 0)
+    if (this.replacementCount > 0)
       return Effect.andThen(Semaphore.withPermit(this.replaceLock, Effect.yieldNow), this.awaitIdle)
     // mutant idle-after-the-queue (P2: a session is not idle while the head of the queue is about to start): true
-    return this.next === undefined ? Effect.void : Effect.andThen(Fiber.await(this.next), this.awaitIdle)
+    return this.starting === undefined ? Effect.void : Effect.andThen(Fiber.await(this.starting), this.awaitIdle)
   })
 }

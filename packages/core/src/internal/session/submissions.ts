@@ -235,10 +235,13 @@ export class Submissions {
   /** Starts a task in a free slot, or else in place of the running turn. It does not wait for the end of that turn. */
   private startAhead(submissionId: SubmissionId): TurnId | undefined {
     const { lifetime, queue, session, supervisor } = this.options
-    const start = () => queue.startAhead(submissionId)
     if (queue.isFree) {
-      const started = start()
-      return started === "blocked" || started === "gone" ? undefined : started
+      const started = queue.startAhead(submissionId)
+      return started._tag === "Started" ? started.turnId : undefined
+    }
+    const start = () => {
+      const started = queue.startAhead(submissionId)
+      return started._tag === "SlotTaken" ? undefined : started
     }
     const { context, sessionId } = session
     // if the session closes meanwhile, the task stays in its journal

@@ -53,13 +53,13 @@ const make = Effect.fnUntraced(function* (...ids: ReadonlyArray<string>) {
     start: ({ submissionId }, parent) => {
       if (submissionId.startsWith("blocked")) {
         inbox = Inbox.remove(inbox, [submissionId])
-        return "blocked"
+        return { _tag: "Blocked" }
       }
       started.push(submissionId)
       if (parent !== undefined) parents.push(parent.trace.traceparent)
       inbox = Inbox.remove(inbox, [submissionId])
       queue.onTurnStart()
-      return submissionId as string as TurnId
+      return { _tag: "Started", turnId: submissionId as string as TurnId }
     }
   })
   const settling = () => void (state = { _tag: "Settling" })
@@ -121,8 +121,8 @@ describe("a queue", () => {
   it.effect("P6 starts a submission ahead of the queue only while it waits", () =>
     Effect.gen(function* () {
       const { queue, started } = yield* make("a", "b")
-      assert.strictEqual(queue.startAhead("b" as SubmissionId), "b" as TurnId)
-      assert.strictEqual(queue.startAhead("b" as SubmissionId), "gone")
+      assert.deepStrictEqual(queue.startAhead("b" as SubmissionId), { _tag: "Started", turnId: "b" as TurnId })
+      assert.deepStrictEqual(queue.startAhead("b" as SubmissionId), { _tag: "Gone" })
       assert.deepStrictEqual(started, ["b"])
     })
   )

@@ -1,5 +1,5 @@
 /**
- * The host of sessions. It opens each session once, and closes it on request, after a failure, or when it has been idle
+ * The open sessions of an application. Each is opened once, and closed on request, after a failure, or when it has been idle
  * for too long.
  *
  * ```
@@ -11,7 +11,7 @@
  * 1. An operation takes the lock of its id only to open or close the session. Returning an open session takes no
  *    lock.
  * 2. A session that is leaving is never returned. The next opening waits until it is closed, and then reads its journal.
- * 3. A session is closed in a fiber of the host, because the caller that asked for it may be interrupted.
+ * 3. A session is closed in a fiber of `Parts.run`, because the caller that asked for it may be interrupted.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -47,8 +47,8 @@ import { HostedSession } from "./hostedSession.ts"
 import { KeyedLock } from "./keyedLock.ts"
 import * as StoredJournals from "./storedJournals.ts"
 
-/** The options of a host. */
-export interface HostOptions {
+/** The options of {@link HostedSessions}. */
+export interface HostedSessionsOptions {
   readonly agents: ReadonlyArray<Agent<any>>
   readonly references: ReadonlyArray<Context.Reference<any>>
   readonly idleTimeToLive: Duration.Input | undefined
@@ -61,18 +61,18 @@ export type OpenError = SessionNotFound | SessionBusy | JournalFailed | AgentNot
 type Start = Omit<Session.SessionOptions, "resume" | "sessionId"> & {
   readonly mode: "create" | "existing"
   readonly agent?: string | undefined
-  /** The references that the session runs with, in place of those of the host. */
+  /** The references that the session runs with, in place of those of the application. */
   readonly references?: Context.Context<never> | undefined
 }
 
 type Opening = Pick<Start, "agent" | "references">
 type Forking = Pick<Start, "references"> & { readonly until?: TurnId | undefined }
 
-/** Makes a host in the current scope. It captures all services that its sessions need. */
-export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostOptions) {
+/** Makes {@link HostedSessions} in the current scope. It captures all services that its sessions need. */
+export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, references }: HostedSessionsOptions) {
   const captured = yield* Effect.context<Model | Journal>()
   const callers = new CallerContexts(references)
-  // sessions are not part of the trace or the task in which the host was made
+  // sessions are not part of the trace or the task in which they are made
   const context = Context.omit(
     Tracer.ParentSpan,
     Alongside
@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, refer
     callers.toReferences(context)
   ) as Context.Context<any>
   const sessionScopes = yield* Effect.acquireRelease(Scope.make("parallel"), (scope, exit) => Scope.close(scope, exit))
-  const host = new Host({
+  const sessions = new HostedSessions({
     context,
     callers,
     clock: yield* Clock.Clock,
@@ -93,11 +93,11 @@ export const make = Effect.fnUntraced(function* ({ agents, idleTimeToLive, refer
     sessionScopes,
     run: yield* FiberSet.makeRuntime<never, unknown, unknown>()
   })
-  yield* Effect.addFinalizer(() => Effect.sync(() => void (host.isClosed = true)))
-  return host
+  yield* Effect.addFinalizer(() => Effect.sync(() => void (sessions.isClosed = true)))
+  return sessions
 })
 
-interface HostParts {
+interface Parts {
   /** The context in which the sessions run. */
   readonly context: Context.Context<any>
   readonly callers: CallerContexts
@@ -111,17 +111,17 @@ interface HostParts {
   readonly idleMillis: number | undefined
   /** The parent of the scopes of all sessions. */
   readonly sessionScopes: Scope.Scope
-  /** Runs an effect in a fiber of the host. */
+  /** Runs an effect in a fiber that ends with the scope of all sessions. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 }
 
-/** A host of sessions. */
-export class Host {
+/** The open sessions of an application, by id. */
+export class HostedSessions {
   isClosed = false
-  readonly parts: HostParts
-  private readonly sessions = new Map<SessionId, HostedSession>()
+  readonly parts: Parts
+  private readonly byId = new Map<SessionId, HostedSession>()
   private readonly locks = new KeyedLock<SessionId>()
-  constructor(parts: HostParts) {
+  constructor(parts: Parts) {
     this.parts = parts
   }
 
@@ -144,7 +144,7 @@ export class Host {
     sessionId: SessionId,
     agent: string | undefined
   ): Effect.Effect<Session.Session, AgentMismatch> | undefined {
-    const hosted = this.sessions.get(sessionId)
+    const hosted = this.byId.get(sessionId)
     if (hosted === undefined || hosted.isLeaving) return undefined
     const { agent: actual } = hosted.options
     if (agent !== undefined && agent !== actual) {
@@ -175,10 +175,10 @@ export class Host {
           restore(makeSession(this, { ...options, sessionId, scope, span }))
         // the context of the caller does not reach the session (contract S9), but its first records descend from the
         // span of the start
-        const inHost = Effect.contextWith((caller: Context.Context<never>) =>
+        const inContext = Effect.contextWith((caller: Context.Context<never>) =>
           Effect.updateContext(making(Tracing.currentSpan(caller)), () => Context.add(context, Scope.Scope, scope))
         )
-        return (inHost as Effect.Effect<HostedSession, OpenError>).pipe(
+        return (inContext as Effect.Effect<HostedSession, OpenError>).pipe(
           Effect.map((hosted) => this.register(hosted)),
           Effect.onError(() => Scope.close(scope, Exit.void))
         )
@@ -186,7 +186,7 @@ export class Host {
     )
   }
 
-  /** Runs the start of a session in a span below that of the caller. The tracer of the host makes the span. */
+  /** Runs the start of a session in a span below that of the caller. The tracer of the application makes the span. */
   private inSpan<A, E>(how: "create" | "resume" | "fork", sessionId: SessionId, start: Effect.Effect<A, E>) {
     const attributes = { "gen_ai.conversation.id": sessionId }
     const spanned = Tracing.span({ name: `spindle.session.${how}`, attributes }, () => start)
@@ -201,14 +201,14 @@ export class Host {
   }
 
   private register(hosted: HostedSession): Session.Session {
-    this.sessions.set(hosted.sessionId, hosted)
+    this.byId.set(hosted.sessionId, hosted)
     return hosted.session
   }
 
   /** Forgets a session whose scope is closing. */
   forget(hosted: HostedSession): void {
     hosted.isLeaving = true
-    if (this.sessions.get(hosted.sessionId) === hosted) this.sessions.delete(hosted.sessionId)
+    if (this.byId.get(hosted.sessionId) === hosted) this.byId.delete(hosted.sessionId)
   }
 
   /** Takes a session out of use, and closes it in the background. */
@@ -221,7 +221,7 @@ export class Host {
   /** Closes the session with an id, and returns whether it was open. Runs with the lock of the id. */
   private closeNow(sessionId: SessionId): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      const hosted = this.sessions.get(sessionId)
+      const hosted = this.byId.get(sessionId)
       if (hosted === undefined) return Effect.succeed(false)
       hosted.isLeaving = true
       return Effect.as(closeScope(hosted), true)
@@ -269,7 +269,7 @@ export class Host {
     const { clock, journal } = this.parts
     const inJournal = Effect.andThen(this.closeNow(sessionId), StoredJournals.rename(journal, sessionId, title, clock))
     const renaming = Effect.suspend(() => {
-      const hosted = this.sessions.get(sessionId)
+      const hosted = this.byId.get(sessionId)
       if (hosted === undefined || hosted.isLeaving) return inJournal
       return Effect.flatMap(hosted.session.submit(rename(title)), (receipt) =>
         // the session has failed in the meantime
@@ -292,7 +292,7 @@ export class Host {
 const closeScope = (hosted: HostedSession): Effect.Effect<void> => Scope.close(hosted.options.scope, Exit.void)
 
 const makeSession = Effect.fnUntraced(function* (
-  host: Host,
+  sessions: HostedSessions,
   {
     agent: requested,
     mode,
@@ -307,17 +307,17 @@ const makeSession = Effect.fnUntraced(function* (
     readonly span: Tracer.AnySpan | undefined
   }
 ) {
-  const { callers, clock, idleMillis, journal } = host.parts
+  const { callers, clock, idleMillis, journal } = sessions.parts
   // a journal is not created for an agent that does not exist
-  if (mode === "create") yield* agentFor(host, { sessionId, requested, recorded: undefined })
+  if (mode === "create") yield* agentFor(sessions, { sessionId, requested, recorded: undefined })
   const writer = yield* journal.open(sessionId, mode)
-  const agent = yield* agentFor(host, { sessionId, requested, recorded: agentNameOf(writer.opened.records) })
+  const agent = yield* agentFor(sessions, { sessionId, requested, recorded: agentNameOf(writer.opened.records) })
   const hosted: HostedSession = new HostedSession(sessionId, {
     agent: agent.name,
     scope,
     callers,
     nowMillis: () => clock.currentTimeMillisUnsafe(),
-    onFailure: host.leave
+    onFailure: sessions.leave
   })
   const making = Session.make(agent, {
     ...options,
@@ -332,18 +332,18 @@ const makeSession = Effect.fnUntraced(function* (
   hosted.setSession(session)
   yield* Scope.addFinalizer(
     scope,
-    Effect.sync(() => host.forget(hosted))
+    Effect.sync(() => sessions.forget(hosted))
   )
-  if (idleMillis !== undefined) yield* Effect.forkIn(unload(host, hosted, idleMillis), scope)
+  if (idleMillis !== undefined) yield* Effect.forkIn(unload(sessions, hosted, idleMillis), scope)
   return hosted
 })
 
 /**
  * Returns the agent of a session: the one that its first record names, else the requested one, else the first of the
- * host.
+ * application.
  */
 const agentFor = (
-  { parts }: Host,
+  { parts }: HostedSessions,
   {
     recorded,
     requested,
@@ -369,14 +369,14 @@ const agentNameOf = ([first]: ReadonlyArray<JournalRecord>): string | undefined 
   first?._tag === "SessionStarted" ? first.meta[agentKey] : undefined
 
 /** Waits until a session has been idle for this time, and takes it out of use. */
-const unload = Effect.fnUntraced(function* (host: Host, hosted: HostedSession, idleMillis: number) {
-  const leftMillis = () => hosted.usedAt + idleMillis - host.parts.clock.currentTimeMillisUnsafe()
+const unload = Effect.fnUntraced(function* (sessions: HostedSessions, hosted: HostedSession, idleMillis: number) {
+  const leftMillis = () => hosted.usedAt + idleMillis - sessions.parts.clock.currentTimeMillisUnsafe()
   for (;;) {
     yield* Effect.sleep(Math.max(leftMillis(), 1))
     if (leftMillis() > 0) continue
     const isBusy = yield* hosted.isBusy
     // the session may have been used during the check
-    if (!isBusy && leftMillis() <= 0) return host.leave(hosted)
-    hosted.usedAt = host.parts.clock.currentTimeMillisUnsafe()
+    if (!isBusy && leftMillis() <= 0) return sessions.leave(hosted)
+    hosted.usedAt = sessions.parts.clock.currentTimeMillisUnsafe()
   }
 })

@@ -3,8 +3,8 @@
  * starts never has more authority (contract A4).
  */
 import * as Context from "effect/Context"
-import type { Permission } from "../state/Authority.ts"
-import type { ToolSpec } from "./Model.ts"
+import type { ToolSpec } from "./ports/Model.ts"
+import type { Permission } from "./state/Authority.ts"
 
 /** Returns the permission for a call of a tool; undefined for an unknown tool. */
 export interface ToolAuthority {
