@@ -4,7 +4,7 @@ import type { Item } from "@spindle/core/Item"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as ExecEvents from "../../src/output/ExecEvents.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 
 const { call, callId, command, item, output, ran, record, requestId, result, sessionId, started, turnId } = Events
 const usage = (input: number, output: number, cachedInput = 0, reasoning = 0): TokenUsage => ({

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { CallId, SessionId, SubmissionId } from "@spindle/core/Ids"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Transcript from "../../src/output/TranscriptText.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 
 const play = (events: ReadonlyArray<SessionEvent>, options: Partial<Transcript.TranscriptOptions> = {}) => {
   let state = Transcript.initial({
