@@ -6,7 +6,7 @@ import * as Op from "@spindle/core/Op"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Option } from "effect"
-import { long, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
+import { compact, compactionTags, historyOf, long, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
 import { assertTurns, terminals } from "../fixtures/turns.ts"
 
 /** A session with two turns, whose provider compacts with these responses. */
@@ -21,12 +21,6 @@ const make = (compact: Model.Script, options: Harness.HarnessOptions = {}) =>
     return { ...harness, compactions: model.compactions }
   })
 
-const compact = Effect.fnUntraced(function* ({ events, session }: Harness.SessionHarness) {
-  yield* session.submit(Op.startTask("compact"))
-  yield* session.awaitIdle
-  return terminals(events).at(-1)!
-})
-const historyOf = ({ session }: Harness.SessionHarness) => Effect.map(session.snapshot, ({ items }) => items)
 const warningsOf = ({ records }: Harness.SessionHarness) =>
   records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
 const completedOf = ({ records }: Harness.SessionHarness) =>
@@ -40,16 +34,7 @@ describe("the compact task of a provider with an endpoint", () => {
       const harness = yield* make([[Model.sealedSummary("xyz"), Model.finish({ input: 900, output: 20, total: 920 })]])
       const count = harness.records().length
       assert.strictEqual((yield* compact(harness))._tag, "TurnCompleted")
-      assert.deepStrictEqual(harness.tags().slice(count), [
-        "InputAccepted",
-        "TurnStarted",
-        "TaskNote",
-        "ModelRequested",
-        "ModelResponded",
-        "HistoryReplaced",
-        "TaskNote",
-        "TurnCompleted"
-      ])
+      assert.deepStrictEqual(harness.tags().slice(count), compactionTags)
       assert.deepStrictEqual([harness.requests.length, harness.compactions.length], [2, 1])
       const [asked] = harness.compactions
       assert.deepStrictEqual([asked!.instructions, asked!.tools], [undefined, []])
