@@ -1,29 +1,20 @@
 /** Events that record every metric of a session with each of its attributes, and the rows that an exporter must send. */
-import type {
-  CallId,
-  ItemId,
-  ModelRequestId,
-  ProcessId,
-  QuestionId,
-  SessionId,
-  SubmissionId,
-  TurnId
-} from "@spindle/core/Ids"
 import type { NewRecord, SessionEvent } from "@spindle/core/SessionEvent"
 import { SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
 import { type Definition, definitions } from "@spindle/telemetry/Metrics"
 import { Effect } from "effect"
-
-const sessionId = "session" as SessionId
-const turnId = "turn" as TurnId
-const requestId = "request" as ModelRequestId
-const submissionId = "submission" as SubmissionId
-const questionId = "question" as QuestionId
-const callId = "call" as CallId
-const id = "item" as ItemId
-const processId = "process" as ProcessId
-const delegateId = "delegate" as SessionId
-const usage = { input: 100, cachedInput: 60, output: 20, reasoning: 5, total: 120 }
+import {
+  callId,
+  delegateId,
+  itemId as id,
+  processId,
+  questionId,
+  requestId,
+  sessionId,
+  submissionId,
+  turnId,
+  usage
+} from "./ids.ts"
 
 const records: ReadonlyArray<NewRecord> = [
   { _tag: "SessionStarted", sessionId, meta: {} },
