@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { allowed, events, run, world } from "../fixtures/program.ts"
+import { allowed, completedItems, events, run, world } from "../fixtures/program.ts"
 
 const key = "sk-ant-very-secret"
 const patch = "*** Begin Patch\n*** Update File: a.txt\n@@\n-old\n+new\n*** End Patch\n"
@@ -86,17 +86,12 @@ describe("a server of the Messages API", () => {
       assert.strictEqual(ended.code, 0, ended.stderr)
       assert.strictEqual(Fs.readFileSync(Path.join(at.cwd, "a.txt"), "utf8"), "new\n")
       const lines = events(ended)
-      assert.deepStrictEqual(
-        lines
-          .filter(({ type }) => type === "item.completed")
-          .map(({ item }) => [item.type, item.status, item.exit_code ?? item.changes?.length ?? item.text]),
-        [
-          ["reasoning", undefined, "I look"],
-          ["command_execution", "failed", 3],
-          ["file_change", "completed", 1],
-          ["agent_message", undefined, "done"]
-        ]
-      )
+      assert.deepStrictEqual(completedItems(lines), [
+        ["reasoning", undefined, "I look"],
+        ["command_execution", "failed", 3],
+        ["file_change", "completed", 1],
+        ["agent_message", undefined, "done"]
+      ])
       assert.include(lines.at(-1).usage, { input_tokens: 300, output_tokens: 30 })
       assert.deepStrictEqual(
         requests.map((one) => [one.url, one.key]),
