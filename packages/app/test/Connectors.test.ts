@@ -1,15 +1,13 @@
 /** Apps of a real MCP server, in sessions of the application. */
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import type { SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Deferred, Effect, Option } from "effect"
-import * as App from "../src/App.ts"
 import * as Connectors from "../src/connectors/Connectors.ts"
-import { platform, world } from "./fixtures/world.ts"
+import { openSession, platform, world } from "./fixtures/world.ts"
 
 const said = (text: string) => ({ events: [{ text }] })
 const server = join(import.meta.dirname, "fixtures", "appsServer.mjs")
@@ -30,15 +28,8 @@ const runAll = Effect.fnUntraced(function* (
   ])
   const events: Array<SessionEvent> = []
   yield* Effect.gen(function* () {
-    const { session } = yield* App.open({
-      cwd: at.cwd,
-      settings: at.settings,
-      sessionId: "session" as SessionId,
-      isResumed: false,
-      meta: {},
-      approvals: { decide: () => Effect.never },
-      observer: { onEvent: (_, event) => void events.push(event) }
-    })
+    const observer = { onEvent: (_: unknown, event: SessionEvent) => void events.push(event) }
+    const { session } = yield* openSession(at, { observer })
     for (const prompt of prompts) {
       const input = typeof prompt === "string" ? Input.text(prompt) : prompt
       yield* session.submit({ _tag: "UserInput", input })
@@ -169,15 +160,7 @@ describe("tools of apps", () => {
           if (isPrompt) Deferred.doneUnsafe(carried, Effect.void)
         }
         yield* Effect.gen(function* () {
-          const { session } = yield* App.open({
-            cwd: at.cwd,
-            settings: at.settings,
-            sessionId: "session" as SessionId,
-            isResumed: false,
-            meta: {},
-            approvals: { decide: () => Effect.never },
-            observer: { onEvent }
-          })
+          const { session } = yield* openSession(at, { observer: { onEvent } })
           yield* session.submit(Op.userInput("$mail costs $5, see [$mail](app://mail)"))
           yield* Deferred.await(carried)
         }).pipe(Effect.scoped, Effect.provide(at.layer))
