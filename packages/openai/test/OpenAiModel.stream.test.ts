@@ -14,18 +14,13 @@ import {
   bodyOf,
   bytesOf,
   callId,
+  clients,
   failureOf,
   over,
   overBytes,
   partsAndFailure,
   request
 } from "./fixture.ts"
-
-const clients = [
-  ["undici", NodeHttpClient.layerUndici],
-  ["fetch", NodeHttpClient.layerFetch],
-  ["node:http", NodeHttpClient.layerNodeHttp]
-] as const
 
 const usage = { input: 100, cachedInput: 0, output: 10, reasoning: 0, total: 110 }
 

@@ -26,6 +26,13 @@ export const request = (part: Partial<ModelRequest> = {}): ModelRequest => ({
   ...part
 })
 
+/** The HTTP clients of the platform. */
+export const clients = [
+  ["undici", NodeHttpClient.layerUndici],
+  ["fetch", NodeHttpClient.layerFetch],
+  ["node:http", NodeHttpClient.layerNodeHttp]
+] as const
+
 /** A server with a script and a model that talks to it, over undici. */
 export const over = (script: Script, options: Partial<OpenAiModel.Options> = {}) =>
   Effect.gen(function* () {
