@@ -339,10 +339,7 @@ const handedAtTheEnd: Case = shows(
     const { change, journal } = yield* changeable
     const family = yield* Family.make({
       journal,
-      script: (request) =>
-        Family.asked(request) === "hang"
-          ? [ScriptedModel.hang]
-          : [ScriptedModel.gate("ready"), ScriptedModel.text("done")]
+      script: Family.hangOr(ScriptedModel.gate("ready"), ScriptedModel.text("done"))
     })
     return yield* family.run(
       Effect.gen(function* () {
@@ -363,10 +360,7 @@ const handedAtTheEnd: Case = shows(
 const twoInputs: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make({
-      script: (request) =>
-        Family.asked(request) === "hang"
-          ? [ScriptedModel.hang]
-          : [ScriptedModel.gate("both"), ScriptedModel.text("done")]
+      script: Family.hangOr(ScriptedModel.gate("both"), ScriptedModel.text("done"))
     })
     return yield* family.run(
       Effect.gen(function* () {
@@ -408,10 +402,7 @@ const failingJournal: Case = shows(
 const spending: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make({
-      script: (request) =>
-        Family.asked(request) === "hang"
-          ? [ScriptedModel.hang]
-          : [ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 })]
+      script: Family.hangOr(ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 }))
     })
     return yield* family.run(
       Effect.gen(function* () {
@@ -503,7 +494,7 @@ const continuingAtOnce: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const family = yield* Family.make({
-        script: (request) => (Family.asked(request) === "hang" ? [ScriptedModel.hang] : [ScriptedModel.text("done")])
+        script: Family.hangOr(ScriptedModel.text("done"))
       })
       const child = yield* family.run(start({ detached: true }))
       yield* stage.arm({ more: child.submit(Op.userInput("hang", { delivery: "queue" })) })
