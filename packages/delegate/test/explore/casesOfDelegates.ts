@@ -20,6 +20,7 @@ import * as Tracer from "effect/Tracer"
 import * as Option from "effect/Option"
 import * as Family from "../fixtures/family.ts"
 import { type Case, explored, found, node, shows, spawn } from "./exploring.ts"
+import { keepSpans } from "../../../core/test/fixtures/spans.ts"
 
 const within =
   (limits: Partial<Limits.Limits>) =>
@@ -523,14 +524,7 @@ const waking: Case = shows(
 /** A delegate under a tracer (O1). */
 const traced: Case = shows(
   Effect.gen(function* () {
-    const spans: Array<Tracer.Span> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = keepSpans()
     const parentOf = (span: Tracer.Span | undefined) => {
       const parent = span === undefined ? undefined : Option.getOrUndefined(span.parent)
       return spans.find(({ spanId }) => spanId === parent?.spanId)
