@@ -8,6 +8,7 @@ import type { Script } from "@spindle/testing/ResponsesScript"
 import { Deferred, Effect, Option } from "effect"
 import * as Connectors from "../src/connectors/Connectors.ts"
 import { openSession, platform, world } from "./fixtures/world.ts"
+import { warningsOf } from "../../core/test/fixtures/turns.ts"
 
 const said = (text: string) => ({ events: [{ text }] })
 const server = join(import.meta.dirname, "fixtures", "appsServer.mjs")
@@ -132,13 +133,10 @@ describe("tools of apps", () => {
           )
           assert.include(inputs[0], "[$Mail](app://app_1)")
           assert.include(inputs[1], "[$mail](app://nobody)")
-          assert.deepStrictEqual(
-            events.flatMap((event) => (event._tag === "Warning" ? [event.message] : [])),
-            [
-              "the input mentions the skill /nowhere/SKILL.md, which does not exist or cannot be used",
-              "the input mentions the app nobody, which does not exist"
-            ]
-          )
+          assert.deepStrictEqual(warningsOf(events), [
+            "the input mentions the skill /nowhere/SKILL.md, which does not exist or cannot be used",
+            "the input mentions the app nobody, which does not exist"
+          ])
           assert.strictEqual(events.filter(({ _tag }) => _tag === "TurnCompleted").length, 3)
         })
       )

@@ -9,6 +9,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
+import { warningsOf } from "../../core/test/fixtures/turns.ts"
 
 /** Collects the log lines of sessions: level, text and the names of the annotations. */
 const collecting = Effect.sync(() => {
@@ -86,7 +87,7 @@ describe("log lines of sessions", () => {
         lines.filter((line) => line.startsWith("Warn")),
         expected.map((line) => `Warn ${line} [session, turn]`)
       )
-      const recorded = h.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
+      const recorded = warningsOf(h.records())
       assert.deepStrictEqual(recorded, expected)
     })
   )

@@ -7,7 +7,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Option } from "effect"
 import { compact, compactionTags, historyOf, long, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
-import { assertTurns, terminals } from "../fixtures/turns.ts"
+import { assertTurns, terminals, warningsOf } from "../fixtures/turns.ts"
 
 /** A session with two turns, whose provider compacts with these responses. */
 const make = (compact: Model.Script, options: Harness.HarnessOptions = {}) =>
@@ -21,8 +21,6 @@ const make = (compact: Model.Script, options: Harness.HarnessOptions = {}) =>
     return { ...harness, compactions: model.compactions }
   })
 
-const warningsOf = ({ records }: Harness.SessionHarness) =>
-  records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
 const completedOf = ({ records }: Harness.SessionHarness) =>
   records().flatMap((record) =>
     record._tag === "TaskNote" ? Option.toArray(CompactTask.CompactionCompleted.decode(record)) : []
@@ -76,7 +74,7 @@ describe("the compact task of a provider with an endpoint", () => {
         assert.strictEqual((yield* compact(harness))._tag, "TurnCompleted")
         assert.deepStrictEqual(textsOf(yield* historyOf(harness)), ["one", "two", summary])
         assert.deepStrictEqual([harness.requests.length, harness.compactions.length], [3, 1])
-        const warnings = warningsOf(harness)
+        const warnings = warningsOf(harness.records())
         assert.strictEqual(warnings.length, 1)
         assert.include(warnings[0], warning)
         assert.isUndefined(completedOf(harness)[0]?.remote)
