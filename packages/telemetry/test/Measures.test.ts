@@ -4,6 +4,7 @@ import type { Item } from "@spindle/core/Item"
 import type { KnownRecord, SessionEvent } from "@spindle/core/SessionEvent"
 import { measure } from "./fold.ts"
 import { callId, itemId, processId, questionId, requestId, submissionId, turnId, usage } from "./ids.ts"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 type Plain<R> = R extends unknown ? Omit<R, "seq" | "at"> : never
 /** A record at a time, in milliseconds. */
@@ -29,15 +30,9 @@ const result = (time: number, status: "completed" | "aborted" = "completed") =>
 const completed = (time: number) => at(time, { _tag: "TurnCompleted", turnId, usage })
 const aborted = (time: number, more: Partial<Extract<KnownRecord, { readonly _tag: "TurnAborted" }>> = {}) =>
   at(time, {
-    _tag: "TurnAborted",
+    ...cleanAbort,
     turnId,
-    reason: "Interrupted",
     requestedAt: time - 100,
-    returned: [],
-    kept: [],
-    dropped: [],
-    stragglers: [],
-    keptProcesses: [],
     usage,
     ...more
   })

@@ -15,6 +15,7 @@ import {
   turnId,
   usage
 } from "./ids.ts"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 const records: ReadonlyArray<NewRecord> = [
   { _tag: "SessionStarted", sessionId, meta: {} },
@@ -47,15 +48,9 @@ const records: ReadonlyArray<NewRecord> = [
     item: { _tag: "ToolResult", id, callId, name: "exec", status: "completed", output: "" }
   },
   {
-    _tag: "TurnAborted",
+    ...cleanAbort,
     turnId,
-    reason: "Interrupted",
-    requestedAt: 0,
-    returned: [],
-    kept: [],
-    dropped: [],
     stragglers: [{ kind: "task", name: "regular" }],
-    keptProcesses: [],
     usage
   },
   ...["compact", "review", "undo", "user_shell"].flatMap((kind): ReadonlyArray<NewRecord> => [
