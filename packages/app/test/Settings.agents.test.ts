@@ -1,16 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Settings from "../src/Settings.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 /** Loads a configuration with agents on; `files` are in the same directory. */
 const load = Effect.fnUntraced(function* (toml: string, files: { readonly [name: string]: string } = {}) {
-  const home = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-agents-"))),
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-  )
+  const home = yield* temporaryDirectory
   const all = { "config.toml": `model = "main"\n[features]\nmulti_agent = true\n${toml}`, ...files }
   for (const [name, text] of Object.entries(all)) writeFileSync(join(home, name), text)
   return yield* Settings.load({

@@ -1,16 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Settings from "../src/Settings.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 /** Loads a configuration; the error has HOME for its directory. */
 const load = Effect.fnUntraced(function* (toml: string, isStrict = true) {
-  const home = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-mcp-"))),
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-  )
+  const home = yield* temporaryDirectory
   writeFileSync(join(home, "config.toml"), toml)
   return yield* Settings.load({
     command: "exec",

@@ -1,15 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Catalog from "../src/settings/catalog.ts"
 import * as Settings from "../src/Settings.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 interface Options {
   readonly toml?: string
@@ -17,7 +12,7 @@ interface Options {
 }
 
 const load = Effect.fnUntraced(function* ({ env, toml = "" }: Options) {
-  const home = yield* scratch
+  const home = yield* temporaryDirectory
   writeFileSync(join(home, "config.toml"), toml)
   const sources = { command: "exec", homeDirectory: "/nowhere", config: [], flags: {} } as const
   return yield* Settings.load({ ...sources, env: { SPINDLE_HOME: home, ...env } })
@@ -42,7 +37,7 @@ describe("what is known about a model", () => {
     ]
   })
   const catalogOf = Effect.fnUntraced(function* (toml: string) {
-    const home = yield* scratch
+    const home = yield* temporaryDirectory
     writeFileSync(join(home, "catalog.json"), file)
     return yield* load({
       toml: `model = "main"\nmodel_catalog_json = "${home}/catalog.json"\n${toml}${own}`

@@ -1,5 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,11 +6,7 @@ import * as Redacted from "effect/Redacted"
 import * as Accounts from "../src/Accounts.ts"
 import * as Settings from "../src/Settings.ts"
 import { networkIn, policiesOf } from "../src/settings/sandbox.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 interface Options {
   readonly toml?: string
@@ -23,7 +18,7 @@ interface Options {
 }
 
 const load = Effect.fnUntraced(function* (options: Options) {
-  const home = yield* scratch
+  const home = yield* temporaryDirectory
   if (options.toml !== undefined) writeFileSync(join(home, "config.toml"), options.toml)
   return yield* Settings.load({
     command: options.command ?? "exec",
@@ -165,7 +160,7 @@ describe("load", () => {
 
   it.effect("says why a file cannot be read", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       mkdirSync(join(home, "config.toml"))
       const message = yield* Effect.flip(load({ env: { SPINDLE_HOME: home } }))
       assert.strictEqual(message, `cannot read the configuration ${home}/config.toml: it is a directory`)
@@ -284,7 +279,7 @@ describe("load", () => {
 
   it.effect("reads the instructions file, relative to the home", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       writeFileSync(join(home, "me.md"), "be brief")
       const env = { SPINDLE_HOME: home, OPENAI_API_KEY: "k" }
       const settings = yield* load({ env, config: [["model_instructions_file", "me.md"]] })
@@ -499,7 +494,7 @@ describe("a profile", () => {
 describe("the configuration of the reference", () => {
   it.effect("is read from CODEX_HOME, and nothing is stored there", () =>
     Effect.gen(function* () {
-      const codex = yield* scratch
+      const codex = yield* temporaryDirectory
       writeFileSync(join(codex, "config.toml"), "model = 'm'\nopenai_base_url = 'http://x'")
       const sources = { command: "exec", homeDirectory: "/nowhere", config: [], flags: {} } as const
       const { home, model } = yield* Settings.load({ ...sources, env: { CODEX_HOME: codex } })
@@ -532,7 +527,7 @@ describe("the credentials of a provider", () => {
 
   it.effect("are stored keys, if there is no other", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       yield* Accounts.fileStore(home).set("p", Redacted.make("stored"))
       const env = { SPINDLE_HOME: home }
       const of = (lines: string, variables = {}) =>
@@ -569,7 +564,7 @@ describe("the credentials of a provider", () => {
 
   it.effect("are refused if others may read the file, and if they are needed only", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       yield* Accounts.fileStore(home).set("openai", Redacted.make("stored"))
       const file = Accounts.fileOf(home)
       chmodSync(file, 0o644)
@@ -587,7 +582,7 @@ describe("the credentials of a provider", () => {
 
 describe("the account of a provider", () => {
   const of = Effect.fnUntraced(function* (toml: string, env = {}, provider?: string) {
-    const home = yield* scratch
+    const home = yield* temporaryDirectory
     writeFileSync(join(home, "config.toml"), toml)
     const sources = { env: { SPINDLE_HOME: home, ...env }, homeDirectory: "/nowhere", config: [], provider }
     const { provider: id, source, store } = yield* Settings.account(sources)

@@ -1,18 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Settings from "../../src/Settings.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-providers-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 const load = Effect.fnUntraced(function* (toml: string, env: { readonly [name: string]: string } = {}) {
-  const home = yield* scratch
+  const home = yield* temporaryDirectory
   writeFileSync(join(home, "config.toml"), toml)
   const sources = { env: { SPINDLE_HOME: home, ...env }, homeDirectory: "/nowhere", config: [], flags: {} }
   return yield* Effect.mapError(Settings.load({ ...sources, command: "exec" }), ({ message }) => message)

@@ -1,14 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Settings from "../../src/Settings.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-unsupported-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 interface Options {
   readonly toml: string
@@ -16,7 +11,7 @@ interface Options {
 }
 
 const load = Effect.fnUntraced(function* ({ config = [], toml }: Options) {
-  const home = yield* scratch
+  const home = yield* temporaryDirectory
   writeFileSync(join(home, "config.toml"), toml)
   const sources = { env: { SPINDLE_HOME: home }, homeDirectory: "/nowhere", config, flags: {} }
   return yield* Effect.mapError(Settings.load({ ...sources, command: "exec" }), ({ message }) => message)
@@ -114,7 +109,7 @@ describe("keys that would change model requests", () => {
 
   it.effect("are named in a warning if they are in the file of a role and nothing reads them", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const file = join(home, "scout.toml")
       writeFileSync(file, "name = 'scout'\napproval_policy = 'never'\n[tui]\ntheme = 'x'\n")
       const role = `[agents.scout]\nconfig_file = '${file}'\n`
@@ -151,7 +146,7 @@ describe("keys that would change model requests", () => {
 
   it.effect("are honoured: the files of instructions, before the text", () =>
     Effect.gen(function* () {
-      const directory = yield* scratch
+      const directory = yield* temporaryDirectory
       const file = (name: string) => {
         writeFileSync(join(directory, name), `content of ${name}`)
         return join(directory, name)

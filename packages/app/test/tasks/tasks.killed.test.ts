@@ -1,7 +1,6 @@
 /** Each kind of tasks in a process that gets SIGKILL after each record of the task, and is resumed (contract J3, J8, P2, S12). */
 import { execFileSync, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Input from "@spindle/core/Input"
@@ -14,11 +13,7 @@ import { build } from "esbuild"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
 import { wordOf } from "../fixtures/words.ts"
 import * as Killed from "./killed/sessions.ts"
-
-const temporary = Effect.acquireRelease(
-  Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-killed-")))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 /** The child as one file, so that it starts quickly. */
 const bundle = (outfile: string) =>
@@ -126,7 +121,7 @@ describe("a task whose process gets SIGKILL", () => {
     "J3 J8 P2 S12 after any of its records is resumed, and runs again: each kind",
     () =>
       Effect.gen(function* () {
-        const folder = yield* temporary
+        const folder = yield* temporaryDirectory
         const program = join(folder, "child.mjs")
         yield* Effect.promise(() => bundle(program))
         let names = Object.keys(Killed.scenarios)
