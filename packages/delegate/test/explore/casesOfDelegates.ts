@@ -21,6 +21,7 @@ import * as Option from "effect/Option"
 import * as Family from "../fixtures/family.ts"
 import { type Case, explored, found, node, shows, spawn } from "./exploring.ts"
 import { keepSpans } from "../../../core/test/fixtures/spans.ts"
+import { aroundAppends } from "../../../core/test/fixtures/journals.ts"
 
 const within =
   (limits: Partial<Limits.Limits>) =>
@@ -49,14 +50,7 @@ type Write = Effect.Effect<void, JournalFailed>
 /** A journal in memory whose writes can be changed. */
 const changeable = Effect.map(SessionHarness.memoryJournal, (memory) => {
   let changed = (write: Write, _sessionId: SessionId): Write => write
-  const journal: Journal = {
-    ...memory,
-    open: (sessionId, mode) =>
-      Effect.map(memory.open(sessionId, mode), (writer) => ({
-        ...writer,
-        append: (records) => Effect.suspend(() => changed(writer.append(records), sessionId))
-      }))
-  }
+  const journal = aroundAppends(memory, (write, _, sessionId) => Effect.suspend(() => changed(write, sessionId)))
   return { journal, change: (to: typeof changed) => void (changed = to) }
 })
 
