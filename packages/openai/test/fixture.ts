@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerResponse } from "node:http"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
 import type { ModelFailed } from "@spindle/core/SessionError"
-import type { ModelPart } from "@spindle/core/Model"
+import type { ModelPart, ToolSpec } from "@spindle/core/Model"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Effect, Layer, Redacted, Stream } from "effect"
@@ -13,6 +13,18 @@ import { serveHttp, withBody } from "../../core/test/fixtures/httpServers.ts"
 export { callId, id, request } from "../../core/test/fixtures/modelRequests.ts"
 
 export const key = "sk-very-secret"
+
+/** A function and a freeform tool. */
+export const tools: ReadonlyArray<ToolSpec> = [
+  { name: "shell", description: "Runs it", parameters: { type: "object" }, source: undefined },
+  {
+    name: "apply_patch",
+    description: undefined,
+    parameters: {},
+    freeform: { syntax: "lark", definition: "start: /.+/" },
+    source: undefined
+  }
+]
 
 /** The HTTP clients of the platform. */
 export const clients = [
