@@ -5,7 +5,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Exit, Layer, Logger } from "effect"
 import { CodingTools } from "../src/index.ts"
 import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
-import { apply, contents, dying, endHost, isDeath, snapshot, tree } from "./cutPatches.ts"
+import { apply, contents, dying, endHost, isDeath, snapshot, tree } from "./patch/cutPatches.ts"
 import { host } from "./turn.ts"
 
 /** A patch whose program died after most of its writes: the places that it wrote to, and what was there before. */

@@ -20,7 +20,7 @@ import { Effect, FileSystem, Layer, Logger, PlatformError } from "effect"
 import { Turn } from "@spindle/core"
 import type { CallDetail } from "@spindle/core/Display"
 import { ApplyPatch, CodingTools } from "../src/index.ts"
-import { contents } from "./cutPatches.ts"
+import { contents } from "./patch/cutPatches.ts"
 import { directory, host } from "./host.ts"
 
 /** A new directory with these files. */
