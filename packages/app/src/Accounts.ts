@@ -246,7 +246,7 @@ const keyringLimit = "60 seconds"
  * Keys in the keyring of the system, through the optional library `@napi-rs/keyring`, which is loaded when the first key is
  * needed. Each home has its own keys.
  */
-export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Store => {
+const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Store => {
   const use = <A>(provider: string, of: (entry: InstanceType<Keyring["AsyncEntry"]>) => Promise<A>) =>
     Effect.tryPromise({
       try: load,

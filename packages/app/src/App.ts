@@ -4,6 +4,7 @@
  * A face (the program, a server, a terminal) provides the platform and a way to answer questions. Everything between
  * is combined here: the model, the tools, the agents, the journals with their lease, traces and metrics.
  */
+import { readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { Approvals, denyAll } from "@spindle/core/Approvals"
 import { Fragments } from "@spindle/core/Fragments"
@@ -35,6 +36,7 @@ import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as ProcessStat from "@spindle/tools/ProcessStat"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
@@ -247,7 +249,10 @@ export const processes: Layer.Layer<
   Processes | ProcessGroups.ProcessGroups,
   never,
   FileSystem.FileSystem | ChildProcessSpawner
-> = Layer.provide(ProcessGroups.layer, Signals.layerKill(process.kill))
+> = ProcessGroups.layer.pipe(
+  Layer.provide(Signals.layerKill(process.kill)),
+  Layer.provide(ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8")))
+)
 
 /**
  * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable

@@ -49,7 +49,7 @@ export const expand = (home: string, text: string): Effect.Effect<string, Prompt
 }
 
 /** The names of the prompts of a home, in order. */
-export const namesIn = (home: string): Effect.Effect<ReadonlyArray<string>> =>
+const namesIn = (home: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () => {
     try {
       const files = await Fs.readdir(Path.join(home, "prompts"))

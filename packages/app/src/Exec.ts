@@ -149,7 +149,7 @@ const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">)
 }
 
 /** The prompt that compacts the conversation, instead of being sent to the model. */
-export const compactPrompt = "/compact"
+const compactPrompt = "/compact"
 
 const operationOf = (input: Input, context: TurnContext | undefined): Op.Op =>
   textOf(input).trim() === compactPrompt

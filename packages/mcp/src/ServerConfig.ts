@@ -86,7 +86,7 @@ export const valueOf = (variables: Variables, name: string): string | undefined 
 }
 
 /** The variables that every server inherits. None of them is a secret. */
-export const inherited: ReadonlyArray<string> = [
+const inherited: ReadonlyArray<string> = [
   "HOME",
   "LANG",
   "LC_ALL",

@@ -234,12 +234,6 @@ export const format = (report: Report, { repeat = () => [], trace = false }: For
   return [figures.join(", "), ...cases].join("\n")
 }
 
-/** An action that interrupts the current fiber. */
-export const interruptHere: Effect.Effect<Effect.Effect<void>> = Effect.map(
-  Effect.fiber,
-  (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fiber.interruptUnsafe())
-)
-
 type ReplayArguments<A, E> =
   | readonly [Program<A, E>, Options<A, E>, Partial<Decisions>]
   | readonly [Exploration<A, E>, Partial<Decisions>]

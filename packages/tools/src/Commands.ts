@@ -28,9 +28,9 @@ export const maxCount = 64
 /** The number of commands from which onwards the model is warned. */
 export const warningCount = 60
 /** How many of the commands that were used last are not removed to make room. */
-export const protectedCount = 8
+const protectedCount = 8
 /** How much of the last output of a command `Command.tail` returns, in bytes. */
-export const tailBytes = 40_000
+const tailBytes = 40_000
 /** How long a command may take to end after TERM, before it is killed. */
 const graceMillis = 500
 /** The numbers of commands: from `min` to `max`. */

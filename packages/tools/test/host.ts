@@ -5,12 +5,17 @@ import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer } from "effect"
 import { Ids } from "@spindle/core"
-import { ProcessGroups, Signals } from "../src/index.ts"
+import { ProcessGroups, ProcessStat, Signals } from "../src/index.ts"
 
 export const signals = Signals.layerKill((target, signal) => process.kill(target, signal))
 
+const stats = ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"))
+
+/** The services of Node and the ports to signals and ages of processes. */
+export const platform = Layer.mergeAll(NodeServices.layer, signals, stats)
+
 /** `Processes`, `ProcessGroups`, file system and path of this host. */
-export const host = Layer.provideMerge(ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
+export const host = Layer.provideMerge(ProcessGroups.layer, platform)
 
 /** A new directory, which goes with its scope. */
 export const directory = Effect.acquireRelease(

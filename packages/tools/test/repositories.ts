@@ -57,7 +57,8 @@ export const gitState = (top: string) => {
 /** A new repository with these files committed. */
 export const repository = (files: { readonly [path: string]: string | Uint8Array } = {}) =>
   Effect.map(directory, (top) => {
-    git(top, "init", "-q", "-b", "main")
+    // without the hooks that git copies into each repository
+    git(top, "init", "-q", "--template=", "-b", "main")
     for (const [path, content] of Object.entries(files)) write(top, path, content)
     if (Object.keys(files).length > 0) {
       git(top, "add", "-A")

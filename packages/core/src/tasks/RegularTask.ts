@@ -167,10 +167,10 @@ const requestsOf = ({
   const warned = new Set<string>()
   const display =
     (table: ToolTable): SampleRequest["display"] =>
-    (made) => {
-      const { name } = made
+    (asked) => {
+      const { name } = asked
       try {
-        const { call, entry } = reach(table, made)
+        const { call, entry } = reach(table, asked)
         return entry?.display(call.params, context)
       } catch (cause) {
         if (!warned.has(name)) {

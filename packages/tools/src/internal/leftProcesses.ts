@@ -4,9 +4,13 @@
  * process with the same pid is not taken for it.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type { ProcessId } from "@spindle/core/Ids"
-import { hasGone, markerName } from "./processTable.ts"
+import { ProcessStat } from "../ProcessStat.ts"
+import { hasGone, isKernelThread, markerName } from "./processTable.ts"
+import { readAtOnce } from "./tableReads.ts"
 
 /** The environment variable with the mark of the host. */
 export const hostName = "SPINDLE_HOST"
@@ -41,6 +45,12 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   }
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
   const own = variablesOf(yield* read("/proc/self/environ"))
+  const readStat = yield* ProcessStat
+  /** A kernel thread has no environment, and that is cheaper to find out before it is read. */
+  const hasEnvironment = (name: string): boolean => {
+    const stat = readStat === undefined ? undefined : Exit.getSuccess(readAtOnce(readStat, Number(name)))
+    return stat === undefined || Option.isNone(stat) || !isKernelThread(stat.value)
+  }
   const hasEnded = (mark: string): Effect.Effect<boolean | undefined> => {
     const [boot, space = "", host = "", startTicks = ""] = mark.split("/")
     if (boot !== bootId) return Effect.succeed(true)
@@ -62,7 +72,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
           if (host.startsWith(`${bootId}/${namespace}/`)) left.set(processId, host)
         })
       yield* Effect.forEach(
-        names.filter((name) => /^\d+$/.test(name)),
+        names.filter((name) => /^\d+$/.test(name) && hasEnvironment(name)),
         look,
         { concurrency: width, discard: true }
       )

@@ -1,19 +1,15 @@
 /** The sandbox of this host, or why it has none. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, Sandbox } from "../../src/index.ts"
 import * as ProcessLimit from "../../src/internal/sandbox/processLimit.ts"
-import { newId, signals } from "../host.ts"
+import { newId, platform } from "../host.ts"
 
-const platform = { platform: process.platform, architecture: process.arch }
+const machine = { platform: process.platform, architecture: process.arch }
 
 /** A host whose commands are confined, with `bwrap` from one of these places. */
 export const hostWith = (programs?: ReadonlyArray<string>) =>
-  Sandbox.layer({ ...platform, programs }).pipe(
-    Layer.provideMerge(ProcessGroups.layer),
-    Layer.provideMerge(Layer.merge(NodeServices.layer, signals))
-  )
+  Sandbox.layer({ ...machine, programs }).pipe(Layer.provideMerge(ProcessGroups.layer), Layer.provideMerge(platform))
 
 export const confined = hostWith()
 
@@ -35,7 +31,7 @@ export const canLimitProcesses: boolean =
       const { line, release } = yield* acquire(newId(), 100)
       yield* release
       return line !== ":"
-    }).pipe(Effect.provide(NodeServices.layer))
+    }).pipe(Effect.provide(platform))
   ))
 
 /** The title of a group of tests that need a sandbox: it says why they are skipped. */

@@ -69,7 +69,10 @@ const attempt = Effect.fnUntraced(function* (
   const run = Effect.gen(function* () {
     const handle = yield* spawner.spawn(command)
     const output = yield* Stream.mkString(Stream.decodeText(handle.all))
-    return (yield* handle.exitCode) === 0 ? undefined : output.trim() || "bwrap failed without a reason"
+    const exitCode = yield* handle.exitCode
+    // bwrap ends with everything in it; closing the scope would wait for zombies that nothing reaps
+    yield* Effect.asVoid(handle.unref)
+    return exitCode === 0 ? undefined : output.trim() || "bwrap failed without a reason"
   })
   return yield* Effect.scoped(run).pipe(
     Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.succeed(isLate) }),
