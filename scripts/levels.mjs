@@ -1,6 +1,7 @@
 // The directions of imports, type imports included. Inside core a file imports from its own folder or from one above it in `levels`. Between
 // packages, `mayImport` says which ones a package may import: siblings do not import each other, `app` combines them, and faces come last. No package
-// imports the internal modules of another, and only faces and tests import the platform. No imports form a circle.
+// imports the internal modules of another, and only faces and tests import the platform. Tests may use the fixtures of a package that theirs may import.
+// No imports form a circle.
 //
 // And the form of option records: a field that may be absent takes undefined, so that a caller passes on what it has without a spread. An option record
 // is a type whose name says so, or an object type of a parameter of a public module. Schemas are not option records.
@@ -103,6 +104,13 @@ for (const name of Object.keys(mayImport)) {
   if (!packages.some((one) => one.name === name)) problems.push(`scripts/levels.mjs: there is no package ${name}`)
 }
 
+/** Whether a test uses a fixture of a package that its own package may import. */
+const isSharedFixture = (path, target) => {
+  const [, name, part] = path.split("/")
+  const [, other] = /^packages\/([^/]+)\/test\/fixtures\//.exec(target) ?? []
+  return part === "test" && (mayImport[name] ?? []).includes(other)
+}
+
 let count = 0
 /** The relative imports of each source. */
 const graph = new Map()
@@ -116,7 +124,7 @@ for (const { name } of packages) {
       count++
       if (specifier.startsWith(".")) {
         const target = posix.join(dirname(path), specifier)
-        if (!target.startsWith(`packages/${name}/`) && !target.startsWith("scripts/"))
+        if (!target.startsWith(`packages/${name}/`) && !target.startsWith("scripts/") && !isSharedFixture(path, target))
           problems.push(`${path}: ${specifier} leaves its package`)
         else checkCore(path, target)
         graph.set(path, [...(graph.get(path) ?? []), target])

@@ -1,26 +1,14 @@
-import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { IncomingHttpHeaders, ServerResponse } from "node:http"
 import { NodeHttpClient } from "@effect/platform-node"
-import { CallId, ItemId, SessionId, TurnId } from "@spindle/core/Ids"
-import type { ModelPart, ModelRequest } from "@spindle/core/Model"
+import type { ModelPart } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import * as AnthropicModel from "../src/AnthropicModel.ts"
+import { serveHttp, withBody } from "../../core/test/fixtures/httpServers.ts"
 
-export const id = ItemId.make("1.0")
-export const callId = (value: string) => CallId.make(value)
+export { callId, id, request } from "../../core/test/fixtures/modelRequests.ts"
+
 export const key = "sk-ant-very-secret"
-
-/** A request of one user message. */
-export const request = (part: Partial<ModelRequest> = {}): ModelRequest => ({
-  sessionId: SessionId.make("session-1"),
-  turnId: TurnId.make("turn-1"),
-  instructions: undefined,
-  items: [{ _tag: "UserMessage", id, content: [{ _tag: "Text", text: "hi" }] }],
-  tools: [],
-  output: undefined,
-  ...part
-})
 
 /** A request as {@link serve} saw it. */
 export interface SeenRequest {
@@ -30,29 +18,14 @@ export interface SeenRequest {
 }
 
 /** A server whose responses a test writes. `baseUrl` has no slash at its end. */
-export const serve = (respond: (seen: SeenRequest, response: ServerResponse, count: number) => void) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.callback<{ readonly server: Server; readonly requests: Array<SeenRequest> }>((resume) => {
-        const requests: Array<SeenRequest> = []
-        const server = createServer((incoming, response) => {
-          let body = ""
-          incoming.setEncoding("utf8").on("data", (text: string) => (body += text))
-          incoming.on("end", () => {
-            const seen = { url: incoming.url ?? "", headers: incoming.headers, body: JSON.parse(body) as unknown }
-            respond(seen, response, requests.push(seen))
-          })
-        })
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, requests })))
-      }),
-      ({ server }) =>
-        Effect.sync(() => {
-          server.closeAllConnections()
-          server.close()
-        })
-    ),
-    ({ requests, server }) => ({ requests, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` })
-  )
+export const serve = (respond: (seen: SeenRequest, response: ServerResponse, count: number) => void) => {
+  const requests: Array<SeenRequest> = []
+  const listener = withBody((incoming, response, body) => {
+    const seen = { url: incoming.url ?? "", headers: incoming.headers, body: JSON.parse(body) as unknown }
+    respond(seen, response, requests.push(seen))
+  })
+  return Effect.map(serveHttp(listener), (url) => ({ requests, baseUrl: `${url}/v1` }))
+}
 
 /** A model that talks to a server. */
 export const modelAt = (baseUrl: string, options: Partial<AnthropicModel.Options> = {}) =>

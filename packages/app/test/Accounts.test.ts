@@ -1,18 +1,13 @@
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../src/Accounts.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 const secret = "sk-very-secret"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-accounts-"))),
-  (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true }))
-)
 
 const valueOf = (key: Redacted.Redacted<string> | undefined) => (key === undefined ? undefined : Redacted.value(key))
 
@@ -66,7 +61,7 @@ describe("a command that prints the key", () => {
 
   it.live("ends with its scope, and so does what it has started", () =>
     Effect.gen(function* () {
-      const file = Path.join(yield* scratch, "pid")
+      const file = Path.join(yield* temporaryDirectory, "pid")
       const scope = yield* Scope.make()
       const args = ["-c", `sleep 600 & echo $! > ${file}.new; mv ${file}.new ${file}; wait`]
       const keys = yield* Scope.provide(Accounts.shareKey(Accounts.keyFrom({ ...command, args }), 0), scope)
@@ -84,7 +79,7 @@ describe("a command that prints the key", () => {
 describe("the file of keys", () => {
   it.effect("has the key of each provider, and is readable by its owner only", () =>
     Effect.gen(function* () {
-      const home = Path.join(yield* scratch, "home")
+      const home = Path.join(yield* temporaryDirectory, "home")
       const store = Accounts.fileStore(home)
       assert.isUndefined(yield* store.get("openai"))
       assert.isFalse(yield* store.remove("openai"))
@@ -105,7 +100,7 @@ describe("the file of keys", () => {
 
   it.effect("is not used while others may read it", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const store = Accounts.fileStore(home)
       yield* store.set("openai", Redacted.make(secret))
       const file = Accounts.fileOf(home)
@@ -126,7 +121,7 @@ describe("the file of keys", () => {
 
   it.effect("that is damaged is named, without its content", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const file = Accounts.fileOf(home)
       const contents = ["", `{ "keys": "${secret}" }`, `{ "keys": { "openai": "${secret} x" } }`, "x".repeat(65_537)]
       for (const content of contents) {
@@ -201,7 +196,7 @@ describe("the keyring", () => {
 
   it.effect("gives way to the file where it cannot be used, with auto", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const broken = Accounts.storeOf("auto", home, async () => locked)
       assert.strictEqual(yield* broken.set("openai", Redacted.make(secret)), `the file ${Accounts.fileOf(home)}`)
       assert.strictEqual(valueOf(yield* broken.get("openai")), secret)
@@ -217,7 +212,7 @@ describe("the keyring", () => {
 describe("storedKey", () => {
   it.effect("says how to sign in if there is no key", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const failure = yield* Effect.flip(Accounts.storedKey(Accounts.fileStore(home), "openai"))
       assert.strictEqual(
         failure.message,

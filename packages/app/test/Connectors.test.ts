@@ -1,15 +1,14 @@
 /** Apps of a real MCP server, in sessions of the application. */
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import type { SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Deferred, Effect, Option } from "effect"
-import * as App from "../src/App.ts"
 import * as Connectors from "../src/connectors/Connectors.ts"
-import { platform, world } from "./fixtures/world.ts"
+import { openSession, platform, world } from "./fixtures/world.ts"
+import { warningsOf } from "../../core/test/fixtures/turns.ts"
 
 const said = (text: string) => ({ events: [{ text }] })
 const server = join(import.meta.dirname, "fixtures", "appsServer.mjs")
@@ -30,15 +29,8 @@ const runAll = Effect.fnUntraced(function* (
   ])
   const events: Array<SessionEvent> = []
   yield* Effect.gen(function* () {
-    const { session } = yield* App.open({
-      cwd: at.cwd,
-      settings: at.settings,
-      sessionId: "session" as SessionId,
-      isResumed: false,
-      meta: {},
-      approvals: { decide: () => Effect.never },
-      observer: { onEvent: (_, event) => void events.push(event) }
-    })
+    const observer = { onEvent: (_: unknown, event: SessionEvent) => void events.push(event) }
+    const { session } = yield* openSession(at, { observer })
     for (const prompt of prompts) {
       const input = typeof prompt === "string" ? Input.text(prompt) : prompt
       yield* session.submit({ _tag: "UserInput", input })
@@ -141,13 +133,10 @@ describe("tools of apps", () => {
           )
           assert.include(inputs[0], "[$Mail](app://app_1)")
           assert.include(inputs[1], "[$mail](app://nobody)")
-          assert.deepStrictEqual(
-            events.flatMap((event) => (event._tag === "Warning" ? [event.message] : [])),
-            [
-              "the input mentions the skill /nowhere/SKILL.md, which does not exist or cannot be used",
-              "the input mentions the app nobody, which does not exist"
-            ]
-          )
+          assert.deepStrictEqual(warningsOf(events), [
+            "the input mentions the skill /nowhere/SKILL.md, which does not exist or cannot be used",
+            "the input mentions the app nobody, which does not exist"
+          ])
           assert.strictEqual(events.filter(({ _tag }) => _tag === "TurnCompleted").length, 3)
         })
       )
@@ -169,15 +158,7 @@ describe("tools of apps", () => {
           if (isPrompt) Deferred.doneUnsafe(carried, Effect.void)
         }
         yield* Effect.gen(function* () {
-          const { session } = yield* App.open({
-            cwd: at.cwd,
-            settings: at.settings,
-            sessionId: "session" as SessionId,
-            isResumed: false,
-            meta: {},
-            approvals: { decide: () => Effect.never },
-            observer: { onEvent }
-          })
+          const { session } = yield* openSession(at, { observer: { onEvent } })
           yield* session.submit(Op.userInput("$mail costs $5, see [$mail](app://mail)"))
           yield* Deferred.await(carried)
         }).pipe(Effect.scoped, Effect.provide(at.layer))

@@ -11,6 +11,7 @@ import { Deferred, Effect, Fiber, Option } from "effect"
 import * as Exec from "../src/Exec.ts"
 import * as HookCommands from "../src/HookCommands.ts"
 import { platform, world } from "./fixtures/world.ts"
+import { warningsOf } from "../../core/test/fixtures/turns.ts"
 
 interface Declared {
   readonly event: string
@@ -296,7 +297,7 @@ describe("a command hook", () => {
       Effect.gen(function* () {
         const at = yield* withHooks([{ event: "Unheard", command: "true" }], { turns: [said("done")] })
         assert.isTrue((yield* at.run()).isCompleted)
-        const warnings = at.events.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+        const warnings = warningsOf(at.events)
         assert.match(warnings.join(), /hooks\.json:1:11: unknown hook event Unheard; there are: /)
       })
     )

@@ -1,5 +1,4 @@
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,6 +9,7 @@ import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Context, Effect, Layer, Stream } from "effect"
 import * as Models from "../src/Models.ts"
 import * as Settings from "../src/Settings.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 const request = (tools: ReadonlyArray<ToolSpec> = []): ModelRequest => ({
   sessionId: SessionId.make("s"),
@@ -26,10 +26,7 @@ const done = { events: [{ text: "done" }] }
 const models = (config: string, script: Script = { turns: [done, done, done, done] }) =>
   Effect.gen(function* () {
     const server = yield* ResponsesServer.make(script)
-    const home = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-models-"))),
-      (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true }))
-    )
+    const home = yield* temporaryDirectory
     const catalog = { models: [{ slug: "listed", context_window: 1000, apply_patch_tool_type: "function" }] }
     Fs.writeFileSync(Path.join(home, "catalog.json"), JSON.stringify(catalog))
     const provider = `model_provider = "p"\nmodel_providers.p = { name = "P", base_url = "${server.baseUrl}" }\n`

@@ -11,15 +11,11 @@ import { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
 import { SessionId } from "@spindle/core/Ids"
 import { acquire, layer, place } from "../src/SessionLease.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 import { bundle } from "./fixtures/bundle.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
 const program = await bundle(new URL("fixtures/holdLease.ts", import.meta.url))
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-lease-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
 
 const start = (home: string, platform: string, mode: string) =>
   Effect.acquireRelease(
@@ -39,7 +35,7 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
 
   it.live("J2 refuses a second holder in another process, names it, and is free as soon as it is killed", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const child = yield* start(home, platform, "hold")
       assert.strictEqual(yield* says(child), "held\n")
       const error = yield* Effect.flip(take(home))
@@ -53,7 +49,7 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
 
   it.live("J2 does not keep its process alive", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const child = yield* start(home, platform, "end")
       assert.strictEqual(yield* says(child), "held\n")
       yield* ends(child)
@@ -63,7 +59,7 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
 
   it.live("J2 refuses a second holder in the same process, until the scope of the first closes", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       yield* Effect.scoped(
         Effect.gen(function* () {
           yield* acquire(sessionId, home, place(sessionId, home, platform))
@@ -81,7 +77,7 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
 
   it.live("J2 lets exactly one of several takers have a lease whose holder was killed", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const child = yield* start(home, platform, "hold")
       yield* says(child)
       child.kill("SIGKILL")
@@ -97,7 +93,7 @@ describe.each(["linux", "darwin"])("acquire (as on %s)", (platform) => {
 describe("layer", () => {
   it.live("J2 gives file journals a lease between processes, which they do not have without it", () =>
     Effect.gen(function* () {
-      const directory = yield* scratch
+      const directory = yield* temporaryDirectory
       const open = (mode: "create" | "existing", lease: Layer.Layer<never>) =>
         Effect.flatMap(Journal, (journal) => journal.open(sessionId, mode)).pipe(
           Effect.scoped,

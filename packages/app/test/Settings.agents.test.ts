@@ -1,29 +1,17 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Settings from "../src/Settings.ts"
+import { loadSettings } from "./fixtures/settings.ts"
 
 /** Loads a configuration with agents on; `files` are in the same directory. */
-const load = Effect.fnUntraced(function* (toml: string, files: { readonly [name: string]: string } = {}) {
-  const home = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-agents-"))),
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+const load = (toml: string, files: { readonly [name: string]: string } = {}) =>
+  Effect.map(
+    loadSettings({
+      toml: `model = "main"\n[features]\nmulti_agent = true\n${toml}`,
+      files,
+      env: { OPENAI_API_KEY: "k" }
+    }),
+    ({ agents }) => agents!
   )
-  const all = { "config.toml": `model = "main"\n[features]\nmulti_agent = true\n${toml}`, ...files }
-  for (const [name, text] of Object.entries(all)) writeFileSync(join(home, name), text)
-  return yield* Settings.load({
-    command: "exec",
-    env: { SPINDLE_HOME: home, OPENAI_API_KEY: "k" },
-    homeDirectory: "/nowhere",
-    config: [],
-    flags: {}
-  }).pipe(
-    Effect.map(({ agents }) => agents!),
-    Effect.mapError((error) => error.message.replaceAll(home, "HOME"))
-  )
-})
 
 const usual = ["minimal", "low", "medium", "high", "xhigh"]
 const plain = {

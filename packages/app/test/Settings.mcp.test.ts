@@ -1,29 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Settings from "../src/Settings.ts"
+import { loadSettings } from "./fixtures/settings.ts"
 
-/** Loads a configuration; the error has HOME for its directory. */
-const load = Effect.fnUntraced(function* (toml: string, isStrict = true) {
-  const home = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-mcp-"))),
-    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-  )
-  writeFileSync(join(home, "config.toml"), toml)
-  return yield* Settings.load({
-    command: "exec",
-    env: { SPINDLE_HOME: home, OPENAI_API_KEY: "k" },
-    homeDirectory: "/nowhere",
-    config: [],
-    isStrict,
-    flags: {}
-  }).pipe(
-    Effect.map(({ mcpServers }) => mcpServers),
-    Effect.mapError((error) => error.message.replaceAll(home, "HOME"))
-  )
-})
+/** Loads the servers of a configuration. */
+const load = (toml: string, isStrict = true) =>
+  Effect.map(loadSettings({ toml, env: { OPENAI_API_KEY: "k" }, isStrict }), ({ mcpServers }) => mcpServers)
 
 describe("the settings of MCP servers", () => {
   it.effect("are those of the reference, for a command", () =>

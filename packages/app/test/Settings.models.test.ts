@@ -1,27 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Catalog from "../src/settings/catalog.ts"
-import * as Settings from "../src/Settings.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
-
-interface Options {
-  readonly toml?: string
-  readonly env?: { readonly [name: string]: string }
-}
-
-const load = Effect.fnUntraced(function* ({ env, toml = "" }: Options) {
-  const home = yield* scratch
-  writeFileSync(join(home, "config.toml"), toml)
-  const sources = { command: "exec", homeDirectory: "/nowhere", config: [], flags: {} } as const
-  return yield* Settings.load({ ...sources, env: { SPINDLE_HOME: home, ...env } })
-})
+import type * as Settings from "../src/Settings.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
+import { loadSettings } from "./fixtures/settings.ts"
 
 /** A provider that this program does not know. */
 const own = 'model_provider = "own"\nmodel_providers.own = { base_url = "http://127.0.0.1:1/v1" }\n'
@@ -42,9 +26,9 @@ describe("what is known about a model", () => {
     ]
   })
   const catalogOf = Effect.fnUntraced(function* (toml: string) {
-    const home = yield* scratch
+    const home = yield* temporaryDirectory
     writeFileSync(join(home, "catalog.json"), file)
-    return yield* load({
+    return yield* loadSettings({
       toml: `model = "main"\nmodel_catalog_json = "${home}/catalog.json"\n${toml}${own}`
     })
   })
@@ -79,7 +63,7 @@ describe("what is known about a model", () => {
 
   it.effect("is nothing without either, for a provider that this program does not know", () =>
     Effect.gen(function* () {
-      const { catalog } = yield* load({ toml: `model = "m"\n${own}` })
+      const { catalog } = yield* loadSettings({ toml: `model = "m"\n${own}` })
       assert.deepStrictEqual([catalog.isComplete, catalog.models.size], [false, 0])
     })
   )
@@ -87,17 +71,17 @@ describe("what is known about a model", () => {
   it.effect("is what this program knows about the models of OpenAI, and only of OpenAI itself", () =>
     Effect.gen(function* () {
       const env = { OPENAI_API_KEY: "k" }
-      const { catalog } = yield* load({ env })
+      const { catalog } = yield* loadSettings({ env, toml: "" })
       assert.strictEqual(sizeOf(catalog, "gpt-5").contextWindow, 272_000)
       assert.isTrue(catalog.isComplete)
-      const elsewhere = yield* load({ env, toml: "openai_base_url = 'http://x'" })
+      const elsewhere = yield* loadSettings({ env, toml: "openai_base_url = 'http://x'" })
       assert.deepStrictEqual([elsewhere.catalog.isComplete, elsewhere.catalog.models.size], [false, 0])
     })
   )
 
   it.effect("is that of its family for a snapshot", () =>
     Effect.gen(function* () {
-      const { catalog, model, provider } = yield* load({
+      const { catalog, model, provider } = yield* loadSettings({
         toml: "model_provider = 'anthropic'",
         env: { ANTHROPIC_API_KEY: "k" }
       })
@@ -117,7 +101,7 @@ describe("what is known about a model", () => {
         yield* effort("high"),
         'model_reasoning_effort is "high", but the model main has the reasoning efforts low'
       )
-      const none = yield* load({
+      const none = yield* loadSettings({
         toml: "model = 'gpt-4o'\nmodel_reasoning_effort = 'low'",
         env: { OPENAI_API_KEY: "k" }
       })

@@ -1,5 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,33 +6,8 @@ import * as Redacted from "effect/Redacted"
 import * as Accounts from "../src/Accounts.ts"
 import * as Settings from "../src/Settings.ts"
 import { networkIn, policiesOf } from "../src/settings/sandbox.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-settings-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
-
-interface Options {
-  readonly toml?: string
-  readonly env?: { readonly [name: string]: string }
-  readonly config?: ReadonlyArray<readonly [string, string]>
-  readonly flags?: Settings.Sources["flags"]
-  readonly command?: "exec" | "demo"
-  readonly isStrict?: boolean
-}
-
-const load = Effect.fnUntraced(function* (options: Options) {
-  const home = yield* scratch
-  if (options.toml !== undefined) writeFileSync(join(home, "config.toml"), options.toml)
-  return yield* Settings.load({
-    command: options.command ?? "exec",
-    env: { SPINDLE_HOME: home, ...options.env },
-    homeDirectory: "/nowhere",
-    config: options.config ?? [],
-    flags: options.flags ?? {},
-    isStrict: options.isStrict ?? false
-  }).pipe(Effect.mapError((error) => error.message.replaceAll(home, "HOME")))
-})
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
+import { loadSettings } from "./fixtures/settings.ts"
 
 const server = (provider: Settings.Provider): Settings.ServerProvider => {
   if (provider._tag === "Scripted") throw new Error("scripted")
@@ -67,7 +41,7 @@ trust_level = "trusted"
 describe("load", () => {
   it.effect("reads the reference's keys and ignores those it does not know", () =>
     Effect.gen(function* () {
-      const settings = yield* load({ toml: mock, env: { MOCK_KEY: "secret", TWO: "2" } })
+      const settings = yield* loadSettings({ toml: mock, env: { MOCK_KEY: "secret", TWO: "2" } })
       const provider = server(settings.provider)
       assert.deepStrictEqual(
         [settings.model, settings.approvalPolicy, settings.sandboxMode],
@@ -93,7 +67,7 @@ describe("load", () => {
 
   it.effect("prefers flags to --config, and --config to the file", () =>
     Effect.gen(function* () {
-      const settings = yield* load({
+      const settings = yield* loadSettings({
         toml: mock,
         env: { MOCK_KEY: "k" },
         config: [
@@ -128,10 +102,10 @@ describe("load", () => {
 
   it.effect("uses OpenAI with a key, with CODEX_API_KEY first, and any base URL without one", () =>
     Effect.gen(function* () {
-      const keyed = server((yield* load({ env: { OPENAI_API_KEY: "a", CODEX_API_KEY: "b" } })).provider)
+      const keyed = server((yield* loadSettings({ env: { OPENAI_API_KEY: "a", CODEX_API_KEY: "b" } })).provider)
       assert.strictEqual(keyed.baseUrl, "https://api.openai.com/v1")
       assert.strictEqual(Redacted.value(keyed.key!), "b")
-      const local = server((yield* load({ config: [["openai_base_url", '"http://127.0.0.1:9/v1"']] })).provider)
+      const local = server((yield* loadSettings({ config: [["openai_base_url", '"http://127.0.0.1:9/v1"']] })).provider)
       assert.strictEqual(local.baseUrl, "http://127.0.0.1:9/v1")
       assert.strictEqual(local.key, undefined)
     })
@@ -139,12 +113,14 @@ describe("load", () => {
 
   it.effect("falls back to the script for demo, and says what to set for exec", () =>
     Effect.gen(function* () {
-      assert.deepStrictEqual((yield* load({ command: "demo" })).provider, { _tag: "Scripted" })
-      const keyed = yield* load({ command: "demo", env: { OPENAI_API_KEY: "a" } })
+      assert.deepStrictEqual((yield* loadSettings({ command: "demo" })).provider, { _tag: "Scripted" })
+      const keyed = yield* loadSettings({ command: "demo", env: { OPENAI_API_KEY: "a" } })
       assert.strictEqual(keyed.provider._tag, "Responses")
-      assert.deepStrictEqual((yield* load({ config: [["model_provider", "scripted"]] })).provider, { _tag: "Scripted" })
+      assert.deepStrictEqual((yield* loadSettings({ config: [["model_provider", "scripted"]] })).provider, {
+        _tag: "Scripted"
+      })
       assert.strictEqual(
-        yield* Effect.flip(load({})),
+        yield* Effect.flip(loadSettings({})),
         "No model is configured. Set OPENAI_API_KEY, run spindle login, or set model_provider in HOME/config.toml. To try it without one: spindle demo"
       )
     })
@@ -152,9 +128,9 @@ describe("load", () => {
 
   it.effect("says file, line and column of a file that is not TOML", () =>
     Effect.gen(function* () {
-      const message = yield* Effect.flip(load({ toml: 'model = "a"\nbroken = = 1\n' }))
+      const message = yield* Effect.flip(loadSettings({ toml: 'model = "a"\nbroken = = 1\n' }))
       assert.match(message, /^cannot read the configuration HOME\/config\.toml:2:\d+: .+$/)
-      const unclosed = (toml: string) => Effect.flip(load({ toml }))
+      const unclosed = (toml: string) => Effect.flip(loadSettings({ toml }))
       const place = "cannot read the configuration HOME/config.toml"
       assert.strictEqual(yield* unclosed('model = "x\n'), `${place}:1:9: the string is not closed`)
       assert.strictEqual(yield* unclosed('a = "b" # "c\nmodel = \'x'), `${place}:2:9: the string is not closed`)
@@ -165,16 +141,16 @@ describe("load", () => {
 
   it.effect("says why a file cannot be read", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       mkdirSync(join(home, "config.toml"))
-      const message = yield* Effect.flip(load({ env: { SPINDLE_HOME: home } }))
+      const message = yield* Effect.flip(loadSettings({ env: { SPINDLE_HOME: home } }))
       assert.strictEqual(message, `cannot read the configuration ${home}/config.toml: it is a directory`)
     })
   )
 
   it.effect("says file, line, column, key and what was expected of a value of a wrong type", () =>
     Effect.gen(function* () {
-      const wrong = (toml: string) => Effect.flip(load({ toml, env: { OPENAI_API_KEY: "k" } }))
+      const wrong = (toml: string) => Effect.flip(loadSettings({ toml, env: { OPENAI_API_KEY: "k" } }))
       assert.strictEqual(yield* wrong("model = 3"), "HOME/config.toml:1:1: model must be a text")
       assert.strictEqual(
         yield* wrong('sandbox_mode = "none"'),
@@ -203,7 +179,7 @@ describe("load", () => {
         "HOME/config.toml:1:1: openai_base_url must be a URL that begins with http:// or https://"
       )
       assert.strictEqual(
-        yield* Effect.flip(load({ config: [["approval_policy", "maybe"]], env: { OPENAI_API_KEY: "k" } })),
+        yield* Effect.flip(loadSettings({ config: [["approval_policy", "maybe"]], env: { OPENAI_API_KEY: "k" } })),
         "--config: approval_policy must be one of untrusted, on-failure, on-request, never"
       )
     })
@@ -212,23 +188,23 @@ describe("load", () => {
   it.effect("refuses an unknown provider, a missing key, a missing base URL and another wire api", () =>
     Effect.gen(function* () {
       assert.strictEqual(
-        yield* Effect.flip(load({ toml: mock, config: [["model_provider", "mok"]] })),
+        yield* Effect.flip(loadSettings({ toml: mock, config: [["model_provider", "mok"]] })),
         'unknown model provider "mok"; known providers: openai, anthropic, scripted, mock'
       )
       assert.strictEqual(
-        yield* Effect.flip(load({ toml: mock })),
+        yield* Effect.flip(loadSettings({ toml: mock })),
         'no key for model provider "mock": set MOCK_KEY, or run spindle login'
       )
       assert.strictEqual(
-        yield* Effect.flip(load({ config: [["model_provider", "openai"]] })),
+        yield* Effect.flip(loadSettings({ config: [["model_provider", "openai"]] })),
         'no key for model provider "openai": set CODEX_API_KEY or OPENAI_API_KEY, or run spindle login'
       )
       assert.include(
-        yield* Effect.flip(load({ toml: 'model_provider = "a"\n[model_providers.a]\nname = "A"' })),
+        yield* Effect.flip(loadSettings({ toml: 'model_provider = "a"\n[model_providers.a]\nname = "A"' })),
         'model provider "a" has no base_url'
       )
       assert.include(
-        yield* Effect.flip(load({ toml: mock, config: [["model_providers.mock.wire_api", "grpc"]] })),
+        yield* Effect.flip(loadSettings({ toml: mock, config: [["model_providers.mock.wire_api", "grpc"]] })),
         'wire_api "grpc" is not supported, only "responses", "chat" and "anthropic" are'
       )
     })
@@ -238,7 +214,10 @@ describe("load", () => {
     Effect.gen(function* () {
       const tagWith = (line: string) =>
         Effect.map(
-          load({ toml: `model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\n${line}`, isStrict: true }),
+          loadSettings({
+            toml: `model_provider = "a"\n[model_providers.a]\nbase_url = "http://x"\n${line}`,
+            isStrict: true
+          }),
           ({ provider }) => [provider._tag, server(provider).key]
         )
       assert.deepStrictEqual(yield* tagWith('wire_api = "chat"'), ["ChatCompletions", undefined])
@@ -250,10 +229,10 @@ describe("load", () => {
   it.effect("sets the limits of the built-in provider", () =>
     Effect.gen(function* () {
       const toml = "[model_providers.openai]\nrequest_max_retries = 1"
-      const tuned = server((yield* load({ toml, env: { OPENAI_API_KEY: "k" } })).provider)
+      const tuned = server((yield* loadSettings({ toml, env: { OPENAI_API_KEY: "k" } })).provider)
       assert.deepStrictEqual([tuned.baseUrl, tuned.requestRetries], ["https://api.openai.com/v1", 1])
       const own = server(
-        (yield* load({ toml: `${toml}\nbase_url = "http://x"`, env: { OPENAI_API_KEY: "k" } })).provider
+        (yield* loadSettings({ toml: `${toml}\nbase_url = "http://x"`, env: { OPENAI_API_KEY: "k" } })).provider
       )
       assert.deepStrictEqual([own.baseUrl, own.requestRetries], ["http://x", 1])
     })
@@ -262,7 +241,8 @@ describe("load", () => {
   it.effect("finds a provider whose name has dots", () =>
     Effect.gen(function* () {
       const provider = server(
-        (yield* load({ toml: 'model_provider = "a.b"\n[model_providers."a.b"]\nbase_url = "http://x"' })).provider
+        (yield* loadSettings({ toml: 'model_provider = "a.b"\n[model_providers."a.b"]\nbase_url = "http://x"' }))
+          .provider
       )
       assert.strictEqual(provider.baseUrl, "http://x")
     })
@@ -271,7 +251,10 @@ describe("load", () => {
   it.effect("says which files of a project are instructions", () =>
     Effect.gen(function* () {
       const projectDoc = (toml: string) =>
-        Effect.map(load({ toml, env: { OPENAI_API_KEY: "key" }, isStrict: true }), (settings) => settings.projectDoc)
+        Effect.map(
+          loadSettings({ toml, env: { OPENAI_API_KEY: "key" }, isStrict: true }),
+          (settings) => settings.projectDoc
+        )
       assert.deepStrictEqual(yield* projectDoc(""), { maxBytes: 32_768, fallbackNames: [], rootMarkers: [".git"] })
       assert.deepStrictEqual(
         yield* projectDoc(
@@ -284,12 +267,12 @@ describe("load", () => {
 
   it.effect("reads the instructions file, relative to the home", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       writeFileSync(join(home, "me.md"), "be brief")
       const env = { SPINDLE_HOME: home, OPENAI_API_KEY: "k" }
-      const settings = yield* load({ env, config: [["model_instructions_file", "me.md"]] })
+      const settings = yield* loadSettings({ env, config: [["model_instructions_file", "me.md"]] })
       assert.strictEqual(settings.instructions, "be brief")
-      const message = yield* Effect.flip(load({ env, config: [["model_instructions_file", "you.md"]] }))
+      const message = yield* Effect.flip(loadSettings({ env, config: [["model_instructions_file", "you.md"]] }))
       assert.include(message, "you.md: model_instructions_file does not exist")
     })
   )
@@ -329,7 +312,7 @@ describe("permissionsOf", () => {
 describe("sandbox_workspace_write", () => {
   it.effect("names what commands may write in addition to the working directory", () =>
     Effect.gen(function* () {
-      const { sandbox } = yield* load({
+      const { sandbox } = yield* loadSettings({
         toml: '[sandbox_workspace_write]\nwritable_roots = ["/x", "y"]\nnetwork_access = true\nexclude_slash_tmp = true',
         env: { OPENAI_API_KEY: "k", TMPDIR: "/var/scratch" },
         flags: { addedDirectories: ["/added"] }
@@ -360,7 +343,7 @@ describe("sandbox_workspace_write", () => {
         ["0", undefined]
       ] as const) {
         const config = [["sandbox_max_processes", count]] as const
-        const { sandbox, warnings } = yield* load({ toml: "", env: { OPENAI_API_KEY: "k" }, config })
+        const { sandbox, warnings } = yield* loadSettings({ toml: "", env: { OPENAI_API_KEY: "k" }, config })
         assert.deepStrictEqual(warnings, [])
         for (const mode of ["read-only", "workspace-write"] as const) {
           const { commands } = policiesOf(mode, sandbox, "/w")
@@ -372,7 +355,7 @@ describe("sandbox_workspace_write", () => {
 
   it.effect("has no network and writes temporary files unless the configuration says otherwise", () =>
     Effect.gen(function* () {
-      const { sandbox, sandboxMode } = yield* load({ toml: "", env: { OPENAI_API_KEY: "k" } })
+      const { sandbox, sandboxMode } = yield* loadSettings({ toml: "", env: { OPENAI_API_KEY: "k" } })
       assert.deepStrictEqual(
         [sandboxMode, sandbox.network, sandbox.scratch, sandbox.writableRoots],
         ["read-only", false, ["/tmp"], []]
@@ -384,7 +367,7 @@ describe("sandbox_workspace_write", () => {
 describe("the network of a permission profile", () => {
   const of = (network: string) =>
     Effect.map(
-      load({
+      loadSettings({
         toml: `default_permissions = "dev"\n[permissions.dev.network]\n${network}\n`,
         env: { OPENAI_API_KEY: "k" },
         config: [["sandbox_workspace_write.network_access", "true"]]
@@ -419,7 +402,7 @@ describe("the network of a permission profile", () => {
       const messageOf = (network: string) => Effect.flip(of(network))
       assert.include(yield* messageOf('enabled = true\ndomains = { "a.*" = "deny" }'), 'which "a.*" is not')
       assert.include(yield* messageOf('enabled = true\ndomains = { a = "no" }'), "one of allow, deny")
-      const unknown = load({ toml: 'default_permissions = "dev"', env: { OPENAI_API_KEY: "k" } })
+      const unknown = loadSettings({ toml: 'default_permissions = "dev"', env: { OPENAI_API_KEY: "k" } })
       assert.include(yield* Effect.flip(unknown), "default_permissions must be the name of a table")
     })
   )
@@ -428,10 +411,10 @@ describe("the network of a permission profile", () => {
     Effect.gen(function* () {
       const toml = "[permissions.dev.network]\nenabled = true\n"
       for (const chosen of ["", 'default_permissions = ":workspace"\n']) {
-        const { sandbox } = yield* load({ toml: `${chosen}${toml}`, env: { OPENAI_API_KEY: "k" } })
+        const { sandbox } = yield* loadSettings({ toml: `${chosen}${toml}`, env: { OPENAI_API_KEY: "k" } })
         assert.isFalse(networkIn("workspace-write", sandbox))
       }
-      const { sandbox } = yield* load({ toml, env: { OPENAI_API_KEY: "k" } })
+      const { sandbox } = yield* loadSettings({ toml, env: { OPENAI_API_KEY: "k" } })
       assert.isTrue(networkIn("danger-full-access", sandbox))
     })
   )
@@ -441,17 +424,17 @@ describe("keys without an effect", () => {
   it.effect("are named once, and refused if the configuration is strict", () =>
     Effect.gen(function* () {
       const toml = `${mock}`.replace('env_key = "MOCK_KEY"', "")
-      const { warnings } = yield* load({ toml })
+      const { warnings } = yield* loadSettings({ toml })
       assert.deepStrictEqual(warnings, ["these keys of the configuration have no effect: " + "analytics, projects"])
-      const strict = yield* Effect.flip(load({ toml, isStrict: true }))
+      const strict = yield* Effect.flip(loadSettings({ toml, isStrict: true }))
       assert.match(strict, /^these keys of the configuration have no effect: analytics, /)
-      assert.deepStrictEqual((yield* load({ env: { OPENAI_API_KEY: "k" }, isStrict: true })).warnings, [])
+      assert.deepStrictEqual((yield* loadSettings({ env: { OPENAI_API_KEY: "k" }, isStrict: true })).warnings, [])
     })
   )
 })
 
 describe("approval_policy", () => {
-  const of = (policy: string) => load({ toml: `openai_base_url = 'http://x'\napproval_policy = ${policy}` })
+  const of = (policy: string) => loadSettings({ toml: `openai_base_url = 'http://x'\napproval_policy = ${policy}` })
 
   it.effect("may be granular, and allows every question that is not excluded", () =>
     Effect.gen(function* () {
@@ -488,9 +471,9 @@ describe("a profile", () => {
   const toml = "model = 'a'\nopenai_base_url = 'http://x'\nprofile = 'p'\n[profiles.p]\nmodel = 'b'"
   it.effect("is stronger than the file, and weaker than --config", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* load({ toml })).model, "b")
-      assert.strictEqual((yield* load({ toml, config: [["model", "c"]] })).model, "c")
-      const missing = yield* Effect.flip(load({ toml, config: [["profile", "q"]] }))
+      assert.strictEqual((yield* loadSettings({ toml })).model, "b")
+      assert.strictEqual((yield* loadSettings({ toml, config: [["model", "c"]] })).model, "c")
+      const missing = yield* Effect.flip(loadSettings({ toml, config: [["profile", "q"]] }))
       assert.match(missing, /: profile must be the name of a table in profiles$/)
     })
   )
@@ -499,7 +482,7 @@ describe("a profile", () => {
 describe("the configuration of the reference", () => {
   it.effect("is read from CODEX_HOME, and nothing is stored there", () =>
     Effect.gen(function* () {
-      const codex = yield* scratch
+      const codex = yield* temporaryDirectory
       writeFileSync(join(codex, "config.toml"), "model = 'm'\nopenai_base_url = 'http://x'")
       const sources = { command: "exec", homeDirectory: "/nowhere", config: [], flags: {} } as const
       const { home, model } = yield* Settings.load({ ...sources, env: { CODEX_HOME: codex } })
@@ -511,7 +494,7 @@ describe("the configuration of the reference", () => {
 describe("the credentials of a provider", () => {
   const provider = "model_provider = 'p'\n[model_providers.p]\nbase_url = 'http://x'\n"
   const keyed = (toml: string, env = {}) =>
-    Effect.map(load({ toml: provider + toml, env }), (settings) => server(settings.provider))
+    Effect.map(loadSettings({ toml: provider + toml, env }), (settings) => server(settings.provider))
 
   it.effect("are a token in the table, if no variable has one", () =>
     Effect.gen(function* () {
@@ -532,7 +515,7 @@ describe("the credentials of a provider", () => {
 
   it.effect("are stored keys, if there is no other", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       yield* Accounts.fileStore(home).set("p", Redacted.make("stored"))
       const env = { SPINDLE_HOME: home }
       const of = (lines: string, variables = {}) =>
@@ -558,18 +541,18 @@ describe("the credentials of a provider", () => {
     Effect.gen(function* () {
       const keyring = "cli_auth_credentials_store = 'keyring'\n"
       const keyStoreOf = (toml: string) =>
-        Effect.map(load({ toml: keyring + toml }), (one) => server(one.provider).keyStore)
+        Effect.map(loadSettings({ toml: keyring + toml }), (one) => server(one.provider).keyStore)
       assert.strictEqual(yield* keyStoreOf(""), "keyring")
       assert.strictEqual(yield* keyStoreOf(`${provider}env_key = 'KEY'`), "keyring")
       assert.isUndefined(yield* keyStoreOf(provider))
-      const wrong = yield* Effect.flip(load({ toml: "cli_auth_credentials_store = 'cloud'" }))
+      const wrong = yield* Effect.flip(loadSettings({ toml: "cli_auth_credentials_store = 'cloud'" }))
       assert.match(wrong, /cli_auth_credentials_store must be one of file, keyring, auto$/)
     })
   )
 
   it.effect("are refused if others may read the file, and if they are needed only", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       yield* Accounts.fileStore(home).set("openai", Redacted.make("stored"))
       const file = Accounts.fileOf(home)
       chmodSync(file, 0o644)
@@ -587,7 +570,7 @@ describe("the credentials of a provider", () => {
 
 describe("the account of a provider", () => {
   const of = Effect.fnUntraced(function* (toml: string, env = {}, provider?: string) {
-    const home = yield* scratch
+    const home = yield* temporaryDirectory
     writeFileSync(join(home, "config.toml"), toml)
     const sources = { env: { SPINDLE_HOME: home, ...env }, homeDirectory: "/nowhere", config: [], provider }
     const { provider: id, source, store } = yield* Settings.account(sources)
@@ -623,7 +606,7 @@ describe("a wrong type in a large file", () => {
       const many = Array.from({ length: 4_000 }, (_, index) => `[projects."/w${index}"]\ntrust_level = """\n["\n"""`)
       const toml = `${many.join("\n")}\n[model_providers.p]\n  base_url = [\n  1 ]\n`
       // trying every line takes longer than a test may
-      const error = yield* Effect.flip(load({ toml, config: [["model_provider", "p"]] }))
+      const error = yield* Effect.flip(loadSettings({ toml, config: [["model_provider", "p"]] }))
       assert.match(error, /^HOME\/config\.toml:16002:3: model_providers\.p\.base_url must be a URL/)
     })
   )

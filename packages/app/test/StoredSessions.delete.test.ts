@@ -1,7 +1,6 @@
 /** What a deletion leaves of a session in the files of a home: nothing. */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -12,23 +11,18 @@ import { Snapshots } from "@spindle/tools/Snapshots"
 import { Effect, Layer } from "effect"
 import * as App from "../src/App.ts"
 import * as StoredSessions from "../src/StoredSessions.ts"
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 const [deleted, kept] = [SessionId.make("deleted"), SessionId.make("kept")]
 
 /** A home and a repository with one file. */
-const places = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "stored-sessions-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  ),
-  (directory) => {
-    const [home, repository] = [join(directory, "home"), join(directory, "repository")]
-    for (const path of [home, repository]) mkdirSync(path)
-    execFileSync("git", ["init", "--quiet"], { cwd: repository })
-    writeFileSync(join(repository, "secret.txt"), "secret")
-    return { home, repository }
-  }
-)
+const places = Effect.map(temporaryDirectory, (directory) => {
+  const [home, repository] = [join(directory, "home"), join(directory, "repository")]
+  for (const path of [home, repository]) mkdirSync(path)
+  execFileSync("git", ["init", "--quiet"], { cwd: repository })
+  writeFileSync(join(repository, "secret.txt"), "secret")
+  return { home, repository }
+})
 
 /** The paths below a home that name a session. */
 const pathsOf = (home: string, sessionId: SessionId) =>

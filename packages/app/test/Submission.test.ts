@@ -3,6 +3,7 @@ import { SubmissionId, TurnId } from "@spindle/core/Ids"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Submission from "../src/Submission.ts"
 import { record, sessionId, usage } from "./fixtures/events.ts"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 const [mine, other] = [SubmissionId.make("mine"), SubmissionId.make("other")]
 const started = (submissionId: SubmissionId) =>
@@ -16,15 +17,10 @@ const aborted = (
   kept: ReadonlyArray<SubmissionId> = []
 ) =>
   record({
-    _tag: "TurnAborted",
+    ...cleanAbort,
     ...turnOf(submissionId),
     reason,
-    requestedAt: 0,
-    returned: [],
-    kept,
-    dropped: [],
-    stragglers: [],
-    keptProcesses: []
+    kept
   })
 
 const endOf = (...events: ReadonlyArray<SessionEvent>) => events.reduce(Submission.step, Submission.initial(mine)).end

@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,11 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TurnMetadata from "../src/TurnMetadata.ts"
-
-const directory = Effect.acquireRelease(
-  Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-git-")))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
 
 const host = Layer.provide(Git.layer, NodeServices.layer)
 
@@ -43,7 +38,7 @@ const metadataOf = (headers: { readonly [name: string]: string }) => JSON.parse(
 describe("the metadata of a turn", () => {
   it.live("says at once what is known, and what git found in the calls that follow", () =>
     Effect.gen(function* () {
-      const root = join(yield* directory, "Ünï")
+      const root = join(yield* temporaryDirectory, "Ünï")
       mkdirSync(root)
       git(root, "init", "-q")
       git(root, "remote", "add", "origin", "https://me:secret@example.org/a.git")
@@ -82,7 +77,7 @@ describe("the metadata of a turn", () => {
 
   it.live("runs no program that the repository names", () =>
     Effect.gen(function* () {
-      const root = yield* directory
+      const root = yield* temporaryDirectory
       const mark = join(root, "ran")
       git(root, "init", "-q")
       writeFileSync(join(root, ".gitattributes"), "* filter=own\n")
@@ -99,7 +94,7 @@ describe("the metadata of a turn", () => {
 
   it.live("says nothing of a directory that is no repository", () =>
     Effect.gen(function* () {
-      assert.isUndefined(yield* TurnMetadata.repositoryOf(yield* directory))
+      assert.isUndefined(yield* TurnMetadata.repositoryOf(yield* temporaryDirectory))
     }).pipe(Effect.scoped, Effect.provide(host))
   )
 

@@ -14,6 +14,7 @@ import { Cause, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { heldAt, journalWith } from "./fixtures/journals.ts"
 import { send } from "./fixtures/submissions.ts"
+import { warningsOf } from "./fixtures/turns.ts"
 
 /** Collects the events of a session in a separate fiber until they end. */
 const collect = Effect.fnUntraced(function* (session: Session.Session, options?: { readonly from?: number }) {
@@ -441,7 +442,7 @@ describe("the observer", () => {
         yield* session.awaitIdle
         yield* Effect.yieldNow
         assert.deepStrictEqual(seen, events)
-        const warnings = events.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+        const warnings = warningsOf(events)
         assert.lengthOf(warnings, 1)
         assert.include(warnings[0], "broken observer")
         assert.strictEqual(events.filter((event) => event._tag === "TurnCompleted").length, 2)

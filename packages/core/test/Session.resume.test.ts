@@ -13,6 +13,7 @@ import { Deferred, Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as JournalFiles from "./fixtures/journalFiles.ts"
 import * as Records from "./fixtures/records.ts"
+import { violationsOf } from "./fixtures/turns.ts"
 
 const { call, gate, hang, invalidCall, pieces, reasoning, text } = ScriptedModel
 const { accepted, asked, recorded, modelRequest, question, started, submission, turn, turnStarted, user } = Records
@@ -43,15 +44,6 @@ const resumed = Effect.fnUntraced(function* (
   })
   return { harness, journal }
 })
-
-const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
-  let state = SessionState.empty
-  return records.flatMap((record) => {
-    const broken = SessionState.violation(state, record)
-    state = SessionState.apply(state, record)
-    return broken === undefined ? [] : [broken]
-  })
-}
 
 /**
  * The records of a session in which everything happened: concurrent calls, questions, steers, a queue, an abort, a

@@ -20,6 +20,7 @@ import * as Tracer from "effect/Tracer"
 import * as TestClock from "effect/testing/TestClock"
 import { nodeOf } from "../src/internal/tree.ts"
 import * as Family from "./fixtures/family.ts"
+import { keepSpans } from "../../core/test/fixtures/spans.ts"
 
 const once = (text = "one", options: Partial<Delegate.OneShotOptions<never, never>> = {}) =>
   Delegate.runOnce({ ...Family.endless, ...options, input: Input.text(text) } as never) as Effect.Effect<
@@ -552,14 +553,7 @@ describe("the beginning of a delegate", () => {
 describe("telemetry", () => {
   it.effect("O1 the span of a delegate is below the operation that started it, and above everything that it does", () =>
     Effect.gen(function* () {
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = keepSpans()
       yield* Effect.gen(function* () {
         const family = yield* Family.make()
         yield* family.run(

@@ -435,6 +435,14 @@ describe("a question of a delegate", () => {
 })
 
 describe("the authority of a delegate", () => {
+  /** A tool that runs a delegate of this agent once. */
+  const startOnce = ({ agent, provide }: ReturnType<typeof reach>): SessionHarness.TestTool => ({
+    run: () => {
+      const once = Delegate.runOnce({ ...Family.endless, agent, input: Input.text("one") })
+      return Effect.scoped(provide(once)) as Effect.Effect<unknown, unknown, Turn>
+    }
+  })
+
   it.effect("A4 is never more than that of the agent that starts it", () =>
     Effect.gen(function* () {
       const child = reach({ approval: "allow" })
@@ -445,12 +453,7 @@ describe("the authority of a delegate", () => {
             ? [ScriptedModel.call("start", {}, "start")]
             : reaching(request, 0),
         tools: {
-          start: {
-            run: () =>
-              Effect.scoped(
-                child.provide(Delegate.runOnce({ ...Family.endless, agent: child.agent, input: Input.text("one") }))
-              ) as Effect.Effect<unknown, unknown, Turn>
-          },
+          start: startOnce(child),
           reach: { run: () => Effect.succeed("no"), policy: { approval: "deny" } }
         }
       })
@@ -470,12 +473,7 @@ describe("the authority of a delegate", () => {
               ? [ScriptedModel.call("start", {}, `start ${request.items.length}`)]
               : reaching(request, 0),
           tools: {
-            start: {
-              run: () =>
-                Effect.scoped(
-                  child.provide(Delegate.runOnce({ ...Family.endless, agent: child.agent, input: Input.text("one") }))
-                ) as Effect.Effect<unknown, unknown, Turn>
-            }
+            start: startOnce(child)
           }
         }),
         TurnContextRule,

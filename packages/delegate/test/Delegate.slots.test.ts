@@ -1,16 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Journal } from "@spindle/core/Journal"
 import type { SubmissionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import * as Bridge from "@spindle/delegate/Bridge"
 import * as Delegate from "@spindle/delegate/Delegate"
 import * as Limits from "@spindle/delegate/Limits"
-import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import * as Family from "./fixtures/family.ts"
+import { journalWith } from "../../core/test/fixtures/journals.ts"
 
 const oneAtATime = Effect.provideService(Limits.Limits, { ...Limits.defaults, concurrent: 1 })
 
@@ -44,15 +43,7 @@ describe("the slot of a delegate", () => {
   it.effect("D6 input that is withdrawn while it waits for room in the bridge has none", () =>
     Effect.gen(function* () {
       const writing = yield* Latch.make(true)
-      const memory = yield* SessionHarness.memoryJournal
-      const journal: Journal = {
-        ...memory,
-        open: (sessionId, mode) =>
-          Effect.map(memory.open(sessionId, mode), (writer) => ({
-            ...writer,
-            append: (records) => Effect.andThen(writing.await, writer.append(records))
-          }))
-      }
+      const journal = yield* journalWith((append) => Effect.andThen(writing.await, append))
       const family = yield* Family.make({ journal })
       const started = yield* family.run(
         Effect.gen(function* () {

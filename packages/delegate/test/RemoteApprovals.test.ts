@@ -6,6 +6,7 @@ import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import { Turn } from "@spindle/core/Turn"
 import * as Bridge from "@spindle/delegate/Bridge"
+import type { Review } from "@spindle/delegate/Delegate"
 import * as Reviewer from "@spindle/delegate/Reviewer"
 import * as RemoteApprovals from "@spindle/delegate/RemoteApprovals"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
@@ -29,21 +30,32 @@ const bridged = Effect.fnUntraced(function* (decider: Approvals) {
   return { fake, bridge }
 })
 
+/** Starts a turn with a played child that asks `question`. `review` decides before the parent is asked. */
+const playing = Effect.fnUntraced(function* (
+  family: Family.Family,
+  question: SessionEvent,
+  review: Effect.Effect<Review | undefined, never, Family.Services> = Effect.undefined
+) {
+  const played = yield* Deferred.make<FakeChild.FakeChild>()
+  const running = yield* family.start(
+    Effect.gen(function* () {
+      const turn = yield* Turn
+      const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask, yield* review))
+      yield* Deferred.succeed(played, fake)
+      yield* fake.emit(question)
+      yield* bridge.ended
+    })
+  )
+  return { running, fake: yield* Deferred.await(played) }
+})
+
 describe("the tests of the seed", () => {
+  const permissions = { ...FakeChild.question("question-1"), callId: "tool-call-1" } as SessionEvent
+
   it.effect("A3 handle_request_permissions_uses_tool_call_id_for_round_trip", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
-      const played = yield* Deferred.make<FakeChild.FakeChild>()
-      yield* family.start(
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask))
-          yield* Deferred.succeed(played, fake)
-          yield* fake.emit({ ...FakeChild.question("question-1"), callId: "tool-call-1" } as SessionEvent)
-          yield* bridge.ended
-        })
-      )
-      const fake = yield* Deferred.await(played)
+      const { fake } = yield* playing(family, permissions)
       yield* family.awaitTold((event) => event._tag === "QuestionOpened")
       const opened = family.root.events.find((event) => event._tag === "QuestionOpened")
       assert.deepInclude(opened as object, {
@@ -63,17 +75,7 @@ describe("the tests of the seed", () => {
   it.effect("A2 D2 permissions that a parent was asked for are an empty grant when its turn is aborted", () =>
     Effect.gen(function* () {
       const family = yield* Family.make()
-      const played = yield* Deferred.make<FakeChild.FakeChild>()
-      const running = yield* family.start(
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask))
-          yield* Deferred.succeed(played, fake)
-          yield* fake.emit({ ...FakeChild.question("question-1"), callId: "tool-call-1" } as SessionEvent)
-          yield* bridge.ended
-        })
-      )
-      const fake = yield* Deferred.await(played)
+      const { fake, running } = yield* playing(family, permissions)
       yield* family.awaitTold((event) => event._tag === "QuestionOpened")
       yield* family.root.session.abort()
       yield* running.outcome
@@ -101,18 +103,8 @@ describe("the tests of the reference with a guardian", () => {
         return verdict
       }
     })
-    const played = yield* Deferred.make<FakeChild.FakeChild>()
-    const running = yield* family.start(
-      Effect.gen(function* () {
-        const turn = yield* Turn
-        const review = yield* Reviewer.fromAgent({ agent: guardian, deadline: "1 minute" })
-        const { bridge, fake } = yield* bridged(RemoteApprovals.askParent(turn.ask, review))
-        yield* Deferred.succeed(played, fake)
-        yield* fake.emit(request)
-        yield* bridge.ended
-      })
-    )
-    return { family, running, assessed, fake: yield* Deferred.await(played) }
+    const review = Reviewer.fromAgent({ agent: guardian, deadline: "1 minute" })
+    return { family, assessed, ...(yield* playing(family, request, review)) }
   })
 
   const command = {

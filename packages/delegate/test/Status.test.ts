@@ -1,19 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Status from "@spindle/delegate/Status"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 const usage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
 const record = (event: object): SessionEvent => ({ seq: 0, at: 0, turnId: "t", usage, ...event }) as never
 const aborted = (reason: string, lastMessage?: string) =>
   record({
-    _tag: "TurnAborted",
+    ...cleanAbort,
     reason,
-    requestedAt: 0,
-    returned: [],
-    kept: [],
-    dropped: [],
-    stragglers: [],
-    keptProcesses: [],
     lastMessage
   })
 const after = (...events: ReadonlyArray<SessionEvent>) => events.reduce(Status.step, Status.pendingInit)

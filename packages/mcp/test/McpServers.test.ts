@@ -326,19 +326,24 @@ describe("a session over HTTP", () => {
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 
+  /** A server that cuts its responses, and continues them on the next stream. */
+  const cutting = Effect.gen(function* () {
+    const wire: HttpServer.WireServer = yield* HttpServer.start({
+      onCall: (call) => {
+        call.send({ jsonrpc: "2.0", method: "notifications/message", params: {} }, "event-1")
+        call.end()
+      },
+      onListen: (send, { headers }) => {
+        const { id } = wire.of("tools/call")[0]?.message ?? {}
+        if (headers["last-event-id"] === "event-1") send({ jsonrpc: "2.0", id, result: HttpServer.text("continued") })
+      }
+    })
+    return { wire, server: yield* started(Harness.http(wire.url)) }
+  })
+
   it.effect("continues a response after the connection was closed in it", () =>
     Effect.gen(function* () {
-      const wire = yield* HttpServer.start({
-        onCall: (call) => {
-          call.send({ jsonrpc: "2.0", method: "notifications/message", params: {} }, "event-1")
-          call.end()
-        },
-        onListen: (send, { headers }) => {
-          const { id } = wire.of("tools/call")[0]?.message ?? {}
-          if (headers["last-event-id"] === "event-1") send({ jsonrpc: "2.0", id, result: HttpServer.text("continued") })
-        }
-      })
-      const server = yield* started(Harness.http(wire.url))
+      const { server, wire } = yield* cutting
       const call = yield* Effect.forkChild(server.callTool(toolOf(server, "echo"), {}))
       yield* wire.awaitReceived(({ message }) => message.method === "tools/call")
       // it waits before it asks for the rest
@@ -350,19 +355,9 @@ describe("a session over HTTP", () => {
     }).pipe(Effect.scoped, Effect.provide(Harness.servers))
   )
 
-  /** Calls a tool of a server that cuts its response, and continues it on the next stream. */
+  /** Calls a tool of a server that cuts its responses. */
   const callCut = Effect.fnUntraced(function* () {
-    const wire: HttpServer.WireServer = yield* HttpServer.start({
-      onCall: (call) => {
-        call.send({ jsonrpc: "2.0", method: "notifications/message", params: {} }, "event-1")
-        call.end()
-      },
-      onListen: (send, { headers }) => {
-        const { id } = wire.of("tools/call")[0]?.message ?? {}
-        if (headers["last-event-id"] === "event-1") send({ jsonrpc: "2.0", id, result: HttpServer.text("continued") })
-      }
-    })
-    const server = yield* started(Harness.http(wire.url))
+    const { server } = yield* cutting
     return yield* Effect.map(server.callTool(toolOf(server, "echo"), {}), textOf)
   })
 

@@ -12,15 +12,10 @@ import * as Sampling from "./internal/sampling.ts"
 import type { Wire, WireRequest } from "./internal/wire.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
-export { CallIds, inputText, type MakeId, plainId, resultText, type ToolCall } from "./internal/calls.ts"
+export { inputText, type MakeId, plainId, type ToolCall } from "./internal/calls.ts"
 export { type Call, freeformInput, isComplete } from "./internal/chat/calls.ts"
-export {
-  freeformParameter,
-  freeformParameters,
-  resultsOf,
-  type ToolResult,
-  withoutProviderCalls
-} from "./internal/chat/messages.ts"
+export { freeformParameter, freeformParameters } from "./internal/chat/messages.ts"
+export { type CompletedCall, type InputSide, type ModelSide, type Said, sidesOf } from "./internal/chat/sides.ts"
 export { paramsOf } from "./internal/eventItems.ts"
 export type { FailureContext, ProviderError } from "./internal/failures.ts"
 export { missingImage } from "./internal/history.ts"

@@ -1,11 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
-import { Model, type ModelPart, type ModelRequest, type ToolSpec } from "@spindle/core/Model"
+import { Model, type ModelPart, type ModelRequest } from "@spindle/core/Model"
 import { Config, ConfigProvider, Deferred, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as ChatCompletionsModel from "../src/ChatCompletionsModel.ts"
-import { assertFailure, bodyOf, bytesOf, callId, failureOf, id, partsAndFailure, request, serve } from "./fixture.ts"
+import {
+  assertFailure,
+  bodyOf,
+  bytesOf,
+  callId,
+  failureOf,
+  id,
+  partsAndFailure,
+  request,
+  serve,
+  tools
+} from "./fixture.ts"
 
 const model = (baseUrl: string, options: Partial<ChatCompletionsModel.Options> = {}) =>
   Effect.flatMap(Layer.build(NodeHttpClient.layerUndici), (client) =>
@@ -40,17 +51,6 @@ const overBody = (body: ReadableStream<Uint8Array>, options: Partial<ChatComplet
 /** What a model reads from the bytes of a response. */
 const partsFrom = (chunks: ReadonlyArray<Uint8Array>) =>
   Effect.flatMap(overBody(bodyOf(chunks)), (one) => Stream.runCollect(one.stream(request())))
-
-const tools: ReadonlyArray<ToolSpec> = [
-  { name: "shell", description: "Runs it", parameters: { type: "object" }, source: undefined },
-  {
-    name: "apply_patch",
-    description: undefined,
-    parameters: {},
-    freeform: { syntax: "lark", definition: "start: /.+/" },
-    source: undefined
-  }
-]
 
 describe("layerConfig", () => {
   it.live("reads the options of the model from the configuration", () =>

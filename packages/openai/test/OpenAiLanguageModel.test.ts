@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
-import { Config, ConfigProvider, Deferred, Effect, Fiber, Layer, Ref, Schema, Stream, Tracer } from "effect"
+import { Config, ConfigProvider, Deferred, Effect, Fiber, Layer, Ref, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
 import * as OpenAiLanguageModel from "../src/OpenAiLanguageModel.ts"
+import { keepSpans } from "../../core/test/fixtures/spans.ts"
 
 const Weather = Toolkit.make(
   Tool.make("weather", {
@@ -201,14 +202,7 @@ describe("generateText", () => {
 
   it.live("names provider, model and tokens on its span", () =>
     Effect.gen(function* () {
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = keepSpans()
       yield* using({}, () => LanguageModel.generateText({ prompt: "hi" })).pipe(Effect.withTracer(tracer))
       const attributes = Object.fromEntries(
         spans.find((span) => span.name === "LanguageModel.generateText")!.attributes

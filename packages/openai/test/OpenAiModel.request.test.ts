@@ -1,21 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
-import { Model, type ToolSpec } from "@spindle/core/Model"
+import { Model } from "@spindle/core/Model"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Config, ConfigProvider, Context, Effect, Layer, Stream, Tracer } from "effect"
 import * as OpenAiModel from "../src/OpenAiModel.ts"
-import { callId, failureOf, id, key, over, request } from "./fixture.ts"
-
-const tools: ReadonlyArray<ToolSpec> = [
-  { name: "shell", description: "Runs it", parameters: { type: "object" }, source: undefined },
-  {
-    name: "apply_patch",
-    description: undefined,
-    parameters: {},
-    freeform: { syntax: "lark", definition: "start: /.+/" },
-    source: undefined
-  }
-]
+import { callId, failureOf, id, key, over, request, tools } from "./fixture.ts"
 
 const bodyFor = (part: Parameters<typeof request>[0], options: Partial<OpenAiModel.Options> = {}) =>
   Effect.gen(function* () {

@@ -10,6 +10,7 @@ import {
   assertFailure,
   bodyOf,
   bytesOf,
+  clients,
   eventsOf,
   failureOf,
   key,
@@ -19,12 +20,6 @@ import {
   serve,
   textOf
 } from "./fixture.ts"
-
-const clients = [
-  ["undici", NodeHttpClient.layerUndici],
-  ["fetch", NodeHttpClient.layerFetch],
-  ["node:http", NodeHttpClient.layerNodeHttp]
-] as const
 
 const model = (baseUrl: string, options: Partial<OpenAiModel.Options> = {}) =>
   OpenAiModel.make({ model: "m", baseUrl, apiKey: Redacted.make(key), ...options })

@@ -1,5 +1,4 @@
-import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import { createServer } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import { ItemId } from "@spindle/core/Ids"
@@ -8,24 +7,20 @@ import type { ModelPart } from "@spindle/core/Model"
 import * as ResponsesServer from "@spindle/testing/ResponsesServer"
 import { Deferred, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { listen } from "../../core/test/fixtures/httpServers.ts"
 import * as OpenAiModel from "../src/OpenAiModel.ts"
 import {
   assertFailure,
   bodyOf,
   bytesOf,
   callId,
+  clients,
   failureOf,
   over,
   overBytes,
   partsAndFailure,
   request
 } from "./fixture.ts"
-
-const clients = [
-  ["undici", NodeHttpClient.layerUndici],
-  ["fetch", NodeHttpClient.layerFetch],
-  ["node:http", NodeHttpClient.layerNodeHttp]
-] as const
 
 const usage = { input: 100, cachedInput: 0, output: 10, reasoning: 0, total: 110 }
 
@@ -193,18 +188,12 @@ describe("a stream", () => {
       let connections = 0
       let end = () => {}
       const done = `data: ${JSON.stringify({ type: "response.completed", response: {} })}\n\n`
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<Server>((resume) => {
-          const http = createServer((incoming, response) => {
-            end = () => response.end()
-            incoming.resume().on("end", () => response.write(done))
-          })
-          http.on("connection", () => connections++)
-          http.listen(0, "127.0.0.1", () => resume(Effect.succeed(http)))
-        }),
-        (http) => Effect.sync(() => http.close())
-      )
-      const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      const server = createServer((incoming, response) => {
+        end = () => response.end()
+        incoming.resume().on("end", () => response.write(done))
+      })
+      server.on("connection", () => connections++)
+      const baseUrl = yield* listen(server)
       const model = yield* OpenAiModel.make({ model: "m", baseUrl })
       for (let n = 0; n < 10; n++) {
         yield* Stream.runForEach(model.stream(request()), (part) => {

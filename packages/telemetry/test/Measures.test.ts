@@ -1,26 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import type {
-  CallId,
-  ItemId,
-  ModelRequestId,
-  ProcessId,
-  QuestionId,
-  SessionId,
-  SubmissionId,
-  TurnId
-} from "@spindle/core/Ids"
+import type { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { KnownRecord, SessionEvent } from "@spindle/core/SessionEvent"
 import { measure } from "./fold.ts"
-
-const turnId = "t1" as TurnId
-const requestId = "r1" as ModelRequestId
-const questionId = "q1" as QuestionId
-const callId = "c1" as CallId
-const submissionId = "s1" as SubmissionId
-const processId = "p1" as ProcessId
-const itemId = "i1" as ItemId
-const usage = { input: 100, cachedInput: 60, output: 20, reasoning: 5, total: 120 }
+import { callId, itemId, processId, questionId, requestId, submissionId, turnId, usage } from "./ids.ts"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 type Plain<R> = R extends unknown ? Omit<R, "seq" | "at"> : never
 /** A record at a time, in milliseconds. */
@@ -46,15 +30,9 @@ const result = (time: number, status: "completed" | "aborted" = "completed") =>
 const completed = (time: number) => at(time, { _tag: "TurnCompleted", turnId, usage })
 const aborted = (time: number, more: Partial<Extract<KnownRecord, { readonly _tag: "TurnAborted" }>> = {}) =>
   at(time, {
-    _tag: "TurnAborted",
+    ...cleanAbort,
     turnId,
-    reason: "Interrupted",
     requestedAt: time - 100,
-    returned: [],
-    kept: [],
-    dropped: [],
-    stragglers: [],
-    keptProcesses: [],
     usage,
     ...more
   })

@@ -9,6 +9,8 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
+import { warningsOf } from "../../core/test/fixtures/turns.ts"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 /** Collects the log lines of sessions: level, text and the names of the annotations. */
 const collecting = Effect.sync(() => {
@@ -86,7 +88,7 @@ describe("log lines of sessions", () => {
         lines.filter((line) => line.startsWith("Warn")),
         expected.map((line) => `Warn ${line} [session, turn]`)
       )
-      const recorded = h.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
+      const recorded = warningsOf(h.records())
       assert.deepStrictEqual(recorded, expected)
     })
   )
@@ -97,15 +99,8 @@ describe("log lines of sessions", () => {
       const { onEvent } = yield* Effect.provide(SessionLogs.make, layer)
       const sessionId = "s1" as SessionId
       const aborted = {
-        _tag: "TurnAborted",
+        ...cleanAbort,
         turnId: "t1" as TurnId,
-        reason: "Interrupted",
-        requestedAt: 0,
-        returned: [],
-        kept: [],
-        dropped: [],
-        stragglers: [],
-        keptProcesses: [],
         usage: TokenUsage.zero,
         crashed: true,
         seq: 2,

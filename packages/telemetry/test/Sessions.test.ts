@@ -7,24 +7,17 @@ import * as Sessions from "@spindle/core/Sessions"
 import type { SpanData } from "@spindle/telemetry"
 import * as Telemetry from "@spindle/telemetry/Telemetry"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import * as Harness from "@spindle/testing/SessionHarness"
 import { Context, Effect, Layer, Tracer } from "effect"
+import { journalWith } from "../../core/test/fixtures/journals.ts"
 
 /** A journal whose writes take a step and make spans. */
-const spannedWrites = (journal: Journal): Journal => ({
-  ...journal,
-  open: (sessionId, mode) =>
-    Effect.map(journal.open(sessionId, mode), (writer) => ({
-      ...writer,
-      append: (records) => Effect.withSpan(Effect.andThen(Effect.yieldNow, writer.append(records)), "write")
-    }))
-})
+const spannedWrites = journalWith((append) => Effect.withSpan(Effect.andThen(Effect.yieldNow, append), "write"))
 
 /** Hosted sessions with their spans. `request` runs an effect in the span of a request to a server. */
 const hosted = Effect.fnUntraced(function* () {
   const telemetry = yield* Layer.build(Telemetry.layerMemory({ metrics: false }))
   const model = ScriptedModel.make(() => [ScriptedModel.text("ok")])
-  const journal = Layer.succeed(Journal, spannedWrites(yield* Harness.memoryJournal))
+  const journal = Layer.succeed(Journal, yield* spannedWrites)
   const layer = Layer.provide(Sessions.layer(Agent.make({ instructions: "x" })), Layer.merge(model.layer, journal))
   const sessions = Context.get(yield* Effect.provideContext(Layer.build(layer), telemetry), Sessions.Sessions)
   const store = Context.get(telemetry, Telemetry.SpanStore)

@@ -12,10 +12,11 @@ import { Turn } from "@spindle/core/Turn"
 import * as Delegate from "@spindle/delegate/Delegate"
 import { contract } from "@spindle/core/SessionPolicy"
 import * as Model from "@spindle/testing/ScriptedModel"
-import * as Harness from "@spindle/testing/SessionHarness"
+import type * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Schema, type Scope, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { assertDescends, callerId, processes, submission, traceId, traced } from "./traced.ts"
+import { journalWith } from "../../core/test/fixtures/journals.ts"
 
 /**
  * The work of a tool or a task in its turn, a tree. A part of the project that starts its own work adds a kind here,
@@ -85,17 +86,11 @@ const hooks: Harness.HarnessOptions["hooks"] = {
 }
 
 /** A journal whose writes take a step, and make spans that name the records. */
-const spannedWrites = (journal: Journal): Journal => ({
-  ...journal,
-  open: (sessionId, mode) =>
-    Effect.map(journal.open(sessionId, mode), (writer) => ({
-      ...writer,
-      append: (records) =>
-        Effect.withSpan(Effect.andThen(Effect.yieldNow, writer.append(records)), "write", {
-          attributes: { records: records.map(({ _tag }) => _tag).join() }
-        })
-    }))
-})
+const spannedWrites = journalWith((append, records) =>
+  Effect.withSpan(Effect.andThen(Effect.yieldNow, append), "write", {
+    attributes: { records: records.map(({ _tag }) => _tag).join() }
+  })
+)
 
 interface Surroundings {
   readonly turn: Turn
@@ -177,7 +172,7 @@ const passTime = Effect.fnUntraced(function* (ending: Effect.Effect<void>) {
 const run = Effect.fnUntraced(function* (plan: typeof Plan.Type, leftoverInput: "request" | "record") {
   const host = processes()
   const scope = yield* Effect.scope
-  const journal = spannedWrites(yield* Harness.memoryJournal)
+  const journal = yield* spannedWrites
   let current: (typeof TurnPlan.Type)["requests"] = []
   let asked = 0
   let mayHang = false

@@ -1,9 +1,9 @@
 /** A small collector for OTLP over HTTP (JSON and protobuf) that decodes spans and metrics. */
-import { createServer, type IncomingMessage } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { IncomingMessage } from "node:http"
 import { gunzipSync } from "node:zlib"
 import type { SpanData } from "@spindle/telemetry"
 import { Effect } from "effect"
+import { serveHttp } from "../../core/test/fixtures/httpServers.ts"
 
 /** A request to the collector. */
 export interface Collected {
@@ -16,7 +16,7 @@ export interface Collected {
 /** Starts a collector on a local port in the current scope. It responds with `status()`. */
 export const make = Effect.fnUntraced(function* (status: () => number = () => 200) {
   const requests: Array<Collected> = []
-  const server = createServer((request, response) => {
+  const endpoint = yield* serveHttp((request, response) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk: Buffer) => chunks.push(chunk))
     request.on("end", () => {
@@ -30,17 +30,9 @@ export const make = Effect.fnUntraced(function* (status: () => number = () => 20
       response.writeHead(status(), { "content-type": "application/json" }).end("{}")
     })
   })
-  yield* Effect.acquireRelease(
-    Effect.promise(() => new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))),
-    () =>
-      Effect.promise(() => {
-        server.closeAllConnections()
-        return new Promise<void>((resolve) => void server.close(() => resolve()))
-      })
-  )
   const at = (path: string) => requests.filter((request) => request.path === path)
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint,
     requests: requests as ReadonlyArray<Collected>,
     spans: (): ReadonlyArray<SpanData> => at("/v1/traces").flatMap(spansOf),
     metrics: () => at("/v1/metrics").map(metricsOf)

@@ -1,31 +1,21 @@
-/**
- * Events that record every metric of a session with each of its attributes, and the rows that an exporter must send.
- */
-import type {
-  CallId,
-  ItemId,
-  ModelRequestId,
-  ProcessId,
-  QuestionId,
-  SessionId,
-  SubmissionId,
-  TurnId
-} from "@spindle/core/Ids"
+/** Events that record every metric of a session with each of its attributes, and the rows that an exporter must send. */
 import type { NewRecord, SessionEvent } from "@spindle/core/SessionEvent"
 import { SessionObserver, type SessionSignal } from "@spindle/core/SessionObserver"
 import { type Definition, definitions } from "@spindle/telemetry/Metrics"
 import { Effect } from "effect"
-
-const sessionId = "session" as SessionId
-const turnId = "turn" as TurnId
-const requestId = "request" as ModelRequestId
-const submissionId = "submission" as SubmissionId
-const questionId = "question" as QuestionId
-const callId = "call" as CallId
-const id = "item" as ItemId
-const processId = "process" as ProcessId
-const delegateId = "delegate" as SessionId
-const usage = { input: 100, cachedInput: 60, output: 20, reasoning: 5, total: 120 }
+import {
+  callId,
+  delegateId,
+  itemId as id,
+  processId,
+  questionId,
+  requestId,
+  sessionId,
+  submissionId,
+  turnId,
+  usage
+} from "./ids.ts"
+import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 const records: ReadonlyArray<NewRecord> = [
   { _tag: "SessionStarted", sessionId, meta: {} },
@@ -58,15 +48,9 @@ const records: ReadonlyArray<NewRecord> = [
     item: { _tag: "ToolResult", id, callId, name: "exec", status: "completed", output: "" }
   },
   {
-    _tag: "TurnAborted",
+    ...cleanAbort,
     turnId,
-    reason: "Interrupted",
-    requestedAt: 0,
-    returned: [],
-    kept: [],
-    dropped: [],
     stragglers: [{ kind: "task", name: "regular" }],
-    keptProcesses: [],
     usage
   },
   ...["compact", "review", "undo", "user_shell"].flatMap((kind): ReadonlyArray<NewRecord> => [

@@ -25,6 +25,7 @@ import * as SandboxPolicy from "./SandboxPolicy.ts"
 import type { CallDisplay, FileChange } from "@spindle/core/Display"
 import { CallId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
+import { textResult } from "./internal/textResult.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 import * as TurnDiff from "./TurnDiff.ts"
 import * as Utf8 from "./Utf8.ts"
@@ -50,9 +51,7 @@ Paths are relative to the working directory.`
 export const tool = Tool.make("apply_patch", {
   description,
   parameters: Schema.Struct({ input: Schema.String.annotate({ description: "The complete patch." }) }),
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

@@ -20,7 +20,7 @@ import * as CommandApproval from "./CommandApproval.ts"
 import * as Commands from "./Commands.ts"
 import * as ExecCommand from "./ExecCommand.ts"
 import * as Grants from "./internal/project/grants.ts"
-import { askForHosts, escalate } from "./internal/escalation.ts"
+import { askForHosts, escalate, payloadOf } from "./internal/escalation.ts"
 import * as PatchCommand from "./internal/patch/patchCommand.ts"
 import * as CutPatches from "./internal/patch/cutPatches.ts"
 import * as PatchJournal from "./internal/patch/patchJournal.ts"
@@ -68,12 +68,9 @@ export const policies = (
     display: (params, context) => ExecCommand.display(params, placeIn(options, context).directory),
     payload: (params, context) => {
       const command = commandLine(params, placeIn(options, context))
-      const { cwd, line, shell } = command
       const approval = valueIn(options.approval, context)
       return {
-        command: line,
-        cwd,
-        ...(shell === undefined ? {} : { shell }),
+        ...payloadOf(command),
         ...(params.justification === undefined ? {} : { justification: params.justification }),
         ...(typeof approval === "string" ? {} : CommandApproval.explain(approval, command))
       }

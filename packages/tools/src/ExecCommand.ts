@@ -26,6 +26,7 @@ import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 import * as Permissions from "./sandbox/Permissions.ts"
 import { isLikelyDenied } from "./Sandbox.ts"
 import * as SandboxPolicy from "./SandboxPolicy.ts"
+import { textResult } from "./internal/textResult.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 
 export type { Escalation } from "./internal/escalation.ts"
@@ -68,11 +69,7 @@ export const Parameters = Schema.Struct({
       description: "The time after which the command is ended, in milliseconds; 0 means never. Default: 0."
     })
   ),
-  max_output_tokens: Schema.optionalKey(
-    Schema.Finite.annotate({
-      description: "The most tokens of output to return; the middle of a longer one is left out. Default: 10000."
-    })
-  ),
+  max_output_tokens: CommandCall.maxOutputTokens,
   yield_time_ms: Schema.optionalKey(
     Schema.Finite.annotate({
       description:
@@ -104,9 +101,7 @@ export const tool = Tool.make("exec_command", {
   description:
     "Runs a shell command and returns its exit code and its output, including standard error. If it still runs after yield_time_ms, returns a session ID, with which write_stdin continues it. Standard input is empty without tty. To change files, call the tool apply_patch.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

@@ -1,7 +1,7 @@
 /**
  * The port to signals. Effect has no service that signals a process that it did not start, and the descendants of a
  * command are such processes. The program provides it from its platform, `Signals.layerKill(process.kill)` on Node;
- * {@link ProcessGroups} uses it.
+ * {@link ProcessGroups} uses it. The module also names the signals that have one number on every host.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -44,3 +44,20 @@ export const layerKill = (kill: (target: number, signal: Signal) => unknown): La
         }
       })
   })
+
+/** Returns the name of a signal by its number; undefined unless that number means the same signal on every host. */
+export const nameOf = (signal: number): string | undefined => names[signal]
+
+const names: { readonly [signal: number]: string } = {
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  4: "SIGILL",
+  6: "SIGABRT",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  13: "SIGPIPE",
+  14: "SIGALRM",
+  15: "SIGTERM"
+}

@@ -10,6 +10,7 @@ import type { CallDisplay } from "@spindle/core/Display"
 import { Turn } from "@spindle/core/Turn"
 import { type Command, Commands } from "./Commands.ts"
 import * as CommandCall from "./internal/commandCall.ts"
+import { textResult } from "./internal/textResult.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 import * as Utf8 from "./Utf8.ts"
 
@@ -38,11 +39,7 @@ export const Parameters = Schema.Struct({
         "How long to wait for the end of the command, in milliseconds: 250 to 30000 after writing (default 250), at least 5000 without (default 5000)."
     })
   ),
-  max_output_tokens: Schema.optionalKey(
-    Schema.Finite.annotate({
-      description: "The most tokens of output to return; the middle of a longer one is left out. Default: 10000."
-    })
-  )
+  max_output_tokens: CommandCall.maxOutputTokens
 })
 /** @see {@link Parameters} */
 export type Parameters = typeof Parameters.Type
@@ -52,9 +49,7 @@ export const tool = Tool.make("write_stdin", {
   description:
     "Continues a command that still runs: writes to its input, or waits without writing, and returns its output since the last call. Only a command that was started with tty has input.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

@@ -8,7 +8,7 @@ import { Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/Processes"
 import { ApplyPatch, CodingTools, SandboxPolicy, TurnDiff } from "../src/index.ts"
 import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
-import { contents, dying, endHost, input, isDeath, snapshot, tree } from "./cutPatches.ts"
+import { contents, dying, endHost, input, isDeath, snapshot, tree } from "./patch/cutPatches.ts"
 import { host, makeTurn, sessionId } from "./turn.ts"
 
 type Places = { readonly root: string; readonly journals: string }

@@ -5,8 +5,19 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Exit, Layer, Logger } from "effect"
 import { CodingTools } from "../src/index.ts"
 import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
-import { apply, contents, dying, endHost, isDeath, snapshot, tree } from "./cutPatches.ts"
+import { apply, contents, dying, endHost, isDeath, snapshot, tree } from "./patch/cutPatches.ts"
 import { host } from "./turn.ts"
+
+/** A patch whose program died after most of its writes: the places that it wrote to, and what was there before. */
+const cutOff = Effect.gen(function* () {
+  const places = yield* tree
+  const before = snapshot(places.root)
+  const counting = dying(Infinity)
+  yield* Effect.provide(apply(yield* tree), counting.layer)
+  yield* Effect.exit(Effect.provide(apply(places), dying(Math.floor(counting.count() * 0.7)).layer))
+  endHost(places.journals)
+  return { before, places }
+})
 
 describe("a program that dies while it writes a patch", () => {
   it.live("leaves all files or none after the next start, wherever it dies", () =>
@@ -88,12 +99,7 @@ describe("a program that dies while it writes a patch", () => {
 
   it.live("a damaged journal is reported, stays, and does not keep the others from being undone", () =>
     Effect.gen(function* () {
-      const places = yield* tree
-      const before = snapshot(places.root)
-      const counting = dying(Infinity)
-      yield* Effect.provide(apply(yield* tree), counting.layer)
-      yield* Effect.exit(Effect.provide(apply(places), dying(Math.floor(counting.count() * 0.7)).layer))
-      endHost(places.journals)
+      const { before, places } = yield* cutOff
       // in the order of names it comes first
       const damaged = join(places.journals, "0.json")
       writeFileSync(damaged, '{"phase":"wri')
@@ -111,12 +117,7 @@ describe("a program that dies while it writes a patch", () => {
 
   it.live("is undone when the tools are made next, with a warning", () =>
     Effect.gen(function* () {
-      const places = yield* tree
-      const before = snapshot(places.root)
-      const counting = dying(Infinity)
-      yield* Effect.provide(apply(yield* tree), counting.layer)
-      yield* Effect.exit(Effect.provide(apply(places), dying(Math.floor(counting.count() * 0.7)).layer))
-      endHost(places.journals)
+      const { before, places } = yield* cutOff
       const logged: Array<unknown> = []
       const logger = Logger.make(({ message }) => void logged.push(message))
       const tools = CodingTools.layer({ cwd: places.root, journals: places.journals })

@@ -6,7 +6,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -21,6 +20,7 @@ import { Effect, FileSystem, Layer, Logger, PlatformError } from "effect"
 import { Turn } from "@spindle/core"
 import type { CallDetail } from "@spindle/core/Display"
 import { ApplyPatch, CodingTools } from "../src/index.ts"
+import { contents } from "./patch/cutPatches.ts"
 import { directory, host } from "./host.ts"
 
 /** A new directory with these files. */
@@ -33,21 +33,22 @@ const tree = (files: { readonly [path: string]: string }) =>
     return root
   })
 
-/** Everything below a directory: contents, modes, links. */
-const snapshot = (root: string): { readonly [path: string]: string } =>
-  Object.fromEntries(
-    readdirSync(root, { recursive: true, withFileTypes: true })
-      .map((entry): readonly [string, string] => {
-        const path = join(entry.parentPath, entry.name)
-        const name = path.slice(root.length + 1)
-        if (entry.isSymbolicLink()) return [name, `-> ${readlinkSync(path)}`]
-        if (entry.isDirectory()) return [name, "directory"]
-        return [name, `${(statSync(path).mode & 0o777).toString(8)} ${readFileSync(path, "latin1")}`]
-      })
-      .sort()
-  )
-
 const patch = (...lines: ReadonlyArray<string>) => ["*** Begin Patch", ...lines, "*** End Patch", ""].join("\n")
+
+/** Runs patches as calls of a turn, and keeps what they report. */
+const recording = (options: ApplyPatch.Options) => {
+  const details: Array<CallDetail> = []
+  const notes: Array<unknown> = []
+  const turn = {
+    session: {},
+    turnId: "turn",
+    detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)),
+    note: (_: unknown, note: unknown) => Effect.sync(() => void notes.push(note))
+  }
+  const run = (...lines: ReadonlyArray<string>) =>
+    Effect.provideService(ApplyPatch.run(patch(...lines), "call", options), Turn.Turn, turn as unknown as Turn.Turn)
+  return { details, notes, run }
+}
 
 type Operation = "open" | "writeAll" | "truncate" | "rename" | "makeDirectory" | "lstat"
 
@@ -91,9 +92,9 @@ const failing = (operation: Operation, isFaulty: (count: number) => boolean) =>
 
 /** The reason for which a patch is refused, after a check that nothing has changed. */
 const refusalOf = Effect.fnUntraced(function* (root: string, input: string) {
-  const before = snapshot(root)
+  const before = contents(root)
   const failure = yield* Effect.flip(ApplyPatch.apply(input, { cwd: root }))
-  assert.deepStrictEqual(snapshot(root), before)
+  assert.deepStrictEqual(contents(root), before)
   return failure.detail
 })
 
@@ -124,7 +125,7 @@ describe("apply", () => {
         text,
         "Success. Updated the following files:\nA deep/down/new.txt\nM a.txt\nM bin/c.sh\nD old.txt\n"
       )
-      assert.deepStrictEqual(snapshot(root), {
+      assert.deepStrictEqual(contents(root), {
         "a.txt": "644 one\n2\n",
         bin: "directory",
         "bin/c.sh": "755 y\n",
@@ -140,7 +141,7 @@ describe("apply", () => {
     Effect.gen(function* () {
       const root = yield* tree({ a: "old\n" })
       yield* ApplyPatch.apply(patch(`*** Delete File: ${root}/a`, "*** Add File: ./a", "+new"), { cwd: root })
-      assert.deepStrictEqual(snapshot(root), { a: "644 new\n" })
+      assert.deepStrictEqual(contents(root), { a: "644 new\n" })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
@@ -219,36 +220,25 @@ describe("apply", () => {
         }
       }
       assert.include(yield* refusalOf(root, patch("*** Delete File: link/secret")), "is outside the working directory")
-      assert.deepStrictEqual(snapshot(outside), { secret: "644 s\n" })
+      assert.deepStrictEqual(contents(outside), { secret: "644 s\n" })
 
       yield* ApplyPatch.apply(patch("*** Update File: inner", "@@", "-x", "+y", "*** Delete File: file-link"), {
         cwd: root
       })
-      assert.deepStrictEqual(snapshot(root), {
+      assert.deepStrictEqual(contents(root), {
         a: "644 y\n",
         inner: `-> ${root}/a`,
         link: `-> ${outside}`,
         "link/secret": "644 s\n"
       })
-      assert.deepStrictEqual(snapshot(outside), { secret: "644 s\n" })
+      assert.deepStrictEqual(contents(outside), { secret: "644 s\n" })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
   it.live("a call reports the changes that were made as unified diffs, and none when it is refused", () =>
     Effect.gen(function* () {
       const root = yield* tree({ a: "one\ntwo\n", old: "x\ny\n", b: "z\n" })
-      const details: Array<CallDetail> = []
-      const notes: Array<unknown> = []
-      const turn = {
-        session: {},
-        turnId: "turn",
-        detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)),
-        note: (_: unknown, note: unknown) => Effect.sync(() => void notes.push(note))
-      }
-      const run = (...lines: ReadonlyArray<string>) =>
-        ApplyPatch.run(patch(...lines), "call", { cwd: root }).pipe(
-          Effect.provideService(Turn.Turn, turn as unknown as Turn.Turn)
-        )
+      const { details, notes, run } = recording({ cwd: root })
       const all = [
         "*** Update File: a",
         "@@",
@@ -310,20 +300,9 @@ describe("apply", () => {
     Effect.gen(function* () {
       const root = yield* tree({ a: "1\n", "sub/a": "1\n" })
       const directory = join(root, "sub")
-      const details: Array<CallDetail> = []
-      const notes: Array<unknown> = []
-      const turn = {
-        session: {},
-        turnId: "turn",
-        detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)),
-        note: (_: unknown, note: unknown) => Effect.sync(() => void notes.push(note))
-      }
-      const run = (...lines: ReadonlyArray<string>) =>
-        ApplyPatch.run(patch(...lines), "call", { cwd: root, directory }).pipe(
-          Effect.provideService(Turn.Turn, turn as unknown as Turn.Turn)
-        )
+      const { details, notes, run } = recording({ cwd: root, directory })
       yield* run("*** Update File: a", "@@", "-1", "+2", "*** Add File: ../up", "+u")
-      assert.deepStrictEqual(snapshot(root), { a: "644 1\n", sub: "directory", "sub/a": "644 2\n", up: "644 u\n" })
+      assert.deepStrictEqual(contents(root), { a: "644 1\n", sub: "directory", "sub/a": "644 2\n", up: "644 u\n" })
       assert.deepStrictEqual(
         details.flatMap((detail) => (detail._tag === "Patch" ? detail.changes.map(({ path }) => path) : [])),
         [join(root, "sub/a"), `${root}/sub/../up`]
@@ -371,12 +350,12 @@ describe("apply", () => {
         const count = operation === "open" ? total - 3 : total
         for (let at = 0; at < count; at++) {
           const root = yield* tree(files)
-          const before = snapshot(root)
+          const before = contents(root)
           const failure = yield* Effect.flip(ApplyPatch.apply(wide, { cwd: root })).pipe(
             Effect.provide(failing(operation, (count) => count === at))
           )
           assert.match(failure.detail, /no file was changed\.|Every file is as it was before\.$/)
-          assert.deepStrictEqual(snapshot(root), before, `${operation} ${at}`)
+          assert.deepStrictEqual(contents(root), before, `${operation} ${at}`)
         }
       })
     )
@@ -432,7 +411,7 @@ describe("apply", () => {
             key
           )
         }
-        assert.deepStrictEqual(snapshot(root), {
+        assert.deepStrictEqual(contents(root), {
           a: "640 1\n",
           b: "644 new\n",
           d: "755 2\n",
@@ -515,11 +494,11 @@ describe("apply", () => {
       ]) {
         assert.include(yield* refusalOf(root, patch(...change)), "is a symbolic link to a file that does not exist")
       }
-      assert.deepStrictEqual(snapshot(root), { a: "644 1\n", link: "-> a", loose: "-> nowhere" })
+      assert.deepStrictEqual(contents(root), { a: "644 1\n", link: "-> a", loose: "-> nowhere" })
       yield* ApplyPatch.apply(patch("*** Delete File: loose", "*** Delete File: link", "*** Add File: link", "+x"), {
         cwd: root
       })
-      assert.deepStrictEqual(snapshot(root), { a: "644 1\n", link: "644 x\n" })
+      assert.deepStrictEqual(contents(root), { a: "644 1\n", link: "644 x\n" })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
@@ -538,7 +517,7 @@ describe("apply", () => {
               "outside/a": "1\n",
               "outside/b": "2\n"
             })
-            const outside = snapshot(join(top, "outside"))
+            const outside = contents(join(top, "outside"))
             const swap = failing(operation, (count) => {
               total = Math.max(total, count + 1)
               if (count === at) {
@@ -552,7 +531,7 @@ describe("apply", () => {
               Effect.ignore,
               Effect.provide(Layer.merge(swap, Logger.layer([])))
             )
-            assert.deepStrictEqual(snapshot(join(top, "outside")), outside, `${operation} ${at} ${name}`)
+            assert.deepStrictEqual(contents(join(top, "outside")), outside, `${operation} ${at} ${name}`)
           }
         }
       }
@@ -578,11 +557,11 @@ describe("apply", () => {
         )
         if (at >= total) {
           assert.isAbove(at, 3)
-          assert.deepStrictEqual(snapshot(root), { a: "644 one\n" })
+          assert.deepStrictEqual(contents(root), { a: "644 one\n" })
           return
         }
         assert.match(failure!.detail, /does not apply|was changed after the patch was checked/)
-        assert.deepStrictEqual(snapshot(root), { a: "644 theirs\n" }, String(at))
+        assert.deepStrictEqual(contents(root), { a: "644 theirs\n" }, String(at))
       }
     })
   )
@@ -591,11 +570,11 @@ describe("apply", () => {
     Effect.gen(function* () {
       const root = yield* tree({ a: "1\n" })
       const check = (...lines: ReadonlyArray<string>) => ApplyPatch.check(patch(...lines), { cwd: root })
-      const before = snapshot(root)
+      const before = contents(root)
       assert.isUndefined(yield* check("*** Update File: a", "@@", "-1", "+2", "*** Add File: deep/b", "+x"))
       assert.include(yield* check("*** Update File: a", "@@", "-2"), "hunk 1 does not apply")
       assert.include(yield* check("*** Add File: ../b", "+x"), "is outside the working directory")
-      assert.deepStrictEqual(snapshot(root), before)
+      assert.deepStrictEqual(contents(root), before)
       assert.include(
         yield* ApplyPatch.Check.pipe(
           Effect.flatMap((check) => check("no")),

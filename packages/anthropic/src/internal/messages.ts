@@ -6,7 +6,6 @@
  * block is empty. The same history always gives the same messages, and a longer history begins with all messages of a
  * shorter one except the last, so that caches keep working.
  */
-import * as History from "@spindle/core/History"
 import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as HttpModel from "@spindle/openai/HttpModel"
@@ -42,71 +41,30 @@ export const redactedMark = "redacted "
 
 /** Makes the messages. `seal` names the provider and the model that they are for. */
 export const messagesOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray<MessageEntry> => {
-  const history = HttpModel.withoutProviderCalls(History.repair(items))
-  const writer = new MessageWriter(HttpModel.resultsOf(history), seal)
-  for (const item of history) {
-    switch (item._tag) {
-      case "UserMessage":
-        writer.user(item, item.content.flatMap(blockOf))
-        break
-      case "DeveloperMessage":
-        writer.user(item, textBlock(item.text))
-        break
-      case "ToolResult":
-        writer.result(item)
-        break
-      default:
-        writer.say(item)
+  const writer = new MessageWriter()
+  for (const side of HttpModel.sidesOf(items, HttpModel.plainId, blockOf)) {
+    if (side._tag === "Input") {
+      writer.add("user", [side.item], side.parts)
+      continue
     }
+    const texts = side.texts.map((text): ContentBlock => ({ type: "text", text: text.trimEnd() }))
+    writer.add("assistant", side.items, [...thinkingOf(side.items, seal), ...texts, ...side.calls.map(useOf)])
+    for (const call of side.calls) writer.add("user", [call.call, call.result], [resultOf(call)])
   }
   return writer.end()
 }
 
-type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
-
 /** The message of the user that is added where the model would speak first or last. */
 const prompt: ContentBlock = { type: "text", text: "Continue." }
 
-/** Collects the items of one side until the other side speaks, and then writes them as one message. */
 class MessageWriter {
   private readonly entries: Array<{
     readonly items: Array<Item>
     readonly message: Message & { content: Array<ContentBlock> }
   }> = []
-  private readonly results: ReadonlyMap<HttpModel.ToolCall, HttpModel.ToolResult>
-  private readonly seal: string
-  private readonly ids = new HttpModel.CallIds(HttpModel.plainId)
-  /** The items of the model since the last message of the user. */
-  private run: Array<Said> = []
-
-  constructor(results: ReadonlyMap<HttpModel.ToolCall, HttpModel.ToolResult>, seal: string) {
-    this.results = results
-    this.seal = seal
-  }
-
-  user(item: Item, blocks: ReadonlyArray<ContentBlock>): void {
-    if (blocks.length === 0) return
-    this.flush()
-    this.add("user", [item], blocks)
-  }
-
-  say(item: Said): void {
-    this.run.push(item)
-  }
-
-  /** Writes the calls that wait for this result. Results of calls that were written before were written with them. */
-  result(item: HttpModel.ToolResult): void {
-    if (this.run.some((one) => one._tag === "ToolCall" && this.results.get(one) === item)) this.flush()
-  }
-
-  end(): ReadonlyArray<MessageEntry> {
-    this.flush()
-    if (this.entries.at(-1)?.message.role !== "user") this.add("user", [], [prompt])
-    return this.entries
-  }
 
   /** Adds to the last message if it has the same role. */
-  private add(role: Message["role"], items: ReadonlyArray<Item>, blocks: ReadonlyArray<ContentBlock>): void {
+  add(role: Message["role"], items: ReadonlyArray<Item>, blocks: ReadonlyArray<ContentBlock>): void {
     if (role === "assistant" && this.entries.length === 0) this.add("user", [], [prompt])
     const last = this.entries.at(-1)
     if (last?.message.role === role) {
@@ -115,37 +73,28 @@ class MessageWriter {
     } else this.entries.push({ items: [...items], message: { role, content: [...blocks] } })
   }
 
-  private flush(): void {
-    const items = this.run
-    this.run = []
-    const calls = items.flatMap((item) => (item._tag === "ToolCall" ? [{ call: item, id: this.ids.open(item) }] : []))
-    const texts = items.flatMap((item) => (item._tag === "AssistantMessage" ? textBlock(item.text.trimEnd()) : []))
-    if (texts.length === 0 && calls.length === 0) return
-    this.add("assistant", items, [...this.thinkingOf(items), ...texts, ...calls.map(useOf)])
-    for (const { call, id } of calls) {
-      const result = this.results.get(call)!
-      const output = HttpModel.resultText(result, call)
-      const block: ContentBlock = {
-        type: "tool_result",
-        tool_use_id: id,
-        content: output.trim() === "" ? "(no output)" : output,
-        ...(result.status === "completed" ? {} : { is_error: true })
-      }
-      this.add("user", [call, result], [block])
-    }
-  }
-
-  /** The thinking that this model has signed. Thinking that was cut off has no signature. */
-  private thinkingOf(items: ReadonlyArray<Said>): ReadonlyArray<ContentBlock> {
-    return items.flatMap((item): ReadonlyArray<ContentBlock> => {
-      if (item._tag !== "Reasoning" || item.sealedBy !== this.seal || item.encrypted === undefined) return []
-      const { encrypted, text } = item
-      return encrypted.startsWith(redactedMark)
-        ? [{ type: "redacted_thinking", data: encrypted.slice(redactedMark.length) }]
-        : [{ type: "thinking", thinking: text, signature: encrypted }]
-    })
+  end(): ReadonlyArray<MessageEntry> {
+    if (this.entries.at(-1)?.message.role !== "user") this.add("user", [], [prompt])
+    return this.entries
   }
 }
+
+/** The thinking that this model has signed. Thinking that was cut off has no signature. */
+const thinkingOf = (items: ReadonlyArray<Item>, seal: string): ReadonlyArray<ContentBlock> =>
+  items.flatMap((item): ReadonlyArray<ContentBlock> => {
+    if (item._tag !== "Reasoning" || item.sealedBy !== seal || item.encrypted === undefined) return []
+    const { encrypted, text } = item
+    return encrypted.startsWith(redactedMark)
+      ? [{ type: "redacted_thinking", data: encrypted.slice(redactedMark.length) }]
+      : [{ type: "thinking", thinking: text, signature: encrypted }]
+  })
+
+const resultOf = ({ id, output, result }: HttpModel.CompletedCall): ContentBlock => ({
+  type: "tool_result",
+  tool_use_id: id,
+  content: output,
+  ...(result.status === "completed" ? {} : { is_error: true })
+})
 
 const textBlock = (text: string): ReadonlyArray<ContentBlock> => (text.trim() === "" ? [] : [{ type: "text", text }])
 
@@ -162,7 +111,7 @@ const imageOf = (url: string): ContentBlock => {
     : { type: "text", text: HttpModel.missingImage }
 }
 
-const useOf = ({ call, id }: { readonly call: HttpModel.ToolCall; readonly id: string }): ContentBlock => ({
+const useOf = ({ call, id }: HttpModel.CompletedCall): ContentBlock => ({
   type: "tool_use",
   id,
   name: HttpModel.wireName(call.name),

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { AgentState, PlanStep } from "@spindle/core/Display"
 import { ProcessId, SessionId } from "@spindle/core/Ids"
 import { JsonValue } from "@spindle/core/Item"
+import * as Signals from "@spindle/tools/Signals"
 
 const item = <const Type extends string, const Fields extends Schema.Struct.Fields>(type: Type, fields: Fields) =>
   Schema.Struct({
@@ -219,21 +220,6 @@ export const ThreadItem: ThreadItemSchema = items
  * killed what they ran; such a signal is named.
  */
 export const describeExit = (exitCode: number): string => {
-  const signal = fatalSignals[exitCode - 128]
+  const signal = Signals.nameOf(exitCode - 128)
   return signal === undefined ? `exit ${exitCode}` : `exit ${exitCode} (${signal})`
-}
-
-/** The signals that have one number on every host. */
-const fatalSignals: { readonly [number: number]: string } = {
-  1: "SIGHUP",
-  2: "SIGINT",
-  3: "SIGQUIT",
-  4: "SIGILL",
-  6: "SIGABRT",
-  8: "SIGFPE",
-  9: "SIGKILL",
-  11: "SIGSEGV",
-  13: "SIGPIPE",
-  14: "SIGALRM",
-  15: "SIGTERM"
 }

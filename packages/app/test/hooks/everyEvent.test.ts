@@ -2,15 +2,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import type { SessionId } from "@spindle/core/Ids"
 import * as Op from "@spindle/core/Op"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Deferred, Effect, Option } from "effect"
-import * as App from "../../src/App.ts"
 import * as HookCommands from "../../src/HookCommands.ts"
 import * as HookSettings from "../../src/hooks/HookSettings.ts"
-import { platform, world } from "../fixtures/world.ts"
+import { openSession, platform, world } from "../fixtures/world.ts"
 
 const said = (text: string) => ({ events: [{ text }] })
 const touch = { call: "exec_command", args: { cmd: "touch made", login: false } }
@@ -69,12 +67,7 @@ const runWith = Effect.fnUntraced(function* (declared: Declared) {
   let questions = 0
   const ends: Array<string> = []
   yield* Effect.gen(function* () {
-    const { session } = yield* App.open({
-      cwd: own.cwd,
-      settings: own.settings,
-      sessionId: "session" as SessionId,
-      isResumed: false,
-      meta: {},
+    const { session } = yield* openSession(own, {
       approvals: {
         decide: () =>
           Effect.suspend(() => {

@@ -1,5 +1,4 @@
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import type { Grant } from "@spindle/mcp/Grants"
@@ -11,11 +10,7 @@ import * as Redacted from "effect/Redacted"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as McpLogins from "../../src/mcp/McpLogins.ts"
-
-const home = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-test-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-)
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 const server: HttpServer = { _tag: "Http", name: "docs", url: "https://example.org/mcp" }
 
@@ -32,7 +27,7 @@ const grant: Grant = {
 
 /** A home with one grant, and its file. */
 const stored = Effect.gen(function* () {
-  const at = yield* home
+  const at = yield* temporaryDirectory
   const grants = McpLogins.grants(at)
   yield* grants.save(server, grant)
   const [name] = Fs.readdirSync(Path.join(at, "mcp"))
@@ -69,7 +64,7 @@ describe("the grants in a home", () => {
 
   it.effect("stay below the home, whatever the name of a server is", () =>
     Effect.gen(function* () {
-      const at = yield* home
+      const at = yield* temporaryDirectory
       const odd = { ...server, name: "../../odd name" }
       yield* McpLogins.grants(at).save(odd, grant)
       assert.match(Fs.readdirSync(Path.join(at, "mcp"))[0]!, /^______odd_name-[0-9a-f]{16}\.json$/)

@@ -1,23 +1,18 @@
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as ModelList from "../../src/models/ModelList.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-models-"))),
-  (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true }))
-)
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 type Reply = { readonly status: number; readonly body?: string; readonly etag?: string }
 
 /** A provider that replies with these, one after the other, once `gate` is open; it does not reply after the last one. */
 const provider = (replies: ReadonlyArray<Reply>) =>
   Effect.gen(function* () {
-    const home = yield* scratch
+    const home = yield* temporaryDirectory
     const seen: Array<{ readonly url: string; readonly headers: { readonly [name: string]: string } }> = []
     const replied: Array<Deferred.Deferred<void>> = []
     for (const _ of replies) replied.push(yield* Deferred.make<void>())

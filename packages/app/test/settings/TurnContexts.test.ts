@@ -16,14 +16,11 @@ import * as Instructions from "../../src/Instructions.ts"
 import type { MakeModel } from "../../src/Models.ts"
 import { approvalPolicies, sandboxModes, type Settings } from "../../src/Settings.ts"
 import * as TurnContexts from "../../src/settings/TurnContexts.ts"
-import { platform, world } from "../fixtures/world.ts"
+import { openSession, platform, world } from "../fixtures/world.ts"
 
 const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(effect).pipe(Effect.provide(platform))
 const said = (text: string) => ({ events: [{ text }] })
 const approvals = { decide: () => Effect.never }
-/** Opens a new session in the world of a test. */
-const openNew = (at: Pick<App.Options<never>, "cwd" | "settings">, sessionId = "s" as SessionId) =>
-  App.open({ ...at, sessionId, isResumed: false, meta: {}, approvals })
 
 describe("make", () => {
   it.live("names the form of the answer, and the day", () =>
@@ -58,13 +55,8 @@ describe("an input that changes the context", () => {
         const at = yield* world({ turns: [said("one"), said("two"), said("three")] })
         const events: Array<SessionEvent> = []
         const open = (isResumed: boolean) =>
-          App.open({
-            cwd: at.cwd,
-            settings: at.settings,
-            sessionId: "session" as SessionId,
+          openSession(at, {
             isResumed,
-            meta: {},
-            approvals: { decide: () => Effect.never },
             observer: { onEvent: (_, event) => void events.push(event) }
           })
         yield* Effect.gen(function* () {
@@ -130,12 +122,8 @@ describe("an input that changes the context", () => {
         const asked: Array<string | undefined> = []
         const run = (isResumed: boolean, inputs: ReadonlyArray<TurnContext | undefined>) =>
           Effect.gen(function* () {
-            const { session } = yield* App.open({
-              cwd: at.cwd,
-              settings: at.settings,
-              sessionId: "session" as SessionId,
+            const { session } = yield* openSession(at, {
               isResumed,
-              meta: {},
               approvals: {
                 decide: ({ tool }) => {
                   asked.push(tool)
@@ -194,13 +182,8 @@ describe("an input that names a directory", () => {
         const events: Array<SessionEvent> = []
         const run = (isResumed: boolean, inputs: ReadonlyArray<TurnContext | undefined>) =>
           Effect.gen(function* () {
-            const { session } = yield* App.open({
-              cwd: at.cwd,
-              settings: at.settings,
-              sessionId: "session" as SessionId,
+            const { session } = yield* openSession(at, {
               isResumed,
-              meta: {},
-              approvals,
               observer: { onEvent: (_, event) => void events.push(event) }
             })
             for (const context of inputs) {
@@ -242,7 +225,7 @@ describe("an input that names a directory", () => {
         const sub = join(at.cwd, "sub")
         mkdirSync(sub)
         yield* Effect.gen(function* () {
-          const { session } = yield* openNew(at)
+          const { session } = yield* openSession(at)
           yield* session.submit(Op.userInput("go", { context: { cwd: sub } }))
           yield* session.awaitIdle
           yield* session.submit(Op.startTask("user_shell", { command: "pwd > own" }))
@@ -289,7 +272,7 @@ describe("an input that names a directory", () => {
         const sub = join(at.cwd, "sub")
         mkdirSync(sub)
         yield* Effect.gen(function* () {
-          const { session } = yield* openNew(at)
+          const { session } = yield* openSession(at)
           yield* session.submit(Op.userInput("go", { context: { cwd: sub } }))
           yield* session.awaitIdle
           rmSync(sub, { recursive: true })
@@ -312,7 +295,7 @@ describe("a session that a person continues", () => {
         const face = { approvals, onOpen: () => Effect.void, show: () => Effect.void }
         mkdirSync(join(at.cwd, "sub"))
         yield* Effect.gen(function* () {
-          const { session } = yield* openNew(at, sessionId)
+          const { session } = yield* openSession(at, { sessionId })
           const context = { model: "other", effort: "high", cwd: join(at.cwd, "sub") }
           yield* session.submit(Op.userInput("go", { context }))
           yield* session.awaitIdle
@@ -371,7 +354,7 @@ describe("a session that a person continues", () => {
         const at = yield* world({ turns }, [["approval_policy", "never"]])
         const sessionId = "session" as SessionId
         yield* Effect.gen(function* () {
-          const { session } = yield* openNew(at, sessionId)
+          const { session } = yield* openSession(at, { sessionId })
           yield* session.submit(Op.userInput("go", { context: { sandbox: "danger-full-access" } }))
           yield* session.awaitIdle
         }).pipe(Effect.scoped, Effect.provide(at.layer))

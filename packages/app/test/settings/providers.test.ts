@@ -1,22 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Settings from "../../src/Settings.ts"
+import { loadSettings } from "../fixtures/settings.ts"
 
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-providers-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
-
-const load = Effect.fnUntraced(function* (toml: string, env: { readonly [name: string]: string } = {}) {
-  const home = yield* scratch
-  writeFileSync(join(home, "config.toml"), toml)
-  const sources = { env: { SPINDLE_HOME: home, ...env }, homeDirectory: "/nowhere", config: [], flags: {} }
-  return yield* Effect.mapError(Settings.load({ ...sources, command: "exec" }), ({ message }) => message)
-})
+const load = (toml: string, env: { readonly [name: string]: string } = {}) => loadSettings({ toml, env })
 
 describe("the key of a provider", () => {
   const toml = 'model_provider = "p"\n[model_providers.p]\nbase_url = "http://x"\n'

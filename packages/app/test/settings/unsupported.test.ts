@@ -1,26 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Settings from "../../src/Settings.ts"
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-unsupported-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
-
-interface Options {
-  readonly toml: string
-  readonly config?: ReadonlyArray<readonly [string, string]>
-}
-
-const load = Effect.fnUntraced(function* ({ config = [], toml }: Options) {
-  const home = yield* scratch
-  writeFileSync(join(home, "config.toml"), toml)
-  const sources = { env: { SPINDLE_HOME: home }, homeDirectory: "/nowhere", config, flags: {} }
-  return yield* Effect.mapError(Settings.load({ ...sources, command: "exec" }), ({ message }) => message)
-})
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
+import { loadSettings } from "../fixtures/settings.ts"
 
 describe("keys that would change model requests", () => {
   const base = "openai_base_url = 'http://x'\n"
@@ -44,15 +27,15 @@ describe("keys that would change model requests", () => {
           "model_providers.p.aws"
       }
       for (const [toml, key] of Object.entries(stopped)) {
-        const message = yield* Effect.flip(load({ toml: base + toml }))
+        const message = yield* Effect.flip(loadSettings({ toml: base + toml }))
         assert.isTrue(
           message.startsWith(`the configuration has ${key}, which this program does not support: `),
           message
         )
       }
       const toml = `${base}profile = 'p'\n[profiles.p]\nreview_model = 'x'`
-      assert.include(yield* Effect.flip(load({ toml })), "review_model")
-      assert.include(yield* Effect.flip(load({ toml: base, config: [["review_model", "x"]] })), "review_model")
+      assert.include(yield* Effect.flip(loadSettings({ toml })), "review_model")
+      assert.include(yield* Effect.flip(loadSettings({ toml: base, config: [["review_model", "x"]] })), "review_model")
     })
   )
 
@@ -74,7 +57,7 @@ describe("keys that would change model requests", () => {
         "base_url = 'http://x'",
         "aws = { region = 'x' }"
       ]
-      const { warnings } = yield* load({ toml: toml.join("\n") })
+      const { warnings } = yield* loadSettings({ toml: toml.join("\n") })
       assert.deepStrictEqual(warnings, [
         "these keys of the configuration have no effect: profiles.p.review_model, model_providers.q.aws",
         "unknown features: shell_tool, code_mode, goals (see spindle features list)"
@@ -87,7 +70,7 @@ describe("keys that would change model requests", () => {
       const at = (api: string) =>
         `model_provider = 'p'\nmodel_providers.p = { base_url = 'http://x', wire_api = '${api}' }\n`
       const refused = (api: string, key: string) =>
-        Effect.map(Effect.result(load({ toml: `${at(api)}${key}` })), (result) => result._tag === "Failure")
+        Effect.map(Effect.result(loadSettings({ toml: `${at(api)}${key}` })), (result) => result._tag === "Failure")
       for (const [key, chat, anthropic] of [
         ["model_reasoning_summary = 'detailed'", true, true],
         ["web_search = 'live'", true, true],
@@ -106,7 +89,7 @@ describe("keys that would change model requests", () => {
         )
       }
       assert.strictEqual(
-        yield* Effect.flip(load({ toml: `${at("anthropic")}service_tier = 'flex'` })),
+        yield* Effect.flip(loadSettings({ toml: `${at("anthropic")}service_tier = 'flex'` })),
         "the configuration has service_tier, which this program does not support: remove it; the API of the provider p has no such setting"
       )
     })
@@ -114,53 +97,53 @@ describe("keys that would change model requests", () => {
 
   it.effect("are named in a warning if they are in the file of a role and nothing reads them", () =>
     Effect.gen(function* () {
-      const home = yield* scratch
+      const home = yield* temporaryDirectory
       const file = join(home, "scout.toml")
       writeFileSync(file, "name = 'scout'\napproval_policy = 'never'\n[tui]\ntheme = 'x'\n")
       const role = `[agents.scout]\nconfig_file = '${file}'\n`
-      const { warnings } = yield* load({ toml: `${base}[features]\nmulti_agent = true\n${role}` })
+      const { warnings } = yield* loadSettings({ toml: `${base}[features]\nmulti_agent = true\n${role}` })
       assert.deepStrictEqual(warnings, [
         "these keys of the configuration have no effect: agents.scout.config_file: approval_policy, agents.scout.config_file: tui"
       ])
-      assert.deepStrictEqual((yield* load({ toml: base + role })).warnings, [], "no agent can have the role")
+      assert.deepStrictEqual((yield* loadSettings({ toml: base + role })).warnings, [], "no agent can have the role")
     })
   )
 
   it.effect("are honoured: instructions, personality and the older form of web search", () =>
     Effect.gen(function* () {
-      const { instructions, personality, warnings, webSearch } = yield* load({
+      const { instructions, personality, warnings, webSearch } = yield* loadSettings({
         toml: `${base}instructions = 'Be odd.'\npersonality = 'friendly'\n[tools]\nweb_search = true`
       })
       assert.deepStrictEqual([instructions, personality, webSearch, warnings], ["Be odd.", "friendly", "live", []])
       const byFeature = (features: string) =>
-        Effect.map(load({ toml: `${base}[features]\n${features}` }), ({ warnings, webSearch }) => [
+        Effect.map(loadSettings({ toml: `${base}[features]\n${features}` }), ({ warnings, webSearch }) => [
           webSearch,
           warnings.length
         ])
       assert.deepStrictEqual(yield* byFeature("web_search_request = true"), ["live", 1])
       assert.deepStrictEqual(yield* byFeature("web_search_cached = true\nweb_search_request = true"), ["cached", 2])
       assert.deepStrictEqual(yield* byFeature("web_search_request = false"), [undefined, 1])
-      const plain = yield* load({
+      const plain = yield* loadSettings({
         toml: `${base}personality = 'none'\nweb_search = 'cached'\n[tools]\nweb_search = true`
       })
       assert.deepStrictEqual([plain.personality, plain.webSearch], [undefined, "cached"])
-      const wrong = yield* Effect.flip(load({ toml: `${base}personality = 'rude'` }))
+      const wrong = yield* Effect.flip(loadSettings({ toml: `${base}personality = 'rude'` }))
       assert.include(wrong, "personality must be one of none, friendly, pragmatic")
     })
   )
 
   it.effect("are honoured: the files of instructions, before the text", () =>
     Effect.gen(function* () {
-      const directory = yield* scratch
+      const directory = yield* temporaryDirectory
       const file = (name: string) => {
         writeFileSync(join(directory, name), `content of ${name}`)
         return join(directory, name)
       }
       const older = `${base}instructions = 'text'\nexperimental_instructions_file = '${file("older")}'\n`
-      assert.strictEqual((yield* load({ toml: older })).instructions, "content of older")
+      assert.strictEqual((yield* loadSettings({ toml: older })).instructions, "content of older")
       const both = `${older}model_instructions_file = '${file("newer")}'\n`
       assert.deepStrictEqual(
-        [(yield* load({ toml: both })).instructions, (yield* load({ toml: both })).warnings],
+        [(yield* loadSettings({ toml: both })).instructions, (yield* loadSettings({ toml: both })).warnings],
         ["content of newer", []]
       )
     })

@@ -1,7 +1,6 @@
 /** Each kind of tasks in a process that gets SIGKILL after each record of the task, and is resumed (contract J3, J8, P2, S12). */
 import { execFileSync, spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Input from "@spindle/core/Input"
@@ -14,11 +13,7 @@ import * as UndoTask from "../../src/tasks/UndoTask.ts"
 import { bundle } from "../fixtures/bundle.ts"
 import { wordOf } from "../fixtures/words.ts"
 import * as Killed from "./killed/sessions.ts"
-
-const temporary = Effect.acquireRelease(
-  Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-killed-")))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 const program = await bundle(new URL("killed/child.ts", import.meta.url))
 
@@ -115,7 +110,7 @@ describe("a task whose process gets SIGKILL", () => {
     "J3 J8 P2 S12 after any of its records is resumed, and runs again: each kind",
     () =>
       Effect.gen(function* () {
-        const folder = yield* temporary
+        const folder = yield* temporaryDirectory
         const first = join(folder, "first")
         makeRepository(first)
         let names = Object.keys(Killed.scenarios)

@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import * as Thread from "../../src/view/Thread.ts"
 import { ThreadItem } from "../../src/view/ThreadItem.ts"
 import * as Events from "../fixtures/events.ts"
+import { cleanAbort } from "../../../core/test/fixtures/records.ts"
 
 const play = (
   events: ReadonlyArray<SessionEvent>,
@@ -236,15 +237,8 @@ describe("calls", () => {
 describe("turns", () => {
   it("count usage once, even that of a crash before a resume", () => {
     const crashed = Events.record({
-      _tag: "TurnAborted",
+      ...cleanAbort,
       turnId: Events.turnId,
-      reason: "Interrupted",
-      requestedAt: 0,
-      returned: [],
-      kept: [],
-      dropped: [],
-      stragglers: [],
-      keptProcesses: [],
       usage: Events.usage,
       crashed: true
     })

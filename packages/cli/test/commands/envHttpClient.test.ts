@@ -1,29 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import { Effect, Layer } from "effect"
 import { HttpClient } from "effect/http"
+import { listen } from "../../../core/test/fixtures/httpServers.ts"
 import * as EnvHttpClient from "../../src/commands/envHttpClient.ts"
 
 /** A proxy that responds by itself, and records which addresses it was asked for. */
-const proxy = Effect.acquireRelease(
-  Effect.callback<{ readonly url: string; readonly seen: Array<string>; readonly close: () => void }>((resume) => {
-    const seen: Array<string> = []
-    const server = createServer((request, response) => {
-      seen.push(request.url ?? "")
-      response.end("by proxy")
-    })
-    server.on("connect", (request, socket) => {
-      seen.push(`CONNECT ${request.url}`)
-      socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n")
-    })
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, seen, close: () => server.close() }))
-    })
-  }),
-  ({ close }) => Effect.sync(close)
-)
+const proxy = Effect.suspend(() => {
+  const seen: Array<string> = []
+  const server = createServer((request, response) => {
+    seen.push(request.url ?? "")
+    response.end("by proxy")
+  })
+  server.on("connect", (request, socket) => {
+    seen.push(`CONNECT ${request.url}`)
+    socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n")
+  })
+  return Effect.map(listen(server), (url) => ({ url, seen }))
+})
 
 const get = (env: EnvHttpClient.Env, url: string) =>
   Effect.gen(function* () {

@@ -4,7 +4,8 @@ import type { Item } from "@spindle/core/Item"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { TokenUsage } from "@spindle/core/TokenUsage"
 import * as ExecEvents from "../../src/output/ExecEvents.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
+import { cleanAbort } from "../../../core/test/fixtures/records.ts"
 
 const { call, callId, command, item, output, ran, record, requestId, result, sessionId, started, turnId } = Events
 const usage = (input: number, output: number, cachedInput = 0, reasoning = 0): TokenUsage => ({
@@ -264,15 +265,9 @@ describe("step", () => {
   it("ends an interrupted turn without a line, as the reference does, and one that was stopped otherwise with its reason", () => {
     const aborted = (reason: "Interrupted" | "Shutdown") =>
       record({
-        _tag: "TurnAborted",
+        ...cleanAbort,
         turnId,
         reason,
-        requestedAt: 0,
-        returned: [],
-        kept: [],
-        dropped: [],
-        stragglers: [],
-        keptProcesses: [],
         usage: usage(1, 1)
       })
     const half = item({ _tag: "AssistantMessage", text: "hal", partial: "aborted" })

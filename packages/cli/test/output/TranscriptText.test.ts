@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { CallId, SessionId, SubmissionId } from "@spindle/core/Ids"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Transcript from "../../src/output/TranscriptText.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
+import { cleanAbort } from "../../../core/test/fixtures/records.ts"
 
 const play = (events: ReadonlyArray<SessionEvent>, options: Partial<Transcript.TranscriptOptions> = {}) => {
   let state = Transcript.initial({
@@ -207,15 +208,8 @@ describe("step", () => {
       Events.settledBy({ _tag: "Approved", scope: "once" }),
       Events.item({ _tag: "ToolResult", callId, name: "exec_command", status: "unknown", output: "" }),
       Events.record({
-        _tag: "TurnAborted",
+        ...cleanAbort,
         turnId,
-        reason: "Interrupted",
-        requestedAt: 0,
-        returned: [],
-        kept: [],
-        dropped: [],
-        stragglers: [],
-        keptProcesses: [],
         usage,
         crashed: true
       })
@@ -398,15 +392,9 @@ describe("step", () => {
     )
     const aborted = Events.record(
       {
-        _tag: "TurnAborted",
+        ...cleanAbort,
         turnId: Events.turnId,
-        reason: "Interrupted",
-        requestedAt: 0,
-        returned: [],
-        kept: [],
-        dropped: [],
         stragglers: [{ kind: "delegate", name: "Ada" }],
-        keptProcesses: [],
         usage: Events.usage
       },
       61_000

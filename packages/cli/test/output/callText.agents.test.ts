@@ -3,7 +3,7 @@ import type { AgentState, CallDisplay } from "@spindle/core/Display"
 import { SessionId } from "@spindle/core/Ids"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Transcript from "../../src/output/TranscriptText.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 
 const adaId = SessionId.make("1234")
 const ada = Events.record({

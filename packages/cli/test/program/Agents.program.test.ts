@@ -16,10 +16,8 @@ import {
   type World,
   world
 } from "../fixtures/program.ts"
+import { childTurns, grandchildTurns, spawn, wait } from "../fixtures/agents.ts"
 
-const id = '${output:"agent_id":\\s*"([^"]+)"}'
-const spawn = (message: string, more: object = {}) => ({ call: "spawn_agent", args: { message, ...more } })
-const wait = { call: "wait_agent", args: { targets: [id], timeout_ms: 10_000 } }
 const agents = ["-c", "features.multi_agent=true", "-c", "agents.max_depth=2"]
 
 const collab = (lines: ReadonlyArray<any>) =>
@@ -74,14 +72,7 @@ describe.skipIf(sandbox.status !== 0)(
 describe("exec with agents of agents", () => {
   it.live("D1 spawns, waits and responds; the JSON lines are those that clients of the reference read", () =>
     Effect.gen(function* () {
-      const at = yield* world({
-        turns: [
-          { match: { lastUser: "child task" }, events: [{ text: "child answer" }] },
-          { events: [spawn("child task")] },
-          { events: [wait] },
-          { events: [{ text: "parent answer" }] }
-        ]
-      })
+      const at = yield* world({ turns: childTurns })
       const ended = yield* run(at, ["exec", "--json", ...agents, "go"])
       assert.deepStrictEqual([ended.code, ended.stderr], [0, ""])
       const lines = events(ended)
@@ -127,18 +118,7 @@ describe("exec with agents of agents", () => {
 
   it.live("shows which agents start and end, and what a grandchild asks", () =>
     Effect.gen(function* () {
-      const at = yield* world({
-        turns: [
-          { match: { lastUser: "grandchild task" }, events: [command("touch made")] },
-          { match: { lastUser: "grandchild task" }, events: [{ text: "grandchild done" }] },
-          { match: { lastUser: "^child task" }, events: [spawn("grandchild task")] },
-          { match: { lastUser: "^child task" }, events: [wait] },
-          { match: { lastUser: "^child task" }, events: [{ text: "child done" }] },
-          { events: [spawn("child task")] },
-          { events: [wait] },
-          { events: [{ text: "all done" }] }
-        ]
-      })
+      const at = yield* world({ turns: grandchildTurns(command("touch made")) })
       const { code, stderr } = yield* run(at, ["exec", ...agents, ...asking, "go"])
       assert.strictEqual(code, 3)
       // there is no terminal: the question is refused at the root, and nothing else is
@@ -225,12 +205,7 @@ describe("exec with agents of agents", () => {
   it.live("takes no agent for the latest session, and lists agents only when all are asked for", () =>
     Effect.gen(function* () {
       const at = yield* world({
-        turns: [
-          { match: { lastUser: "child task" }, events: [{ text: "child answer" }] },
-          { events: [spawn("child task")] },
-          { events: [wait] },
-          { events: [{ text: "parent answer" }] }
-        ],
+        turns: childTurns,
         fallback: { events: [{ text: "gone on" }] }
       })
       const ended = yield* run(at, ["exec", "--json", ...agents, "go"])

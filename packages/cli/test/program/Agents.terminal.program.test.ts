@@ -4,24 +4,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Attended from "../fixtures/attended.ts"
 import { asking, command, journals, recordsOf, world } from "../fixtures/program.ts"
+import { grandchildTurns, spawn, wait } from "../fixtures/agents.ts"
 
-const id = '${output:"agent_id":\\s*"([^"]+)"}'
-const spawn = (message: string, more: object = {}) => ({ call: "spawn_agent", args: { message, ...more } })
-const wait = { call: "wait_agent", args: { targets: [id], timeout_ms: 60_000 } }
 const args = ["exec", ...asking, "-c", "features.multi_agent=true", "-c", "agents.max_depth=3", "go"]
-
-const turns = (grandchild: ReturnType<typeof command>) => ({
-  turns: [
-    { match: { lastUser: "grandchild task" }, events: [grandchild] },
-    { match: { lastUser: "grandchild task" }, events: [{ text: "grandchild done" }] },
-    { match: { lastUser: "^child task" }, events: [spawn("grandchild task")] },
-    { match: { lastUser: "^child task" }, events: [wait] },
-    { match: { lastUser: "^child task" }, events: [{ text: "child done" }] },
-    { events: [spawn("child task")] },
-    { events: [wait] },
-    { events: [{ text: "all done" }] }
-  ]
-})
 
 const isLinux = process.platform === "linux"
 
@@ -29,7 +14,9 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
   it.live("A3 a grandchild's approval is answered at the prompt, while the tree is shown", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const at = yield* world(turns(command("until [ -e go ]; do sleep 0.05; done; echo made > made")))
+        const at = yield* world({
+          turns: grandchildTurns(command("until [ -e go ]; do sleep 0.05; done; echo made > made"))
+        })
         const terminal = yield* Attended.start(at, args)
         yield* terminal.shows(/\? Run this command\? \(asked by Ada › Alan\)/)
         yield* terminal.shows(/\[y\] once/)
@@ -59,7 +46,7 @@ describe.runIf(isLinux)("exec with agents, at a terminal", () => {
   it.live("A2 D1 Ctrl-C while a grandchild asks stops the whole tree, and the question with it", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const at = yield* world(turns(command("echo made > made")))
+        const at = yield* world({ turns: grandchildTurns(command("echo made > made")) })
         const terminal = yield* Attended.start(at, args)
         yield* terminal.shows(/\[y\] once/)
         yield* terminal.type("\x03")

@@ -1,10 +1,9 @@
 import * as Fs from "node:fs"
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { allowed, events, run, world } from "../fixtures/program.ts"
+import { serveHttp, withBody } from "../../../core/test/fixtures/httpServers.ts"
+import { allowed, completedItems, events, run, world } from "../fixtures/program.ts"
 
 const key = "sk-ant-very-secret"
 const patch = "*** Begin Patch\n*** Update File: a.txt\n@@\n-old\n+new\n*** End Patch\n"
@@ -28,29 +27,16 @@ const response = (stop_reason: string, ...blocks: ReadonlyArray<ReadonlyArray<ob
 ]
 
 /** A server of the Messages API that replies to each request with the next of these responses. */
-const serve = (replies: ReadonlyArray<ReadonlyArray<object>>) =>
-  Effect.gen(function* () {
-    const requests: Array<{ readonly url: string; readonly key: unknown; readonly body: any }> = []
-    const server = createServer((incoming, outgoing) => {
-      let text = ""
-      incoming.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
-      incoming.on("end", () => {
-        const reply = replies[requests.length] ?? []
-        requests.push({ url: incoming.url ?? "", key: incoming.headers["x-api-key"], body: JSON.parse(text) })
-        outgoing.setHeader("content-type", "text/event-stream")
-        outgoing.end(reply.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""))
-      })
-    })
-    yield* Effect.acquireRelease(
-      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-      () =>
-        Effect.sync(() => {
-          server.closeAllConnections()
-          server.close()
-        })
-    )
-    return { requests, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` }
+const serve = (replies: ReadonlyArray<ReadonlyArray<object>>) => {
+  const requests: Array<{ readonly url: string; readonly key: unknown; readonly body: any }> = []
+  const listener = withBody((incoming, outgoing, body) => {
+    const reply = replies[requests.length] ?? []
+    requests.push({ url: incoming.url ?? "", key: incoming.headers["x-api-key"], body: JSON.parse(body) })
+    outgoing.setHeader("content-type", "text/event-stream")
+    outgoing.end(reply.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""))
   })
+  return Effect.map(serveHttp(listener), (url) => ({ requests, baseUrl: `${url}/v1` }))
+}
 
 describe("a server of the Messages API", () => {
   it.live("runs commands and patches, and gets its thinking back", () =>
@@ -86,17 +72,12 @@ describe("a server of the Messages API", () => {
       assert.strictEqual(ended.code, 0, ended.stderr)
       assert.strictEqual(Fs.readFileSync(Path.join(at.cwd, "a.txt"), "utf8"), "new\n")
       const lines = events(ended)
-      assert.deepStrictEqual(
-        lines
-          .filter(({ type }) => type === "item.completed")
-          .map(({ item }) => [item.type, item.status, item.exit_code ?? item.changes?.length ?? item.text]),
-        [
-          ["reasoning", undefined, "I look"],
-          ["command_execution", "failed", 3],
-          ["file_change", "completed", 1],
-          ["agent_message", undefined, "done"]
-        ]
-      )
+      assert.deepStrictEqual(completedItems(lines), [
+        ["reasoning", undefined, "I look"],
+        ["command_execution", "failed", 3],
+        ["file_change", "completed", 1],
+        ["agent_message", undefined, "done"]
+      ])
       assert.include(lines.at(-1).usage, { input_tokens: 300, output_tokens: 30 })
       assert.deepStrictEqual(
         requests.map((one) => [one.url, one.key]),

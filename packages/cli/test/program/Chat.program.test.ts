@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Script } from "@spindle/testing/ResponsesScript"
 import { Effect } from "effect"
 import { call, delta, serveChat } from "../fixtures/chatServer.ts"
-import { allowed, command, events, run, sessionOf, world } from "../fixtures/program.ts"
+import { allowed, command, completedItems, events, run, sessionOf, world } from "../fixtures/program.ts"
 
 const patch = "*** Begin Patch\n*** Update File: a.txt\n@@\n-old\n+new\n*** End Patch\n"
 
@@ -37,18 +37,13 @@ describe("a chat server", () => {
       assert.strictEqual(ended.code, 0, ended.stderr)
       assert.strictEqual(Fs.readFileSync(Path.join(at.cwd, "a.txt"), "utf8"), "new\n")
       const lines = events(ended)
-      assert.deepStrictEqual(
-        lines
-          .filter(({ type }) => type === "item.completed")
-          .map(({ item }) => [item.type, item.status, item.exit_code ?? item.changes?.length ?? item.text]),
-        [
-          ["reasoning", undefined, "I look"],
-          ["command_execution", "failed", 3],
-          ["command_execution", "completed", 0],
-          ["file_change", "completed", 1],
-          ["agent_message", undefined, "done"]
-        ]
-      )
+      assert.deepStrictEqual(completedItems(lines), [
+        ["reasoning", undefined, "I look"],
+        ["command_execution", "failed", 3],
+        ["command_execution", "completed", 0],
+        ["file_change", "completed", 1],
+        ["agent_message", undefined, "done"]
+      ])
       assert.include(lines.at(-1).usage, { input_tokens: 300, output_tokens: 30 })
       const [first, second, third] = at.chat.requests
       assert.deepStrictEqual([first!.url, first!.key], ["/v1/chat/completions", undefined])

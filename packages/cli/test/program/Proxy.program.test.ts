@@ -1,9 +1,9 @@
 import * as Fs from "node:fs"
-import { createServer, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { ServerResponse } from "node:http"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { serveHttp } from "../../../core/test/fixtures/httpServers.ts"
 import { run, world } from "../fixtures/program.ts"
 
 /**
@@ -13,19 +13,14 @@ import { run, world } from "../fixtures/program.ts"
 const proxy = Effect.gen(function* () {
   const seen = new Set<string>()
   const held: Array<ServerResponse> = []
-  const server = createServer((request, response) => {
+  const url = yield* serveHttp((request, response) => {
     seen.add(request.url ?? "")
     if (request.url === "http://model.invalid/v1/responses") held.push(response)
     else response.writeHead(502).end()
     if (!seen.has("http://model.invalid/v1/models") || !seen.has("http://mcp.invalid/mcp")) return
     for (const one of held.splice(0)) one.writeHead(502).end()
   })
-  yield* Effect.acquireRelease(
-    Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-    () => Effect.sync(() => server.closeAllConnections())
-  )
-  yield* Effect.addFinalizer(() => Effect.sync(() => void server.close()))
-  return { seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+  return { seen, url }
 })
 
 describe("the proxy of the environment", () => {

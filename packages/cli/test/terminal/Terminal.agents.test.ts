@@ -15,7 +15,7 @@ import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as TestClock from "effect/testing/TestClock"
 import * as Terminal from "../../src/terminal/Terminal.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 import { Keyboard } from "../fixtures/keyboard.ts"
 
 const reach = Tool.make("reach", { parameters: Schema.Struct({ to: Schema.String }), success: Schema.String })

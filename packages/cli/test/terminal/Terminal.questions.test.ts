@@ -4,8 +4,18 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import type { Question } from "@spindle/core/Approvals"
 import * as Terminal from "../../src/terminal/Terminal.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 import { Keyboard } from "../fixtures/keyboard.ts"
+
+/** The part of a question that says where it belongs: to the root session, and to no call. */
+const ofRoot = {
+  sessionId: Events.sessionId,
+  turnId: Events.turnId,
+  questionId: Events.questionId,
+  callId: undefined,
+  tool: undefined,
+  path: [Events.sessionId]
+}
 
 /** Asks at a terminal and presses these keys, piece by piece. Returns the decision and the written text. */
 const asked = Effect.fnUntraced(function* (
@@ -25,12 +35,7 @@ const asked = Effect.fnUntraced(function* (
     onCtrlC: () => interrupts.push("SIGINT")
   })
   const whole: Question = {
-    sessionId: Events.sessionId,
-    turnId: Events.turnId,
-    questionId: Events.questionId,
-    callId: undefined,
-    tool: undefined,
-    path: [Events.sessionId],
+    ...ofRoot,
     ...request
   }
   const deciding = yield* Effect.forkChild(terminal.approvals!.decide(whole), { startImmediately: true })
@@ -329,12 +334,7 @@ describe("a question at another terminal", () => {
       onCtrlC: () => undefined
     })
     const question: Question = {
-      sessionId: Events.sessionId,
-      turnId: Events.turnId,
-      questionId: Events.questionId,
-      callId: undefined,
-      tool: undefined,
-      path: [Events.sessionId],
+      ...ofRoot,
       kind: "command",
       payload: { command: "ls" }
     }

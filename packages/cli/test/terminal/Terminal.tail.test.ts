@@ -5,7 +5,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { Question } from "@spindle/core/Approvals"
 import { CallId } from "@spindle/core/Ids"
 import * as Terminal from "../../src/terminal/Terminal.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 import { Keyboard } from "../fixtures/keyboard.ts"
 
 interface Screen {

@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import type { Question } from "@spindle/core/Approvals"
 import * as Terminal from "../../src/terminal/Terminal.ts"
-import * as Events from "../fixtures/events.ts"
+import * as Events from "../../../app/test/fixtures/events.ts"
 import { Keyboard } from "../fixtures/keyboard.ts"
 
 const make = Effect.fnUntraced(function* (isTTY: boolean, columns = 80) {

@@ -45,6 +45,7 @@ import {
   session,
   slowJournal,
   starting,
+  startingEffect,
   threeRounds
 } from "./scenario.ts"
 
@@ -203,20 +204,17 @@ export const stopsWaiting = session({
     }
   }),
   law: (history) => textsAreApart(history) ?? oneRequestAtATime(history) ?? nothingDies(history),
-  begin: starting(() =>
-    Task.make(
-      "custom",
-      Effect.gen(function* () {
-        const turn = yield* Turn
-        for (let millis = 2; millis < 6; millis++) {
-          yield* Effect.timeoutOption(
-            turn.sample(request, 1, () => Effect.void),
-            millis
-          )
-          yield* Effect.timeoutOption(turn.ask({ kind: "question", payload: millis }), Math.min(millis, 2))
-        }
-      })
-    )
+  begin: startingEffect(
+    Effect.gen(function* () {
+      const turn = yield* Turn
+      for (let millis = 2; millis < 6; millis++) {
+        yield* Effect.timeoutOption(
+          turn.sample(request, 1, () => Effect.void),
+          millis
+        )
+        yield* Effect.timeoutOption(turn.ask({ kind: "question", payload: millis }), Math.min(millis, 2))
+      }
+    })
   )
 })
 
@@ -296,18 +294,15 @@ const lookingForItsCall: Exploration = {
 const continuingAfterAbort: Exploration = {
   ...session({
     harness: conversation,
-    begin: starting(() =>
-      Task.make(
-        "custom",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          for (let round = 0; round < 3; round++) {
-            yield* turn.sample(request, 1, () => Effect.void)
-            yield* turn.ask({ kind: "question", payload: round })
-          }
-        }),
-        { onAbort: "signal" }
-      )
+    begin: startingEffect(
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        for (let round = 0; round < 3; round++) {
+          yield* turn.sample(request, 1, () => Effect.void)
+          yield* turn.ask({ kind: "question", payload: round })
+        }
+      }),
+      { onAbort: "signal" }
     )
   }),
   maxRuns: 400
@@ -357,15 +352,12 @@ const answersLate: SessionHarness.HarnessOptions["approvals"] = {
 const leavingAQuestion: Exploration = {
   ...session({
     harness: (counts) => ({ ...conversation(counts), approvals: answersLate }),
-    begin: starting(() =>
-      Task.make(
-        "custom",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          yield* Effect.forkDetach(Effect.ignore(turn.ask({ kind: "question", payload: "anybody?" })))
-          yield* Effect.sleep(2)
-        })
-      )
+    begin: startingEffect(
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        yield* Effect.forkDetach(Effect.ignore(turn.ask({ kind: "question", payload: "anybody?" })))
+        yield* Effect.sleep(2)
+      })
     )
   }),
   actions: [["steer"]],
@@ -377,14 +369,9 @@ const waitingForAnAnswer: Exploration = {
   ...session({
     harness: (counts) => ({ ...conversation(counts), approvals: answersLate }),
     journalMillis: 0,
-    begin: starting(() =>
-      Task.make(
-        "custom",
-        Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: "well?" })),
-        {
-          onAbort: "signal"
-        }
-      )
+    begin: startingEffect(
+      Effect.flatMap(Turn, (turn) => turn.ask({ kind: "question", payload: "well?" })),
+      { onAbort: "signal" }
     ),
     law: (history) => {
       const ended = recordsOf(history).find((record) => record._tag === "TurnAborted")
@@ -496,18 +483,15 @@ const slowHook: Exploration = {
       ...conversation(counts),
       hooks: { userPromptSubmit: () => Effect.as(Effect.sleep(300), { block: false, contexts: ["late"] }) }
     }),
-    begin: starting(() =>
-      Task.make(
-        "custom",
-        Effect.uninterruptible(
-          Effect.gen(function* () {
-            const turn = yield* Turn
-            yield* Effect.sleep(5)
-            while (!(yield* turn.closeGate)) yield* turn.takeInput
-          })
-        ),
-        { steerable: true }
-      )
+    begin: startingEffect(
+      Effect.uninterruptible(
+        Effect.gen(function* () {
+          const turn = yield* Turn
+          yield* Effect.sleep(5)
+          while (!(yield* turn.closeGate)) yield* turn.takeInput
+        })
+      ),
+      { steerable: true }
     )
   }),
   actions: [["steer", "replace"]],

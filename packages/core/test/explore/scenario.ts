@@ -189,6 +189,12 @@ export const starting =
   ({ model, session }, counts) =>
     Effect.flatMap(Effect.provideService(session.start(task(counts)), Model, model.model), ({ outcome }) => outcome)
 
+/** Starts a task that runs an effect, as {@link starting} does. */
+export const startingEffect = <A, E>(
+  effect: Effect.Effect<A, E, Turn | Model | Scope.Scope>,
+  options?: { readonly onAbort?: "interrupt" | "signal"; readonly steerable?: boolean }
+) => starting(() => Task.make("custom", effect, options))
+
 /** Makes a law from a function of what a program logged. */
 export const logged = (of: (log: Log) => string | undefined) => (exit: Exit.Exit<Log, unknown>) =>
   exit._tag === "Failure" ? "the program failed" : of(exit.value)

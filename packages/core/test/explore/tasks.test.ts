@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Task from "@spindle/core/Task"
 import { kinds } from "./kinds.ts"
 import { stopsWaiting, textsAreApart } from "./races.ts"
-import { conversation, holds, type ScenarioOptions, session, starting } from "./scenario.ts"
+import { conversation, holds, type ScenarioOptions, session, starting, startingEffect } from "./scenario.ts"
 
 const actions = [
   ["abort"],
@@ -63,7 +63,7 @@ describe("a task alongside a turn", () => {
 
   it("I10 P2 P4 P6 S4 keeps every law, next to a task that takes no input", () =>
     holds({
-      ...session({ harness: conversation, begin: starting(() => Task.make("custom", Effect.sleep(3))) }),
+      ...session({ harness: conversation, begin: startingEffect(Effect.sleep(3)) }),
       actions: alongside,
       seeds: [0, 1],
       maxRuns: 4

@@ -5,6 +5,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Fiber, pipe, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import { warningsOf } from "../fixtures/turns.ts"
 
 const { call, text } = ScriptedModel
 const [sessionId, turnId] = ["s" as SessionId, "t" as TurnId]
@@ -272,8 +273,6 @@ describe("a session whose hook dies", () => {
     let calls = 0
     return () => Effect.suspend(() => (calls++ === 0 ? bug : Effect.succeed(verdict)))
   }
-  const warningsOf = (h: SessionHarness.SessionHarness) =>
-    h.events.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
 
   it.effect("P5 once, records its input as blocked, and the next turn works, after a resume as well", () =>
     Effect.gen(function* () {
@@ -288,7 +287,7 @@ describe("a session whose hook dies", () => {
           assert.strictEqual((yield* h.run("lost"))._tag, "TurnCompleted")
           const blocked = h.records().flatMap((one) => (one._tag === "InputBlocked" ? [one.reason] : []))
           assert.deepStrictEqual(blocked, ["the hook userPromptSubmit failed: a bug"])
-          assert.deepStrictEqual(warningsOf(h), blocked)
+          assert.deepStrictEqual(warningsOf(h.events), blocked)
           assert.deepStrictEqual((yield* h.session.snapshot).waiting, [])
           const last = yield* h.run("kept")
           assert.strictEqual(last._tag === "TurnCompleted" && last.lastMessage, "hello")
@@ -346,7 +345,7 @@ describe("a session whose hook dies", () => {
           [status]
         )
         assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
-        assert.deepStrictEqual(warningsOf(h), [`the hook ${hook} failed: a bug`])
+        assert.deepStrictEqual(warningsOf(h.events), [`the hook ${hook} failed: a bug`])
       })
   )
 })

@@ -9,6 +9,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Context, Deferred, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import { warningsOf } from "../fixtures/turns.ts"
 
 const { call, text } = ScriptedModel
 
@@ -75,10 +76,7 @@ describe("a hook", () => {
       }
       const harness = yield* SessionHarness.make({ hooks, script: [[text("done")]] })
       yield* harness.run("go")
-      assert.deepStrictEqual(
-        harness.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : [])),
-        ["looked"]
-      )
+      assert.deepStrictEqual(warningsOf(harness.records()), ["looked"])
     })
   )
 

@@ -9,7 +9,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Exit, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf } from "../fixtures/turns.ts"
+import { abortedOf, warningsOf } from "../fixtures/turns.ts"
 
 const withHook = (
   interrupt: Hooks.Hooks<Hooks.HookFailed, Turn>["interrupt"],
@@ -131,7 +131,7 @@ describe("a hook on an abort", () => {
       const { outcome } = yield* harness.session.start(hanging)
       yield* harness.session.abort()
       yield* outcome
-      const warnings = harness.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
+      const warnings = warningsOf(harness.records())
       assert.deepStrictEqual(warnings, ["the hook interrupt failed: a bug"])
       assert.strictEqual((yield* harness.run("next"))._tag, "TurnCompleted")
     })

@@ -10,7 +10,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf } from "../fixtures/turns.ts"
+import { abortedOf, warningsOf } from "../fixtures/turns.ts"
 
 /** Hooks that note what they are called with, and whether it was interrupted; each waits for `during`. */
 const noting = (during: Effect.Effect<void, never, Turn> = Effect.void) => {
@@ -114,7 +114,7 @@ describe("a question", () => {
       yield* TestClock.adjust("1 milli")
       yield* harness.session.submit(Op.answer(openQuestion(harness), { _tag: "Approved", scope: "once" }))
       assert.strictEqual((yield* outcome)._tag, "Completed")
-      const warnings = harness.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
+      const warnings = warningsOf(harness.records())
       assert.deepStrictEqual(
         warnings,
         Array.from({ length: 2 }, () => "the hook notification failed: a bug")

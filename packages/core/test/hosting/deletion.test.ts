@@ -1,6 +1,5 @@
 /** What is left of a session that was deleted: nothing, in its files and in the stores of the application. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -14,6 +13,7 @@ import * as SessionStores from "@spindle/core/SessionStores"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { temporaryDirectory } from "../fixtures/directories.ts"
 
 const parentId = SessionId.make("parent")
 const childId = SessionId.make("child")
@@ -28,10 +28,7 @@ const outputsIn = (directory: string): SessionStores.SessionStore => ({
 
 /** A host with file journals, of which each store is part, and a directory with an output of each session. */
 const make = Effect.fnUntraced(function* (stores: ReadonlyArray<SessionStores.SessionStore> = []) {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "deletion-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  )
+  const directory = yield* temporaryDirectory
   const [journals, outputs] = [join(directory, "journals"), join(directory, "outputs")]
   mkdirSync(outputs)
   const storing = [outputsIn(outputs), ...stores].reduce<Layer.Layer<never>>(

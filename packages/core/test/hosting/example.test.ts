@@ -1,13 +1,11 @@
 /** `examples/hosting` as a client sees it: over HTTP, killed in the middle of a turn, and stopped with an open stream. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { temporaryDirectory } from "../fixtures/directories.ts"
 
 const main = fileURLToPath(new URL("../../../../examples/hosting/main.ts", import.meta.url))
 
@@ -105,10 +103,7 @@ describe("examples/hosting", () => {
     "resumes a session and its stream of events after kill -9 in the middle of a turn, and stops with an open stream",
     () =>
       Effect.gen(function* () {
-        const directory = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "hosting-"))),
-          (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-        )
+        const directory = yield* temporaryDirectory
         const first = yield* start(directory)
         const statusOf = (path: string, options?: Call) =>
           Effect.map(call(first, path, options), ({ status }) => status)

@@ -11,7 +11,7 @@ import type { SessionId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import { Journal } from "@spindle/core/Journal"
 import * as Op from "@spindle/core/Op"
-import { type JournalRecord, recordVersion } from "@spindle/core/SessionEvent"
+import { recordVersion } from "@spindle/core/SessionEvent"
 import * as SessionState from "@spindle/core/SessionState"
 import * as Sessions from "@spindle/core/Sessions"
 import type { Snapshot } from "@spindle/core/Snapshot"
@@ -19,7 +19,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Effect, Layer } from "effect"
 import * as JournalFiles from "../fixtures/journalFiles.ts"
 import { sessionId, submission } from "../fixtures/records.ts"
-import { assertTurns, markersOf } from "../fixtures/turns.ts"
+import { assertTurns, markersOf, violationsOf } from "../fixtures/turns.ts"
 
 const names = ["tools", "question", "aborted", "delegate", "rollback", "crashed"] as const
 type Name = (typeof names)[number]
@@ -57,15 +57,6 @@ const open = Effect.fnUntraced(function* (name: Name) {
     fork: sessions.fork(sessionId)
   }
 })
-
-const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
-  let state = SessionState.empty
-  return records.flatMap((record) => {
-    const broken = SessionState.violation(state, record)
-    state = SessionState.apply(state, record)
-    return broken === undefined ? [] : [broken]
-  })
-}
 
 const withoutFragment = (item: Item): unknown => {
   if (item._tag !== "UserMessage" || item.fragment !== History.countedNoticeFragment) return item

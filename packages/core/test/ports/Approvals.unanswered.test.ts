@@ -9,14 +9,12 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { warningsOf } from "../fixtures/turns.ts"
 
 const asking: SessionHarness.HarnessOptions = {
   script: (_, index) => (index === 0 ? [ScriptedModel.call("tool", {}, "c")] : [ScriptedModel.text("done")]),
   tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "ask", kind: "command" } } }
 }
-
-const warnings = (harness: SessionHarness.SessionHarness) =>
-  harness.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
 
 const { agent, handlers } = SessionHarness.agentOf(asking.tools!)
 
@@ -29,10 +27,10 @@ describe("a question", () => {
       yield* harness.session.submit(Op.userInput("hi"))
       const { questionId } = yield* harness.awaitEvent(isQuestion)
       yield* TestClock.adjust("59 seconds")
-      assert.deepStrictEqual(warnings(harness), [])
+      assert.deepStrictEqual(warningsOf(harness.records()), [])
       yield* TestClock.adjust("1 hour")
-      assert.lengthOf(warnings(harness), 1)
-      assert.include(warnings(harness)[0], `no one answers the question ${questionId} (command of tool)`)
+      assert.lengthOf(warningsOf(harness.records()), 1)
+      assert.include(warningsOf(harness.records())[0], `no one answers the question ${questionId} (command of tool)`)
       yield* harness.session.submit(Op.answer(questionId, { _tag: "Approved", scope: "once" }))
       yield* harness.session.awaitIdle
       assert.strictEqual(harness.events.at(-1)?._tag, "TurnCompleted")
@@ -53,7 +51,7 @@ describe("a question", () => {
       const { questionId } = yield* answered.awaitEvent(isQuestion)
       yield* answered.session.submit(Op.answer(questionId, { _tag: "Denied" }))
       yield* TestClock.adjust("1 hour")
-      for (const harness of [attended, bounded, answered]) assert.deepStrictEqual(warnings(harness), [])
+      for (const harness of [attended, bounded, answered]) assert.deepStrictEqual(warningsOf(harness.records()), [])
       yield* Fiber.interrupt(client)
     })
   )

@@ -7,6 +7,7 @@ import * as Turn from "@spindle/core/Turn"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect } from "effect"
+import { warningsOf } from "../fixtures/turns.ts"
 
 const script: ScriptedModel.Script = () => [ScriptedModel.text("fine")]
 
@@ -36,9 +37,6 @@ const messagesOf = ({ session }: SessionHarness.SessionHarness) =>
     })
   )
 
-const warningsOf = (harness: SessionHarness.SessionHarness) =>
-  harness.records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
-
 describe("fragments", () => {
   it.effect("come before the contexts of hooks and the input, and again when they have changed", () =>
     Effect.gen(function* () {
@@ -60,7 +58,7 @@ describe("fragments", () => {
         "place: work",
         "three"
       ])
-      assert.deepStrictEqual(warningsOf(harness), ["now in home", "now in work"])
+      assert.deepStrictEqual(warningsOf(harness.records()), ["now in home", "now in work"])
     })
   )
 
@@ -102,7 +100,7 @@ describe("fragments", () => {
       const running = yield* harness.session.start(task, [{ _tag: "Text", text: "one" }])
       yield* running.outcome
       assert.deepStrictEqual(yield* messagesOf(harness), ["place: home"])
-      assert.lengthOf(warningsOf(harness), 2)
+      assert.lengthOf(warningsOf(harness.records()), 2)
     })
   )
 
@@ -120,7 +118,9 @@ describe("fragments", () => {
         const harness = yield* make(fragments)
         assert.strictEqual((yield* harness.run("one"))._tag, "TurnCompleted")
         assert.deepStrictEqual(yield* messagesOf(harness), ["one"])
-        assert.deepStrictEqual(warningsOf(harness), ["the instructions of this turn could not be made: no disk"])
+        assert.deepStrictEqual(warningsOf(harness.records()), [
+          "the instructions of this turn could not be made: no disk"
+        ])
       })
     )
   }

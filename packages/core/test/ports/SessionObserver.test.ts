@@ -8,6 +8,7 @@ import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
+import { warningsOf } from "../fixtures/turns.ts"
 
 /** A session whose observer keeps events and signals. */
 const observed = Effect.fnUntraced(function* (
@@ -118,7 +119,7 @@ describe("the signals of a session", () => {
       })
       assert.isAtLeast(signals, 2)
       assert.deepStrictEqual(events.filter(isRecord), h.published)
-      const warnings = h.published.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+      const warnings = warningsOf(h.published)
       assert.lengthOf(warnings, 1)
       assert.include(warnings[0]!, "an observer of the session threw")
     })

@@ -13,6 +13,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { violationsOf } from "../fixtures/turns.ts"
 
 const { call, die, drop, fail, gate, hang, invalidCall, pieces, reasoning, text } = ScriptedModel
 
@@ -163,15 +164,6 @@ const obey = (harness: SessionHarness.SessionHarness, command: typeof Command.Ty
         return yield* TestClock.adjust("3 seconds")
     }
   })
-
-const violationsOf = (records: ReadonlyArray<JournalRecord>) => {
-  let state = SessionState.empty
-  return records.flatMap((record) => {
-    const broken = SessionState.violation(state, record)
-    state = SessionState.apply(state, record)
-    return broken === undefined ? [] : [broken]
-  })
-}
 
 /** The parts of a state that a snapshot shows. */
 const shown = (state: SessionState.SessionState) => ({

@@ -8,20 +8,22 @@ import * as SessionState from "@spindle/core/SessionState"
 import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Option } from "effect"
-import { answers, long, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
+import {
+  answers,
+  compact,
+  compactionTags,
+  historyOf,
+  long,
+  summarizing,
+  summary,
+  textsOf
+} from "../fixtures/compactions.ts"
 import { assertTurns, terminals } from "../fixtures/turns.ts"
 
 const make = (options: Harness.HarnessOptions = {}) =>
   Harness.make({ script: summarizing, tasks: [CompactTask.kind], ...options })
 
-const compact = Effect.fnUntraced(function* (harness: Harness.SessionHarness) {
-  const receipt = yield* harness.session.submit(Op.startTask("compact"))
-  yield* harness.session.awaitIdle
-  assert.strictEqual(receipt._tag, "Started")
-  return terminals(harness.events).at(-1)!
-})
 const failureOf = (end: ReturnType<typeof terminals>[number]) => (end._tag === "TurnFailed" ? end.error : undefined)
-const historyOf = ({ session }: Harness.SessionHarness) => Effect.map(session.snapshot, ({ items }) => items)
 
 describe("the compact task", () => {
   it.effect("S11 S3 leaves the user's messages and one summary, by one record, between two notes", () =>
@@ -31,16 +33,7 @@ describe("the compact task", () => {
       yield* harness.run("two")
       const count = harness.records().length
       assert.strictEqual((yield* compact(harness))._tag, "TurnCompleted")
-      assert.deepStrictEqual(harness.tags().slice(count), [
-        "InputAccepted",
-        "TurnStarted",
-        "TaskNote",
-        "ModelRequested",
-        "ModelResponded",
-        "HistoryReplaced",
-        "TaskNote",
-        "TurnCompleted"
-      ])
+      assert.deepStrictEqual(harness.tags().slice(count), compactionTags)
       assert.deepStrictEqual(textsOf(yield* historyOf(harness)), ["one", "two", summary])
       const noteOf = <A>(kind: NoteKind.NoteKind<A>) =>
         harness.records().flatMap((record) => (record._tag === "TaskNote" ? Option.toArray(kind.decode(record)) : []))

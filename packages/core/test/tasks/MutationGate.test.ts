@@ -6,7 +6,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { assertTurns } from "../fixtures/turns.ts"
+import { assertTurns, warningsOf } from "../fixtures/turns.ts"
 
 const call = (name: string, callId: string) => ScriptedModel.call(name, {}, callId)
 
@@ -82,7 +82,7 @@ describe("the gate of a turn", () => {
       })
       assert.strictEqual((yield* harness.run("go"))._tag, "TurnCompleted")
       assert.deepStrictEqual(ran, ["gate", "write"])
-      const warnings = harness.records().flatMap((one) => (one._tag === "Warning" ? [one.message] : []))
+      const warnings = warningsOf(harness.records())
       assert.strictEqual(warnings.length, 1)
       assert.include(warnings[0], "broken")
     })
@@ -105,7 +105,7 @@ describe("the gate of a turn", () => {
         broken
       )
       for (const text of ["one", "two"]) assert.strictEqual((yield* harness.run(text))._tag, "TurnCompleted")
-      const warnings = harness.records().flatMap((one) => (one._tag === "Warning" ? [one.message] : []))
+      const warnings = warningsOf(harness.records())
       const warning = "MutationGate.forTurn failed: broken"
       assert.deepStrictEqual(warnings, [warning, warning])
     })

@@ -8,7 +8,7 @@ import * as Harness from "@spindle/testing/SessionHarness"
 import * as Model from "@spindle/testing/ScriptedModel"
 import { Data, Deferred, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { abortedOf, assertTurns, itemsOf } from "../fixtures/turns.ts"
+import { abortedOf, assertTurns, itemsOf, warningsOf } from "../fixtures/turns.ts"
 
 class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
 
@@ -390,7 +390,7 @@ describe("a nested call", () => {
       })
       yield* h.run("go")
       assert.deepStrictEqual(outputOf(h), [["completed", "completed"]])
-      const warnings = h.events.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
+      const warnings = warningsOf(h.events)
       assert.match(warnings.join(), /the display function of the tool shown/)
     })
   )

@@ -11,6 +11,7 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Effect, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import * as RecordCodec from "../../src/journal/RecordCodec.ts"
+import { warningsOf } from "../fixtures/turns.ts"
 
 const { call, text } = ScriptedModel
 const bug = new Error("a bug")
@@ -18,8 +19,6 @@ const throws = (): never => {
   throw bug
 }
 
-const warningsOf = (h: SessionHarness.SessionHarness) =>
-  h.events.flatMap((event) => (event._tag === "Warning" ? [event.message] : []))
 const resultOf = (h: SessionHarness.SessionHarness) =>
   Effect.map(h.session.snapshot, ({ items }) =>
     items.flatMap((item) => (item._tag === "ToolResult" ? [[item.status, item.output]] : []))
@@ -49,7 +48,7 @@ describe("a function of a tool that throws", () => {
       })
       assert.strictEqual((yield* h.run("go"))._tag, "TurnCompleted")
       assert.deepStrictEqual(yield* resultOf(h), [["failed", `${callback} failed: a bug`]])
-      assert.deepStrictEqual(warningsOf(h), [`${callback} failed: a bug`])
+      assert.deepStrictEqual(warningsOf(h.events), [`${callback} failed: a bug`])
       assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
     })
   )
@@ -71,9 +70,9 @@ describe("a function of a tool that throws", () => {
         ["completed", "ran"],
         ["completed", "ran"]
       ])
-      assert.deepStrictEqual(warningsOf(h), [warning])
+      assert.deepStrictEqual(warningsOf(h.events), [warning])
       yield* h.run("again")
-      assert.deepStrictEqual(warningsOf(h), [warning, warning])
+      assert.deepStrictEqual(warningsOf(h.events), [warning, warning])
     })
   )
 })
@@ -118,7 +117,7 @@ describe("a function of a program without types that returns anything", () => {
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({ script, tools: run({}), ...options })
       for (const input of ["one", "two"]) assert.strictEqual((yield* h.run(input))._tag, "TurnCompleted")
-      assert.isTrue(warningsOf(h)[0]?.startsWith(warning), warningsOf(h)[0])
+      assert.isTrue(warningsOf(h.events)[0]?.startsWith(warning), warningsOf(h.events)[0])
       assert.deepStrictEqual(unreadable(h), [])
       assert.deepStrictEqual((yield* h.session.snapshot).waiting, [])
     })
@@ -135,7 +134,7 @@ describe("a hook that dies with a value that no text can describe", () => {
         )
       const h = yield* SessionHarness.make({ script: [[text("done")]], hooks: { userPromptSubmit } })
       yield* h.run("one")
-      assert.deepStrictEqual(warningsOf(h), ["the hook userPromptSubmit failed: {}"])
+      assert.deepStrictEqual(warningsOf(h.events), ["the hook userPromptSubmit failed: {}"])
       const last = yield* h.run("two")
       assert.strictEqual(last._tag === "TurnCompleted" && last.lastMessage, "done")
     })
@@ -180,7 +179,7 @@ describe("an observer that throws at every event", () => {
       yield* h.run("go")
       yield* h.run("again")
       assert.deepStrictEqual(seen, h.events)
-      assert.deepStrictEqual(warningsOf(h), ["an observer of the session threw: a bug"])
+      assert.deepStrictEqual(warningsOf(h.events), ["an observer of the session threw: a bug"])
     })
   )
 })

@@ -11,6 +11,7 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import { Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
+import { warningsOf } from "../fixtures/turns.ts"
 
 const { call, text } = ScriptedModel
 
@@ -48,8 +49,6 @@ const resultsOf = (harness: SessionHarness.SessionHarness) =>
     .flatMap((one) =>
       one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [[one.item.callId, one.item.output]] : []
     )
-const warningsOf = (harness: SessionHarness.SessionHarness) =>
-  harness.records().flatMap((one) => (one._tag === "Warning" ? [one.message] : []))
 
 describe("a source of tools", () => {
   it.effect("is asked before each model request, and its tools may change between requests", () =>
@@ -121,7 +120,7 @@ describe("a source of tools", () => {
         ["a", "agent"],
         ["b", "first"]
       ])
-      assert.deepStrictEqual(warningsOf(harness), [
+      assert.deepStrictEqual(warningsOf(harness.records()), [
         "the tool own of first is not used: the agent has a tool of that name",
         "the tool own of second is not used: the agent has a tool of that name",
         "the tool both of second is not used: first has a tool of that name"
@@ -166,12 +165,12 @@ describe("a source of tools", () => {
         assert.strictEqual((yield* turn("2"))._tag, "TurnCompleted")
         assert.deepStrictEqual(resultsOf(harness), [["a", "result of known"]])
         const warning = `the tools of the server could not be read: ${reason}; the last known ones are used`
-        assert.deepStrictEqual(warningsOf(harness), [warning])
+        assert.deepStrictEqual(warningsOf(harness.records()), [warning])
         answer = () => known
         yield* turn("3")
         answer = table
         yield* turn("4")
-        assert.deepStrictEqual(warningsOf(harness), [warning, warning])
+        assert.deepStrictEqual(warningsOf(harness.records()), [warning, warning])
         assert.deepStrictEqual(new Set(toolsOf(harness).map(String)), new Set(["known"]))
       })
   )
@@ -363,7 +362,9 @@ describe("a source that offers a choice of its tools", () => {
       isBroken = false
       yield* harness.run("three")
       assert.deepStrictEqual(toolsOf(harness), [["one", "two", "find"], ["one", "two", "find"], ["find"]])
-      assert.deepStrictEqual(warningsOf(harness), ["the choice among the tools of apps failed: a bug; all are offered"])
+      assert.deepStrictEqual(warningsOf(harness.records()), [
+        "the choice among the tools of apps failed: a bug; all are offered"
+      ])
     })
   )
 

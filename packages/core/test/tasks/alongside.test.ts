@@ -17,6 +17,7 @@ import { Data, Deferred, Effect, Exit, Option, Schema, Scope, Tracer } from "eff
 import { TestClock } from "effect/testing"
 import { fates, id, reasonOf, running, send, staying } from "../fixtures/submissions.ts"
 import { abortedOf, assertTurns, terminals } from "../fixtures/turns.ts"
+import { keepSpans } from "../fixtures/spans.ts"
 
 const params = Schema.Struct({ name: Schema.String })
 type Run = (name: string) => Effect.Effect<unknown, unknown, Alongside>
@@ -366,14 +367,7 @@ describe("the span of a task alongside a turn", () => {
   ] as const) {
     it.effect(`O1 S4 is below the turn and above what the task does, in a turn ${how}`, () =>
       Effect.gen(function* () {
-        const spans: Array<Tracer.Span> = []
-        const tracer = Tracer.make({
-          span: (options) => {
-            const span = new Tracer.NativeSpan(options)
-            spans.push(span)
-            return span
-          }
-        })
+        const { spans, tracer } = keepSpans()
         yield* Effect.gen(function* () {
           const { begun, end, tasks } = reporting()
           const harness = yield* running({ tasks })

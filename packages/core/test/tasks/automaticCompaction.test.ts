@@ -10,7 +10,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import { Effect, Option, Stream } from "effect"
 import { answers, isAside, long, reporting, summarizing, summary, textsOf } from "../fixtures/compactions.ts"
-import { assertTurns } from "../fixtures/turns.ts"
+import { assertTurns, warningsOf } from "../fixtures/turns.ts"
 
 const throws = (): never => {
   throw new Error("a bug")
@@ -24,8 +24,6 @@ const triggers = ({ records }: Pick<Harness.SessionHarness, "records">) =>
       ? Option.toArray(CompactTask.CompactionStarted.decode(record)).map((one) => one.trigger)
       : []
   )
-const warnings = ({ records }: Pick<Harness.SessionHarness, "records">) =>
-  records().flatMap((record) => (record._tag === "Warning" ? [record.message] : []))
 const replacedCount = ({ tags }: Pick<Harness.SessionHarness, "tags">) =>
   tags().filter((tag) => tag === "HistoryReplaced").length
 const itemsOf = ({ session }: Harness.SessionHarness) => Effect.map(session.snapshot, ({ items }) => items)
@@ -90,7 +88,7 @@ describe("a turn that reaches the limit of its context", () => {
       const harness = yield* make({ script: answers(() => [Model.text("")]), config: { compactFromTokens: 500 } })
       yield* harness.run("one")
       assert.strictEqual((yield* harness.run("two"))._tag, "TurnCompleted")
-      assert.deepStrictEqual(warnings(harness), [
+      assert.deepStrictEqual(warningsOf(harness.records()), [
         "the conversation was not compacted: cannot compact the conversation: the model wrote no summary"
       ])
       assert.strictEqual(replacedCount(harness), 0)
@@ -124,7 +122,7 @@ describe("a turn that reaches the limit of its context", () => {
         }
         const failed = "the conversation was not compacted: a bug"
         assert.deepStrictEqual(
-          warnings(harness).filter((one) => one === failed),
+          warningsOf(harness.records()).filter((one) => one === failed),
           [failed, failed]
         )
         assert.deepStrictEqual((yield* harness.session.snapshot).waiting, [])
@@ -251,7 +249,9 @@ describe("a model that refuses the context", () => {
       yield* harness.run("one")
       const end = yield* harness.run("two")
       assert.include(end._tag === "TurnFailed" && end.error.message, "ContextWindowExceeded")
-      assert.deepStrictEqual(warnings(harness), ["the conversation was not compacted: scripted Unauthorized"])
+      assert.deepStrictEqual(warningsOf(harness.records()), [
+        "the conversation was not compacted: scripted Unauthorized"
+      ])
       assert.deepStrictEqual(textsOf(yield* itemsOf(harness)).at(-1), "two")
       assertTurns(harness.events)
     })

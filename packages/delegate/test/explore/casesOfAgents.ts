@@ -57,10 +57,7 @@ const continuingWhileAwaited: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const family = yield* Family.make({
-        script: (request) =>
-          Family.asked(request) === "hang"
-            ? [ScriptedModel.hang]
-            : [ScriptedModel.gate("ready"), ScriptedModel.text("done")]
+        script: Family.hangOr(ScriptedModel.gate("ready"), ScriptedModel.text("done"))
       })
       return yield* family.run(
         Effect.gen(function* () {

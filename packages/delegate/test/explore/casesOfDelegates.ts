@@ -20,6 +20,8 @@ import * as Tracer from "effect/Tracer"
 import * as Option from "effect/Option"
 import * as Family from "../fixtures/family.ts"
 import { type Case, explored, found, node, shows, spawn } from "./exploring.ts"
+import { keepSpans } from "../../../core/test/fixtures/spans.ts"
+import { aroundAppends } from "../../../core/test/fixtures/journals.ts"
 
 const within =
   (limits: Partial<Limits.Limits>) =>
@@ -48,14 +50,7 @@ type Write = Effect.Effect<void, JournalFailed>
 /** A journal in memory whose writes can be changed. */
 const changeable = Effect.map(SessionHarness.memoryJournal, (memory) => {
   let changed = (write: Write, _sessionId: SessionId): Write => write
-  const journal: Journal = {
-    ...memory,
-    open: (sessionId, mode) =>
-      Effect.map(memory.open(sessionId, mode), (writer) => ({
-        ...writer,
-        append: (records) => Effect.suspend(() => changed(writer.append(records), sessionId))
-      }))
-  }
+  const journal = aroundAppends(memory, (write, _, sessionId) => Effect.suspend(() => changed(write, sessionId)))
   return { journal, change: (to: typeof changed) => void (changed = to) }
 })
 
@@ -339,10 +334,7 @@ const handedAtTheEnd: Case = shows(
     const { change, journal } = yield* changeable
     const family = yield* Family.make({
       journal,
-      script: (request) =>
-        Family.asked(request) === "hang"
-          ? [ScriptedModel.hang]
-          : [ScriptedModel.gate("ready"), ScriptedModel.text("done")]
+      script: Family.hangOr(ScriptedModel.gate("ready"), ScriptedModel.text("done"))
     })
     return yield* family.run(
       Effect.gen(function* () {
@@ -363,10 +355,7 @@ const handedAtTheEnd: Case = shows(
 const twoInputs: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make({
-      script: (request) =>
-        Family.asked(request) === "hang"
-          ? [ScriptedModel.hang]
-          : [ScriptedModel.gate("both"), ScriptedModel.text("done")]
+      script: Family.hangOr(ScriptedModel.gate("both"), ScriptedModel.text("done"))
     })
     return yield* family.run(
       Effect.gen(function* () {
@@ -408,10 +397,7 @@ const failingJournal: Case = shows(
 const spending: Case = shows(
   Effect.gen(function* () {
     const family = yield* Family.make({
-      script: (request) =>
-        Family.asked(request) === "hang"
-          ? [ScriptedModel.hang]
-          : [ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 })]
+      script: Family.hangOr(ScriptedModel.text("paid"), ScriptedModel.finish({ total: 100 }))
     })
     return yield* family.run(
       Effect.gen(function* () {
@@ -503,7 +489,7 @@ const continuingAtOnce: Case = {
   ...shows((stage) =>
     Effect.gen(function* () {
       const family = yield* Family.make({
-        script: (request) => (Family.asked(request) === "hang" ? [ScriptedModel.hang] : [ScriptedModel.text("done")])
+        script: Family.hangOr(ScriptedModel.text("done"))
       })
       const child = yield* family.run(start({ detached: true }))
       yield* stage.arm({ more: child.submit(Op.userInput("hang", { delivery: "queue" })) })
@@ -532,14 +518,7 @@ const waking: Case = shows(
 /** A delegate under a tracer (O1). */
 const traced: Case = shows(
   Effect.gen(function* () {
-    const spans: Array<Tracer.Span> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = keepSpans()
     const parentOf = (span: Tracer.Span | undefined) => {
       const parent = span === undefined ? undefined : Option.getOrUndefined(span.parent)
       return spans.find(({ spanId }) => spanId === parent?.spanId)

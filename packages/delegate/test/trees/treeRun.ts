@@ -19,6 +19,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { NodeSpec, Step, TreeSpec } from "./treeSpec.ts"
+import { aroundAppends } from "../../../core/test/fixtures/journals.ts"
 
 /** What a run did. */
 export interface TreeHistory {
@@ -187,7 +188,9 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
       working: 0
     }
     const memory = Context.get(yield* Layer.buildWithScope(Journal.layerMemory(), scope), Journal.Journal)
-    const journal = slowed(memory, spec.journalMillis)
+    const journal = aroundAppends(memory, (append) =>
+      spec.journalMillis === 0 ? append : Effect.andThen(Effect.sleep(spec.journalMillis), append)
+    )
     const model = ScriptedModel.make(script)
     const agents = SessionHarness.agentOf({
       act: {
@@ -304,15 +307,3 @@ export const run = (spec: TreeSpec, stage?: Stage): Effect.Effect<TreeHistory, u
       unsettled: stuck
     }
   }).pipe(Effect.provideService(IdGenerator, sequential("id")))
-
-const slowed = (journal: Journal.Journal, millis: number): Journal.Journal => {
-  if (millis === 0) return journal
-  return {
-    ...journal,
-    open: (sessionId, mode) =>
-      Effect.map(journal.open(sessionId, mode), (writer) => ({
-        ...writer,
-        append: (records) => Effect.andThen(Effect.sleep(millis), writer.append(records))
-      }))
-  }
-}

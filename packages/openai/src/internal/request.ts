@@ -2,22 +2,23 @@
 import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
 import type { InputEntry } from "./history.ts"
 import { stringify } from "./json.ts"
+import type { Options } from "./options.ts"
 import { wireName } from "./toolNames.ts"
 import { mapOnce } from "./wireTools.ts"
 
 /** The options of a body that no request has. */
-export interface BodyOptions {
-  readonly model: string
-  readonly reasoningEffort?: string | undefined
-  readonly reasoningSummary?: string | undefined
-  readonly verbosity?: string | undefined
-  readonly maxOutputTokens?: number | undefined
-  readonly serviceTier?: string | undefined
-  readonly encryptedReasoning?: boolean | undefined
-  readonly parallelToolCalls?: boolean | undefined
-  /** How the provider searches the web, if the model may ask for it. */
-  readonly webSearch?: "cached" | "live" | undefined
-}
+export interface BodyOptions extends Pick<
+  Options,
+  | "model"
+  | "reasoningEffort"
+  | "reasoningSummary"
+  | "verbosity"
+  | "maxOutputTokens"
+  | "serviceTier"
+  | "encryptedReasoning"
+  | "parallelToolCalls"
+  | "webSearch"
+> {}
 
 /**
  * The part of a request that a body needs. `sessionId` becomes the key of the prompt cache; `toolChoice` is sent as it is, with

@@ -15,23 +15,17 @@ import * as ResponseStream from "./responseStream.ts"
 import * as ApiKey from "./apiKey.ts"
 import * as Failures from "./failures.ts"
 import type { ReadingContext } from "./reader.ts"
+import type { Options } from "./options.ts"
 import * as Redirects from "./redirects.ts"
 import * as Refusals from "./refusals.ts"
 import { changedNames } from "./toolNames.ts"
 import type { Wire, WireRequest, WrittenRequest } from "./wire.ts"
 
 /** The options of the requests to a model. */
-export interface SamplingOptions {
-  readonly model: string
-  readonly provider?: string | undefined
-  readonly baseUrl?: string | undefined
-  readonly apiKey?: ApiKey.ApiKey | undefined
-  readonly organization?: string | undefined
-  readonly project?: string | undefined
-  readonly headers?: { readonly [name: string]: string } | undefined
-  readonly queryParams?: { readonly [name: string]: string } | undefined
-  readonly idleTimeout?: Duration.Input | undefined
-}
+export interface SamplingOptions extends Pick<
+  Options,
+  "model" | "provider" | "baseUrl" | "apiKey" | "organization" | "project" | "headers" | "queryParams" | "idleTimeout"
+> {}
 
 /** Sends requests of one kind to a model. */
 export type Send<R extends WireRequest> = (request: R) => Stream.Stream<ModelPart, ModelFailed>

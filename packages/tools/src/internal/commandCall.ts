@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { CallId, type ProcessId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as BoundedOutput from "../BoundedOutput.ts"
@@ -19,6 +20,13 @@ export const detailBytes = 40_000
 export const pieceBytes = 8_192
 
 const bytesPerToken = 4
+
+/** The parameter by which a model limits the output that it gets. */
+export const maxOutputTokens = Schema.optionalKey(
+  Schema.Finite.annotate({
+    description: `The most tokens of output to return; the middle of a longer one is left out. Default: ${defaultOutputTokens}.`
+  })
+)
 
 /** A call of a command. `waitMillis` is the time that it waits for the end of the command, in milliseconds. */
 export interface Call {

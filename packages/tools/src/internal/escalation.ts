@@ -32,17 +32,8 @@ export const escalate = Effect.fnUntraced(function* (
     const outside = CommandApproval.ruling(options, { ...command, isEscalated: true })
     return outside.permission === "deny" ? "report" : "advise"
   }
-  const { cwd, line, shell } = command
   const answer = yield* turn.ask({
-    kind: "command",
-    callId,
-    tool: call.tool,
-    payload: {
-      command: line,
-      cwd,
-      ...(shell === undefined ? {} : { shell }),
-      ...CommandApproval.explain(options, blocked)
-    },
+    ...questionOf(command, call, CommandApproval.explain(options, blocked)),
     keys: CommandApproval.keys({ ...command, isEscalated: true })
   })
   if (answer._tag !== "Approved") return yield* refusalIn(answer)
@@ -58,7 +49,7 @@ export const escalate = Effect.fnUntraced(function* (
  */
 export const askForHosts = Effect.fnUntraced(function* (
   options: CommandApproval.Options,
-  { cwd, line, shell }: CommandApproval.CommandLine,
+  command: CommandApproval.CommandLine,
   call: { readonly callId: string; readonly tool: string },
   denials: ReadonlyArray<NetworkPolicy.Denial>
 ): Effect.fn.Return<ReadonlyArray<string>, never, Turn> {
@@ -69,23 +60,35 @@ export const askForHosts = Effect.fnUntraced(function* (
   const asked = { ...Permissions.none, hosts: Array.from(new Set(unlisted.map(({ host }) => host))) }
   const less = Permissions.partsOf(asked)
   const answer = yield* turn.ask({
-    kind: "command",
-    callId,
-    tool: call.tool,
-    payload: {
-      command: line,
-      cwd,
-      ...(shell === undefined ? {} : { shell }),
+    ...questionOf(command, call, {
       reason: "it was denied hosts that are not in the list",
       permissions: Permissions.of(asked),
       ...(less.length === 0 ? {} : { less })
-    },
+    }),
     // a grant is remembered by the sandbox
     keys: []
   })
   if (answer._tag !== "Approved") return yield* Effect.as(refusalIn(answer), [])
   const grant = yield* Grants.take(turn, { callId, tool: call.tool }, { asked, approved: answer })
   return grant.hosts
+})
+
+/** Returns the part of the payload of a question that shows a command line. */
+export const payloadOf = ({ cwd, line, shell }: CommandApproval.CommandLine) => ({
+  command: line,
+  cwd,
+  ...(shell === undefined ? {} : { shell })
+})
+
+const questionOf = (
+  command: CommandApproval.CommandLine,
+  { callId, tool }: { readonly callId: string; readonly tool: string },
+  explanation: object
+) => ({
+  kind: "command" as const,
+  callId: CallId.make(callId),
+  tool,
+  payload: { ...payloadOf(command), ...explanation }
 })
 
 /** A refusal, or the interruption of a call whose question was withdrawn. */

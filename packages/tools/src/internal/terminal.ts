@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import * as Signals from "../Signals.ts"
 import type { Spawned } from "./spawned.ts"
 
 /** The part of a terminal of the package that is used. */
@@ -102,19 +103,5 @@ export const spawn = (
     }
   })
 
-/** The signals that have one number on every host; the others are named by their number. */
-const signalNames: { readonly [number: number]: string } = {
-  1: "SIGHUP",
-  2: "SIGINT",
-  3: "SIGQUIT",
-  4: "SIGILL",
-  6: "SIGABRT",
-  8: "SIGFPE",
-  9: "SIGKILL",
-  11: "SIGSEGV",
-  13: "SIGPIPE",
-  14: "SIGALRM",
-  15: "SIGTERM"
-}
-
-const nameOf = (signal: number): string => signalNames[signal] ?? `signal ${signal}`
+/** Returns the name of a signal, or its number if that differs between hosts. */
+const nameOf = (signal: number): string => Signals.nameOf(signal) ?? `signal ${signal}`

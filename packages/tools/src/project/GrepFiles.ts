@@ -17,6 +17,7 @@ import * as Globs from "../internal/project/globs.ts"
 import * as RegularFile from "../internal/project/regularFile.ts"
 import * as SystemReasons from "../internal/systemReasons.ts"
 import * as Searches from "../internal/project/searches.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The number of files that a call returns, unless the model asks for another number. */
@@ -51,9 +52,7 @@ export const tool = Tool.make("grep_files", {
   description:
     "Returns the paths of the files that have a line which matches a regular expression, the latest changed first. Binary files and ignored files are left out.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

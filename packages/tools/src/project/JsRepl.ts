@@ -30,6 +30,7 @@ import * as CellClock from "../internal/project/cellClock.ts"
 import * as Cells from "../internal/project/cells.ts"
 import * as Kernel from "../internal/project/kernel.ts"
 import * as SandboxPolicy from "../SandboxPolicy.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 import * as ViewImage from "./ViewImage.ts"
 
@@ -55,19 +56,17 @@ export const Parameters = Schema.Struct({
 /** @see {@link Parameters} */
 export type Parameters = typeof Parameters.Type
 
-const common = { success: Schema.String, failure: ToolFailure.asText, failureMode: "return" as const }
-
 /** The tools. */
 export const toolkit = Toolkit.make(
   Tool.make("js_repl", {
-    ...common,
+    ...textResult,
     description:
       "Runs JavaScript in a Node.js kernel that keeps its variables from call to call, and returns what it printed and the value of its last expression. Top-level await and import work. image(path or bytes) shows you an image. await codex.tool(name, arguments) calls another of your tools and returns its output.",
     parameters: Parameters,
     dependencies: [Turn]
   }),
   Tool.make("js_repl_reset", {
-    ...common,
+    ...textResult,
     description: "Ends the JavaScript kernel with all its variables. The next js_repl starts a new one.",
     dependencies: [Turn]
   })

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { CallDisplay } from "@spindle/core/Display"
 import * as SystemReasons from "../internal/systemReasons.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The number of entries that a call returns, unless the model asks for another number. */
@@ -34,9 +35,7 @@ export const tool = Tool.make("list_dir", {
   description:
     "Returns the entries of a directory, sorted by name, with those of its directories below them. Names of directories end in /, of symbolic links in @, and of what is no regular file in ?.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return"
+  ...textResult
 })
 
 /** Describes a call for people: the directory. */

@@ -13,6 +13,7 @@ import * as Indentation from "../internal/project/indentation.ts"
 import * as LineReader from "../internal/project/lineReader.ts"
 import * as RegularFile from "../internal/project/regularFile.ts"
 import * as SystemReasons from "../internal/systemReasons.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The number of lines that a call returns, unless the model asks for another number. */
@@ -57,9 +58,7 @@ export const tool = Tool.make("read_file", {
   description:
     "Returns lines of a text file, each as `L` and its number, a colon and its text. Lines of more than 500 characters are cut.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return"
+  ...textResult
 })
 
 /** Describes a call for people: the file. */

@@ -15,6 +15,7 @@ import * as SystemReasons from "../internal/systemReasons.ts"
 import * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
 import * as Permissions from "../sandbox/Permissions.ts"
 import * as SandboxPolicy from "../SandboxPolicy.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The arguments of the tool. */
@@ -32,9 +33,7 @@ export const tool = Tool.make("request_permissions", {
   description:
     "Asks the user to let your commands reach the network, or some hosts, or write in other directories, for the rest of the turn or the session. The result says what was granted, which may be less.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

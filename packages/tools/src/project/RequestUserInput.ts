@@ -7,6 +7,7 @@ import * as Tool from "effect/ai/Tool"
 import { CallId } from "@spindle/core/Ids"
 import { Turn } from "@spindle/core/Turn"
 import * as Answers from "../internal/project/answers.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The most questions of a call. */
@@ -36,9 +37,7 @@ export const tool = Tool.make("request_user_input", {
   description:
     "Asks the user one to three short questions and waits for the answers. Use it only for a decision that you cannot make from what you know.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

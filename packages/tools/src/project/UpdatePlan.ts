@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import type { CallDisplay } from "@spindle/core/Display"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 const statuses = { pending: "pending", in_progress: "inProgress", completed: "completed" } as const
@@ -27,9 +28,7 @@ export const tool = Tool.make("update_plan", {
   description:
     "Shows the user the plan of your work. Use it for work that takes several steps, and call it again when a step is done or the plan changes. At most one step is in_progress.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return"
+  ...textResult
 })
 
 /** Describes a call for people: the steps of the plan. */

@@ -14,6 +14,7 @@ import type { CallDisplay } from "@spindle/core/Display"
 import type { Input } from "@spindle/core/Input"
 import { Turn } from "@spindle/core/Turn"
 import * as RegularFile from "../internal/project/regularFile.ts"
+import { textResult } from "../internal/textResult.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
 /** The largest image that is sent, in bytes. */
@@ -32,9 +33,7 @@ export type Parameters = typeof Parameters.Type
 export const tool = Tool.make("view_image", {
   description: "Shows you an image file of this machine. The image follows as the next message.",
   parameters: Parameters,
-  success: Schema.String,
-  failure: ToolFailure.asText,
-  failureMode: "return",
+  ...textResult,
   dependencies: [Turn]
 })
 

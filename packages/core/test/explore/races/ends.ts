@@ -15,7 +15,15 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
 import { journalWith } from "../../fixtures/journals.ts"
 import { request } from "../kinds.ts"
-import { conversation, type Exploration, logged, provideModel, session, slowJournal, starting } from "../scenario.ts"
+import {
+  conversation,
+  type Exploration,
+  logged,
+  provideModel,
+  session,
+  slowJournal,
+  startingEffect
+} from "../scenario.ts"
 
 /**
  * A call whose turn is aborted while the record of the call is being written, and whose loop ends slowly: the response
@@ -64,18 +72,15 @@ const closeSlowly =
 const takingTwice: Exploration = {
   ...session({
     harness: conversation,
-    begin: starting(() =>
-      Task.make(
-        "custom",
-        Effect.gen(function* () {
-          const turn = yield* Turn
-          yield* Effect.sleep(5)
-          while (!(yield* turn.closeGate)) {
-            yield* Effect.all([turn.takeInput, turn.takeInput], { concurrency: 2 })
-          }
-        }),
-        { steerable: true }
-      )
+    begin: startingEffect(
+      Effect.gen(function* () {
+        const turn = yield* Turn
+        yield* Effect.sleep(5)
+        while (!(yield* turn.closeGate)) {
+          yield* Effect.all([turn.takeInput, turn.takeInput], { concurrency: 2 })
+        }
+      }),
+      { steerable: true }
     )
   }),
   actions: [["steer"]],
@@ -133,9 +138,7 @@ const closingWithAQueue: Exploration = {
 const failingWithAnOpenGate: Exploration = {
   ...session({
     harness: conversation,
-    begin: starting(() =>
-      Task.make("custom", Effect.andThen(Effect.sleep(3), Effect.fail("failed")), { steerable: true })
-    )
+    begin: startingEffect(Effect.andThen(Effect.sleep(3), Effect.fail("failed")), { steerable: true })
   }),
   actions: [["steer"]]
 }

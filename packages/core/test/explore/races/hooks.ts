@@ -16,7 +16,16 @@ import * as SessionHarness from "@spindle/testing/SessionHarness"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as Schema from "effect/Schema"
 import { isAside, long, reporting } from "../../fixtures/compactions.ts"
-import { conversation, type Counts, type Exploration, logged, session, starting, threeRounds } from "../scenario.ts"
+import {
+  conversation,
+  type Counts,
+  type Exploration,
+  logged,
+  session,
+  starting,
+  startingEffect,
+  threeRounds
+} from "../scenario.ts"
 
 type OwnHooks = Partial<Hooks.Hooks<Hooks.HookFailed, Turn>>
 
@@ -174,7 +183,7 @@ const notifyingAfterTheAbort: Exploration = {
           _tag === "TurnCompletes" ? Effect.void : Effect.uninterruptible(holding(counts, 300))
       }
     }),
-    begin: starting(() => Task.make("custom", Effect.andThen(Effect.timeoutOption(ask, 1), Effect.sleep(5)))),
+    begin: startingEffect(Effect.andThen(Effect.timeoutOption(ask, 1), Effect.sleep(5))),
     law: namesItsNotification
   })
 }

@@ -1,7 +1,6 @@
 /** Input that is withdrawn at any step of the turn that may carry it (contract P8). */
-import { conversation, type Exploration, session, starting } from "../scenario.ts"
+import { conversation, type Exploration, session, startingEffect } from "../scenario.ts"
 import * as Effect from "effect/Effect"
-import * as Task from "@spindle/core/Task"
 
 /** Input that steers a turn or waits for its own, withdrawn before, while or after a turn carries it. */
 const withdrawing: Exploration = {
@@ -12,7 +11,7 @@ const withdrawing: Exploration = {
 
 /** Input that a task leaves in the queue. */
 const withdrawingFromTheQueue: Exploration = {
-  ...session({ harness: conversation, begin: starting(() => Task.make("custom", Effect.sleep(3))) }),
+  ...session({ harness: conversation, begin: startingEffect(Effect.sleep(3)) }),
   actions: [["repeat", "withdraw"]],
   maxRuns: 60
 }

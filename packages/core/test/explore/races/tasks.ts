@@ -7,11 +7,10 @@ import * as Option from "effect/Option"
 import * as Input from "@spindle/core/Input"
 import { NestedCalls, NestedCallStarted } from "@spindle/core/NestedCalls"
 import * as SessionPolicy from "@spindle/core/SessionPolicy"
-import * as Task from "@spindle/core/Task"
 import type * as Laws from "@spindle/testing/Laws"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import type * as SessionHarness from "@spindle/testing/SessionHarness"
-import { beside, conversation, type Counts, type Exploration, session, starting } from "../scenario.ts"
+import { beside, conversation, type Counts, type Exploration, session, startingEffect } from "../scenario.ts"
 
 /** A turn that completed has not cut off a task that ran alongside it. */
 const cutsOffNothing: Laws.Law = ({ events }) => {
@@ -37,7 +36,7 @@ const withTask =
     return { ...conversation(counts), tasks: [{ ...kind, taskOf }] }
   }
 
-const short = starting(() => Task.make("custom", Effect.sleep(3)))
+const short = startingEffect(Effect.sleep(3))
 
 /** A task that starts while its turn ends: the turn waits for it, or it gets its own turn. */
 const startingAtTheEnd: Exploration = {

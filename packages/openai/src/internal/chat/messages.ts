@@ -8,7 +8,6 @@
  * The same history always gives the same messages. A longer history begins with the messages of a shorter one, except
  * its last, so that prompt caches keep working.
  */
-import * as History from "@spindle/core/History"
 import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import type { ToolSpec } from "@spindle/core/Model"
@@ -16,6 +15,7 @@ import * as Calls from "../calls.ts"
 import { isImageAddress, missingImage } from "../history.ts"
 import { stringify } from "../json.ts"
 import { wireName } from "../toolNames.ts"
+import { type CompletedCall, type InputSide, type ModelSide, type Said, sidesOf } from "./sides.ts"
 
 type ContentPart =
   | { readonly type: "text"; readonly text: string }
@@ -64,71 +64,27 @@ export const messagesOf = (
   items: ReadonlyArray<Item>,
   seal: string
 ): ReadonlyArray<MessageEntry> => {
-  const history = withoutProviderCalls(History.repair(items))
-  const writer = new MessageWriter(resultsOf(history), seal)
+  const writer = new MessageWriter(seal)
   if (instructions !== undefined && !isBlank(instructions)) writer.system(instructions)
-  for (const item of history) {
-    switch (item._tag) {
-      case "UserMessage":
-        writer.user(item, item.content.flatMap(partOf))
-        break
-      case "DeveloperMessage":
-        writer.user(item, textPart(item.text))
-        break
-      case "ToolResult":
-        writer.result(item)
-        break
-      default:
-        writer.say(item)
-    }
+  for (const side of sidesOf(items, Calls.shortId, partOf)) {
+    if (side._tag === "Input") writer.user(side)
+    else writer.model(side)
   }
   writer.flush()
   return writer.entries
 }
 
-type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
-/** A result of a tool. */
-export type ToolResult = Extract<Item, { _tag: "ToolResult" }>
-
-/** Leaves out the calls that a provider ran itself, such as web searches. This API has no such calls. */
-export const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
-  const theirs = new Set<string>()
-  return items.filter((item) => {
-    if (item._tag === "ToolResult") return !theirs.has(item.callId)
-    if (item._tag !== "ToolCall") return true
-    if (item.byProvider) theirs.add(item.callId)
-    else theirs.delete(item.callId)
-    return !item.byProvider
-  })
-}
-
-/** Returns the result of each call of a repaired history. */
-export const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, ToolResult> => {
-  const open = new Map<string, Calls.ToolCall>()
-  const results = new Map<Calls.ToolCall, ToolResult>()
-  for (const item of items) {
-    if (item._tag === "ToolCall") open.set(item.callId, item)
-    else if (item._tag === "ToolResult") results.set(open.get(item.callId)!, item)
-  }
-  return results
-}
-
 /** The message of the model that is sent between a result and a message of the user, where some servers require one. */
 const acknowledgement = "Understood."
 
-/** Collects the items of one role, and writes them as one message when an item of another role follows. */
+/** Writes the messages. It collects the input of the user until the model speaks, and then writes it as one message. */
 class MessageWriter {
   readonly entries: Array<MessageEntry> = []
-  private readonly results: ReadonlyMap<Calls.ToolCall, ToolResult>
   private readonly seal: string
-  private readonly ids = new Calls.CallIds(Calls.shortId)
-  /** The items of the model since the last message of another role. */
-  private run: Array<Said> = []
   /** The input of the user since the last message of another role. */
   private input: { readonly items: Array<Item>; readonly parts: Array<ContentPart> } = { items: [], parts: [] }
 
-  constructor(results: ReadonlyMap<Calls.ToolCall, ToolResult>, seal: string) {
-    this.results = results
+  constructor(seal: string) {
     this.seal = seal
   }
 
@@ -136,28 +92,25 @@ class MessageWriter {
     this.entries.push({ items: [], message: { role: "system", content } })
   }
 
-  user(item: Item, parts: ReadonlyArray<ContentPart>): void {
-    if (parts.length === 0) return
-    this.flushRun()
+  user({ item, parts }: InputSide<ContentPart>): void {
     this.input.items.push(item)
     for (const part of parts) this.input.parts.push(part)
   }
 
-  say(item: Said): void {
-    this.run.push(item)
-  }
-
-  /** Writes the calls that wait for this result, with their results. Does nothing if they are already written. */
-  result(item: ToolResult): void {
-    if (this.run.some((one) => one._tag === "ToolCall" && this.results.get(one) === item)) this.flushRun()
+  model({ calls, items, texts }: ModelSide): void {
+    this.flush()
+    const message: ChatMessage = {
+      role: "assistant",
+      content: texts.length === 0 ? null : joinParagraphs(texts),
+      ...(calls.length === 0 ? {} : { ...this.reasoningOf(items), tool_calls: calls.map(callOf) })
+    }
+    this.entries.push({ items, message })
+    for (const { call, id, output, result } of calls) {
+      this.entries.push({ items: [call, result], message: { role: "tool", tool_call_id: id, content: output } })
+    }
   }
 
   flush(): void {
-    this.flushRun()
-    this.flushInput()
-  }
-
-  private flushInput(): void {
     const { items, parts } = this.input
     if (parts.length === 0) return
     this.input = { items: [], parts: [] }
@@ -165,29 +118,6 @@ class MessageWriter {
       this.entries.push({ items: [], message: { role: "assistant", content: acknowledgement } })
     }
     this.entries.push({ items, message: { role: "user", content: contentOf(parts) } })
-  }
-
-  private flushRun(): void {
-    const items = this.run
-    this.run = []
-    const text = joinParagraphs(
-      items.flatMap((item) => (item._tag === "AssistantMessage" && !isBlank(item.text) ? [item.text] : []))
-    )
-    const calls = items.flatMap((item) => (item._tag === "ToolCall" ? [{ call: item, id: this.ids.open(item) }] : []))
-    if (text === "" && calls.length === 0) return
-    this.flushInput()
-    const message: ChatMessage = {
-      role: "assistant",
-      content: text === "" ? null : text,
-      ...(calls.length === 0 ? {} : { ...this.reasoningOf(items), tool_calls: calls.map(callOf) })
-    }
-    this.entries.push({ items, message })
-    for (const { call, id } of calls) {
-      const result = this.results.get(call)!
-      const output = Calls.resultText(result, call)
-      const content = isBlank(output) ? "(no output)" : output
-      this.entries.push({ items: [call, result], message: { role: "tool", tool_call_id: id, content } })
-    }
   }
 
   /** Returns the field that returns reasoning to the model that made it. Some models need it with later calls. */
@@ -219,7 +149,7 @@ const contentOf = (parts: ReadonlyArray<ContentPart>): string | ReadonlyArray<Co
   return texts.length === parts.length ? joinParagraphs(texts) : parts
 }
 
-const callOf = ({ call, id }: { readonly call: Calls.ToolCall; readonly id: string }) => ({
+const callOf = ({ call, id }: CompletedCall) => ({
   id,
   type: "function",
   function: {

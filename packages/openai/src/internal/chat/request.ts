@@ -1,19 +1,17 @@
 /** A request of core as the body of `POST /chat/completions`. */
 import type { ModelRequest, ToolSpec } from "@spindle/core/Model"
 import { stringify } from "../json.ts"
+import type { Options } from "../options.ts"
 import { wireName } from "../toolNames.ts"
 import type { WireRequest } from "../wire.ts"
 import { freeformParameters, type MessageEntry } from "./messages.ts"
 import { mapOnce } from "../wireTools.ts"
 
 /** The options of a body that are the same for all requests. */
-export interface ChatOptions {
-  readonly model: string
-  readonly reasoningEffort?: string | undefined
-  readonly verbosity?: string | undefined
-  readonly maxOutputTokens?: number | undefined
-  readonly serviceTier?: string | undefined
-  readonly parallelToolCalls?: boolean | undefined
+export interface ChatOptions extends Pick<
+  Options,
+  "model" | "reasoningEffort" | "verbosity" | "maxOutputTokens" | "serviceTier" | "parallelToolCalls"
+> {
   /** True if optional fields are left out because the server refuses them. */
   readonly isPlain?: boolean | undefined
 }

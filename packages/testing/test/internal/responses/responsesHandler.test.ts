@@ -1,7 +1,6 @@
-import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
+import { serveHttp } from "../../../../core/test/fixtures/httpServers.ts"
 import type { Script } from "../../../src/ResponsesScript.ts"
 import { handle, type ServerState } from "../../../src/internal/responses/responsesHandler.ts"
 import { ResponsesLog } from "../../../src/internal/responses/responsesLog.ts"
@@ -21,17 +20,11 @@ describe("handle", () => {
       Effect.gen(function* () {
         const state = stateOf({ turns: [{ events: [event] }] })
         const handled = yield* Deferred.make<void>()
-        const server = yield* Effect.acquireRelease(
-          Effect.callback<Server>((resume) => {
-            const http = createServer((request, response) => {
-              void handle(state, request, response).then(() => Deferred.doneUnsafe(handled, Effect.void))
-            })
-            http.listen(0, "127.0.0.1", () => resume(Effect.succeed(http)))
-          }),
-          (http) => Effect.sync(() => http.close())
-        )
+        const address = yield* serveHttp((request, response) => {
+          void handle(state, request, response).then(() => Deferred.doneUnsafe(handled, Effect.void))
+        })
         const abort = new AbortController()
-        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/responses`
+        const url = `${address}/v1/responses`
         yield* Effect.promise(() => fetch(url, { method: "POST", signal: abort.signal }))
         abort.abort()
         yield* Deferred.await(handled)

@@ -12,9 +12,9 @@ import {
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Exit, FileSystem, Layer } from "effect"
-import { ApplyPatch } from "../src/index.ts"
-import * as PatchJournal from "../src/internal/patch/patchJournal.ts"
-import { directory } from "./host.ts"
+import { ApplyPatch } from "../../src/index.ts"
+import * as PatchJournal from "../../src/internal/patch/patchJournal.ts"
+import { directory } from "../host.ts"
 
 /** Everything below a directory: the number of a file, its mode and its content; the target of a link. */
 export const snapshot = (root: string): { readonly [path: string]: string } =>
