@@ -39,6 +39,7 @@ import * as Sandbox from "@spindle/tools/Sandbox"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -319,12 +320,14 @@ export const open = (
     }
     const known = yield* Models.KnownModels
     const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
-    let from = 0
+    // the first event is a record, and comes before the session is made; the later ones change nothing
+    const first = yield* Deferred.make<number>()
     const onEvent = (event: SessionEvent) => {
-      if (from === 0 && isRecord(event)) from = event.seq
+      if (isRecord(event)) Deferred.doneUnsafe(first, Effect.succeed(event.seq))
     }
     const session = yield* Session.make(yield* CodingAgent.make(opening), {
-      ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
+      ...(opening.isResumed ? { resume: sessionId } : { sessionId }),
+      onEvent,
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
       Effect.provideService(Approvals, approvalsOf(opening)),
@@ -346,7 +349,7 @@ export const open = (
     // the session is leased now: no other process works on its snapshots
     const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
-    return { session, from, killTargets }
+    return { session, from: yield* Deferred.await(first), killTargets }
   })
 
 /** Refuses the questions that the approval policy of the turn does not allow, and passes the others on. */
