@@ -15,8 +15,8 @@ import type { Command } from "@spindle/tools/ShellWords"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import * as Directories from "./Directories.ts"
-import * as RegularFile from "./RegularFile.ts"
+import * as Directories from "./storage/Directories.ts"
+import * as RegularFile from "./storage/RegularFile.ts"
 
 /** The sources of rules. */
 export interface Places {

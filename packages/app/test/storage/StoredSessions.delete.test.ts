@@ -10,8 +10,8 @@ import { Journal } from "@spindle/core/Journal"
 import * as Sessions from "@spindle/core/Sessions"
 import { Snapshots } from "@spindle/tools/Snapshots"
 import { Effect, Layer } from "effect"
-import * as App from "../src/App.ts"
-import * as StoredSessions from "../src/StoredSessions.ts"
+import * as App from "../../src/App.ts"
+import * as StoredSessions from "../../src/storage/StoredSessions.ts"
 
 const [deleted, kept] = [SessionId.make("deleted"), SessionId.make("kept")]
 

@@ -11,10 +11,10 @@ import * as Layer from "effect/Layer"
 import { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
 import { SessionId } from "@spindle/core/Ids"
-import { acquire, layer, place } from "../src/SessionLease.ts"
+import { acquire, layer, place } from "../../src/storage/SessionLease.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
-const fixture = fileURLToPath(new URL("fixtures/holdLease.ts", import.meta.url))
+const fixture = fileURLToPath(new URL("../fixtures/holdLease.ts", import.meta.url))
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-lease-"))),
