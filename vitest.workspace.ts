@@ -2,16 +2,11 @@ import { availableParallelism } from "node:os"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutantPlugin.ts"
-import { mutants as ofCore } from "./packages/core/test/explore/mutants.ts"
-import { mutants as ofApp } from "./packages/app/test/explore/mutants.ts"
-import { mutants as ofDelegates } from "./packages/delegate/test/explore/mutants.ts"
-import { mutants as ofMcp } from "./packages/mcp/test/explore/mutants.ts"
-import { mutants as ofKeys } from "./packages/openai/test/explore/mutants.ts"
-import { mutants as ofTools } from "./packages/tools/test/explore/mutants.ts"
+import { mutantTables } from "./scripts/tests/mutantTables.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
 const conditions = ["spindle-source", ...defaultServerConditions.filter((name) => name !== "module")]
-const provide = provideMutants(ofCore, ofDelegates, ofMcp, ofKeys, ofApp, ofTools)
+const provide = provideMutants(...Object.values(mutantTables))
 
 const libraries = ["core", "delegate", "tools", "testing", "telemetry", "openai", "anthropic", "mcp", "app"]
 

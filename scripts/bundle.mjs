@@ -2,13 +2,14 @@
 // the compiled code of all functions that have run can be kept. Lazy imports (exporters, the page of a session, the demo's server) are functions in
 // it, and are not evaluated until they are needed.
 import { execFileSync } from "node:child_process"
-import { readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 
 const cli = fileURLToPath(new URL("../packages/cli/", import.meta.url))
 const { version } = JSON.parse(readFileSync(`${cli}package.json`, "utf8"))
 
+mkdirSync(`${cli}dist`, { recursive: true })
 for (const name of readdirSync(`${cli}dist`)) if (/^spindle.*\.cache$/.test(name)) rmSync(`${cli}dist/${name}`)
 await build({
   entryPoints: [`${cli}src/main.ts`],

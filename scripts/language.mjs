@@ -1,6 +1,6 @@
 // npm run language [-- --counts]
 // Finds phrases that only this repository used, in comments, names of tests and Markdown, and prints a better one for each. `--counts` prints only how
-// many each package has. Code in backticks is left out.
+// many each package has. Code in backticks is left out. In the sources of some packages it also finds doc comments that begin with a question word.
 import { parseSync } from "vite"
 import { files, read, report } from "./workspace.mjs"
 
@@ -32,6 +32,11 @@ const phrases = [
   pattern: new RegExp(`(?<![\\w-])(?:${pattern.replaceAll(" ", "[\\s*/]+")})(?![\\w-])`, "gi")
 }))
 
+/** The sources in which no doc comment begins with a question word. */
+const checksOpenings = /^packages\/(?:anthropic|core|telemetry|testing)\/src\//
+/** The beginning of a doc comment, as the parser returns it, with its first word. */
+const opening = /^\*[\s*]*(Whether|How|What|Which|Where|When|That|Who|Why)\b/
+
 const blank = (text) => text.replace(/[^\n]/g, " ")
 const withoutCode = (text) => text.replace(/`[^`]*`/g, blank)
 
@@ -56,10 +61,14 @@ const testNames = (program) => {
   return names
 }
 
+const parse = (path, text) => {
+  const parsed = parseSync(path, text)
+  if (parsed.errors.length > 0) throw new Error(`cannot parse ${path}: ${parsed.errors[0].message}`)
+  return parsed
+}
+
 /** Returns the comments and the names of tests of a source, at their places, with spaces for everything else. */
-const proseOfSource = (path, text) => {
-  const { comments, errors, program } = parseSync(path, text)
-  if (errors.length > 0) throw new Error(`cannot parse ${path}: ${errors[0].message}`)
+const proseOfSource = ({ comments, program }, text) => {
   const kept = [
     ...comments.map(({ end, start }) => ({ start, end, prose: withoutCode(text.slice(start, end)) })),
     ...testNames(program).map(({ end, start }) => ({ start, end, prose: text.slice(start, end) }))
@@ -88,13 +97,19 @@ const counts = new Map()
 const paths = files("", (path) => /\.(ts|mjs|mts|js|md)$/.test(path))
 for (const path of paths) {
   const text = read(path)
-  const prose = path.endsWith(".md") ? proseOfMarkdown(text) : proseOfSource(path, text)
-  const lineOf = (offset) => text.slice(0, offset).split("\n").length
+  const source = path.endsWith(".md") ? undefined : parse(path, text)
+  const prose = source === undefined ? proseOfMarkdown(text) : proseOfSource(source, text)
+  const note = (offset, found, better) => {
+    problems.push(`${path}:${text.slice(0, offset).split("\n").length}: ${found}: write ${better}`)
+    counts.set(packageOf(path), (counts.get(packageOf(path)) ?? 0) + 1)
+  }
   for (const { better, pattern } of phrases) {
-    for (const match of prose.matchAll(pattern)) {
-      problems.push(`${path}:${lineOf(match.index)}: ${match[0].replace(/[\s*/]+/g, " ")}: write ${better}`)
-      counts.set(packageOf(path), (counts.get(packageOf(path)) ?? 0) + 1)
-    }
+    for (const match of prose.matchAll(pattern)) note(match.index, match[0].replace(/[\s*/]+/g, " "), better)
+  }
+  if (source === undefined || !checksOpenings.test(path)) continue
+  for (const { start, type, value } of source.comments) {
+    const word = type === "Block" ? opening.exec(value)?.[1] : undefined
+    if (word !== undefined) note(start, word, "a verb (Returns, Runs), True if, or a noun first")
   }
 }
 if (process.argv.includes("--counts")) for (const [name, count] of counts) console.log(`${name}: ${count}`)

@@ -1,6 +1,6 @@
 // The directions of imports, type imports included. Inside core a file imports from its own folder or from one above it in `levels`. Between
 // packages, `mayImport` says which ones a package may import: siblings do not import each other, `app` combines them, and faces come last. No package
-// imports the internal modules of another, and only faces and tests import the platform.
+// imports the internal modules of another, and only faces and tests import the platform. No imports form a circle.
 //
 // And the form of option records: a field that may be absent takes undefined, so that a caller passes on what it has without a spread. An option record
 // is a type whose name says so, or an object type of a parameter of a public module. Schemas are not option records.
@@ -55,6 +55,22 @@ const checkCore = (path, target) => {
   else if (levelOf(to) > levelOf(from)) problems.push(`${path}: imports ${target}, which is on a later level`)
 }
 
+/** Adds a problem for each circle of imports. The linter finds those without `import()` too. */
+const checkCircles = (graph) => {
+  const state = new Map()
+  const visit = (path, way) => {
+    if (state.get(path) === "done") return
+    if (state.get(path) === "open") {
+      problems.push(`imports in a circle: ${[...way.slice(way.indexOf(path)), path].join(" -> ")}`)
+      return
+    }
+    state.set(path, "open")
+    for (const target of graph.get(path) ?? []) visit(target, [...way, path])
+    state.set(path, "done")
+  }
+  for (const path of graph.keys()) visit(path, [])
+}
+
 const optionRecord = /(Options|Config|Settings|Spec|Policy|Filter)$/
 const takesUndefined = new Set(["TSUndefinedKeyword", "TSUnknownKeyword", "TSAnyKeyword", "TSNeverKeyword"])
 let fields = 0
@@ -88,6 +104,8 @@ for (const name of Object.keys(mayImport)) {
 }
 
 let count = 0
+/** The relative imports of each source. */
+const graph = new Map()
 for (const { name } of packages) {
   const allowed = mayImport[name]
   if (allowed === undefined) problems.push(`packages/${name}: not known to scripts/levels.mjs`)
@@ -101,6 +119,7 @@ for (const { name } of packages) {
         if (!target.startsWith(`packages/${name}/`) && !target.startsWith("scripts/"))
           problems.push(`${path}: ${specifier} leaves its package`)
         else checkCore(path, target)
+        graph.set(path, [...(graph.get(path) ?? []), target])
         continue
       }
       if (specifier.startsWith("@effect/platform-node") && path.includes("/src/") && name !== "cli") {
@@ -116,4 +135,5 @@ for (const { name } of packages) {
     }
   }
 }
+checkCircles(graph)
 report(problems, `${count} imports keep the levels, ${fields} optional fields take undefined`)

@@ -1,11 +1,6 @@
 // Prints the mutants of the sources as Markdown tables: the text of each marker, and the test that finds it (decisions 20 and 23).
 import { mutantsOf, sourcesOfWorkspace } from "../packages/core/test/explore/mutantMarkers.ts"
-import { mutants as ofCore } from "../packages/core/test/explore/mutants.ts"
-import { mutants as ofApp } from "../packages/app/test/explore/mutants.ts"
-import { mutants as ofDelegates } from "../packages/delegate/test/explore/mutants.ts"
-import { mutants as ofMcp } from "../packages/mcp/test/explore/mutants.ts"
-import { mutants as ofKeys } from "../packages/openai/test/explore/mutants.ts"
-import { mutants as ofTools } from "../packages/tools/test/explore/mutants.ts"
+import { mutantTables } from "./tests/mutantTables.ts"
 
 const mutants = mutantsOf(sourcesOfWorkspace())
 const shown = { program: "a drawn program", trees: "random trees" }
@@ -25,9 +20,4 @@ const print = (title, table) => {
   console.log(`${rows.join("\n")}\n`)
 }
 
-print("Mutants of core", ofCore)
-print("Mutants that delegates need", ofDelegates)
-print("Mutants of MCP servers", ofMcp)
-print("Mutants of keys that change", ofKeys)
-print("Mutants that the tasks of the application need", ofApp)
-print("Mutants of the restoration of files", ofTools)
+for (const [title, table] of Object.entries(mutantTables)) print(title, table)

@@ -15,7 +15,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname, join, sep } from "node:path"
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core"
 import { build } from "esbuild"
 import { packages, report, root } from "./workspace.mjs"
@@ -129,10 +129,11 @@ const install = (one, all) => {
 const checkImports = async (one, project) => {
   const name = one.manifest.name
   const publics = one.modules.map((path) => (path === "dist/index.js" ? name : `${name}/${path.slice(5, -3)}`))
-  const internal = join(one.unpacked, "dist/internal")
-  const privates = (existsSync(internal) ? readdirSync(internal) : [])
-    .filter((file) => file.endsWith(".js"))
-    .map((file) => `internal/${file}`)
+  const dist = join(one.unpacked, "dist")
+  // a public module has one flat name, wherever its file is
+  const privates = (existsSync(dist) ? readdirSync(dist, { recursive: true }) : [])
+    .map((file) => file.replaceAll(sep, "/"))
+    .filter((file) => file.endsWith(".js") && file.includes("/"))
     .concat(one.hidden.flatMap((path) => [path, path.slice(5)]))
     .map((path) => `${name}/${path.replace(/\.js$/, "")}`)
   writeFileSync(

@@ -8,7 +8,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Agent, Ids, Journal, Session, Task, Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/Processes"
 import { ScriptedModel } from "@spindle/testing"
-import { Commands, ProcessGroups, Sandbox, SandboxPolicy, Signals } from "@spindle/tools"
+import { Commands, ProcessGroups, ProcessStat, Sandbox, SandboxPolicy, Signals } from "@spindle/tools"
 import { Deferred, Effect, Layer, Stream } from "effect"
 import { makeWorkspace } from "../workspace.mjs"
 
@@ -19,6 +19,7 @@ const signals = Signals.layerKill((target, signal) => process.kill(target, signa
 const host = Commands.layer.pipe(
   Layer.provideMerge(Sandbox.layer({ platform: process.platform, architecture: process.arch })),
   Layer.provideMerge(ProcessGroups.layer),
+  Layer.provide(ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"))),
   Layer.provideMerge(Layer.merge(NodeServices.layer, signals))
 )
 const services = Layer.mergeAll(host, ScriptedModel.make([]).layer, Journal.layerMemory())
@@ -75,6 +76,25 @@ const compareSpawns = Effect.gen(function* () {
       const ratio = percentile(all, 0.5) / percentile(times.child_process, 0.5)
       console.log(`${name}: ${way} ${summary(all)}; x${ratio.toFixed(2)}`)
     }
+  }
+})
+
+/** The processor time of this program for a command, from its start until nothing of it lives, one after another and with pauses. */
+const processorTimes = Effect.gen(function* () {
+  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).length
+  for (const [when, pause] of [
+    ["one after another", 0],
+    ["1.2 s apart", 1_200]
+  ]) {
+    const times = []
+    for (let run = -3; run < runs; run++) {
+      yield* Effect.sleep(pause)
+      const before = process.cpuUsage()
+      yield* supervised(["/bin/true"])
+      const { system, user } = process.cpuUsage(before)
+      if (run >= 0) times.push((user + system) / 1_000)
+    }
+    console.log(`processor time of true, ${when}, next to ${processes} processes: ${summary(times)}`)
   }
 })
 
@@ -206,6 +226,7 @@ const many = Effect.gen(function* () {
 await Effect.runPromise(
   Effect.gen(function* () {
     yield* compareSpawns
+    yield* processorTimes
     yield* aborts
     yield* printing
     yield* many

@@ -1,9 +1,11 @@
 // Start to exit of `true`: plain, in a process group of Spindle, and in its sandbox. The three alternate in one run.
 import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ProcessId } from "@spindle/core/Ids"
 import { Processes } from "@spindle/core/Processes"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as ProcessStat from "@spindle/tools/ProcessStat"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
 import * as Signals from "@spindle/tools/Signals"
@@ -16,6 +18,7 @@ const { cwd, remove } = makeWorkspace()
 
 const host = Sandbox.layer({ platform: process.platform, architecture: process.arch }).pipe(
   Layer.provideMerge(ProcessGroups.layer),
+  Layer.provide(ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"))),
   Layer.provideMerge(Layer.merge(NodeServices.layer, Signals.layerKill(process.kill)))
 )
 

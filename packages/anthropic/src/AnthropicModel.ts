@@ -16,7 +16,7 @@ import * as Messages from "./internal/wire.ts"
 
 export type { ApiKey } from "@spindle/openai/HttpModel"
 
-/** The model, and how to reach it. */
+/** The model, and the provider that serves it. */
 export interface Options {
   /** The model's name, as the provider knows it. */
   readonly model: string
@@ -31,24 +31,27 @@ export interface Options {
   /** Added to the address. */
   readonly queryParams?: { readonly [name: string]: string } | undefined
   /**
-   * How much the model thinks: `none`, or `minimal`, `low`, `medium` and `high` as a budget of tokens. Any other word is
+   * The amount of thinking: `none`, or `minimal`, `low`, `medium` and `high` as a budget of tokens. Any other word is
    * sent as the effort of a model that decides itself how much to think. Default: none.
    */
   readonly reasoningEffort?: string | undefined
-  /** How many tokens a response may have, those of thinking included. Default 32,000. */
+  /** The most tokens of a response, including those of thinking. Default 32,000. */
   readonly maxOutputTokens?: number | undefined
-  /** Whether the model may call several tools at once. Default true. */
+  /** True if the model may call several tools at once. Default true. */
   readonly parallelToolCalls?: boolean | undefined
   /** As in `OpenAiModel.Options`. Default 300 seconds. */
   readonly idleTimeout?: Duration.Input | undefined
-  /** How many tokens the model's context holds, if known. */
+  /** The number of tokens that the model's context holds, if known. */
   readonly contextWindow?: number | undefined
 }
 
 /** The version of the API that requests ask for. */
 const version = "2023-06-01"
 
-/** Puts the key and the version of the API on a request: for other requests to the provider, such as for its list of models. */
+/**
+ * Puts the key and the version of the API on a request: for other requests to the provider, such as for its list of
+ * models.
+ */
 export const authorize: NonNullable<HttpModel.Wire<HttpModel.WireRequest>["authorize"]> = (request, key) =>
   HttpClientRequest.setHeader(Messages.authorize(request, key), "anthropic-version", version)
 
@@ -57,8 +60,8 @@ export const authorize: NonNullable<HttpModel.Wire<HttpModel.WireRequest>["autho
  *
  * A freeform tool is offered as a function with one text as its parameter, and its calls are translated back.
  *
- * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` has the words
- * of the provider; neither it nor its `cause` holds the key.
+ * **Interruption** of a stream closes its connection. **Errors** of a stream: `ModelFailed`, whose `detail` has the
+ * words of the provider; neither it nor its `cause` holds the key.
  */
 export const make = (options: Options): Effect.Effect<Model, never, HttpClient.HttpClient> =>
   HttpModel.make(Messages.make(options), {

@@ -112,10 +112,10 @@ export const called = (index: number, call: { readonly id: string; readonly name
   stop(index)
 ]
 
-/** A whole response that says this text. */
+/** A complete response that says this text. */
 export const hello = sse(start, ...said(0, "hello"), ...ended("end_turn"))
 
-/** All parts that come before the stream ends, and the failure that it ends with, if any. */
+/** Returns all parts that come before the stream ends, and the failure that it ends with, if any. */
 export const partsAndFailure = (stream: Stream.Stream<ModelPart, ModelFailed>) =>
   Effect.gen(function* () {
     const parts: Array<ModelPart> = []

@@ -1,4 +1,4 @@
-/** What the API refuses in a request, as far as it is documented. */
+/** The rules by which the API refuses a request, as far as they are documented. */
 
 interface Wire {
   readonly [key: string]: any
@@ -16,7 +16,7 @@ const fields = new Set([
   "output_config"
 ])
 
-/** Why the API refuses the body of a request, or undefined. */
+/** Returns the reason why the API refuses the body of a request; undefined if it accepts it. */
 export const refusalOf = (text: string): string | undefined => {
   if (/\\ud[89a-f]/.test(text)) return "half a surrogate pair"
   const body: Wire = JSON.parse(text)

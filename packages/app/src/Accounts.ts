@@ -2,7 +2,7 @@
  * The source of the key of a model provider: an environment variable, a command that prints it, or the place where
  * `spindle login` has stored it.
  *
- * `Settings` decides which of them a provider has. No key is in an error, a log or a journal: keys are `Redacted`, and no
+ * `Settings` decides which of them a provider has. No error, log or journal contains a key: keys are `Redacted`, and no
  * message repeats the output of a command or the content of a file.
  */
 import { spawn } from "node:child_process"
@@ -23,7 +23,7 @@ export interface Environment {
   readonly [name: string]: string | undefined
 }
 
-/** The variables that can hold the key of OpenAI, the first one that is set wins. */
+/** The variables that can contain the key of OpenAI. The first one that is set wins. */
 export const openAiVariables: ReadonlyArray<string> = ["CODEX_API_KEY", "OPENAI_API_KEY"]
 
 /** Returns the name of the first of these variables that is set and not blank. */
@@ -36,7 +36,7 @@ export const keyOf = (env: Environment, variables: ReadonlyArray<string>): Redac
   return name === undefined ? undefined : Redacted.make(env[name]!.trim())
 }
 
-/** A key cannot be had, stored or removed. The message describes the attempt, and never contains the key. */
+/** A key cannot be obtained, stored or removed. The message describes the attempt, and never contains the key. */
 export class AccountFailed extends Schema.TaggedError<AccountFailed>()("AccountFailed", { detail: Schema.String }) {
   override get message() {
     return this.detail
@@ -49,11 +49,11 @@ export interface KeyCommand {
   readonly args: ReadonlyArray<string>
   readonly cwd: string
   readonly timeoutMillis: number
-  /** How old its key may become before the command runs again; 0 means until the provider refuses the key. */
+  /** The age of a key at which the command runs again, in milliseconds. 0: only when the provider refuses the key. */
   readonly refreshMillis: number
 }
 
-/** No key is longer than this. */
+/** The most bytes that are read from a command or a file. No key is longer. */
 const mostBytes = 65_536
 
 /**
@@ -77,7 +77,7 @@ export const keyFrom = ({
       try {
         if (child.pid !== undefined) process.kill(isGrouped ? -child.pid : child.pid, "SIGKILL")
       } catch {
-        // it has ended already
+        // the process has ended already
       }
     }
     const timer = setTimeout(() => {
@@ -113,7 +113,7 @@ export const keyFrom = ({
     })
   )
 
-/** Whether a text can be sent as a key: printable ASCII without white space, as an HTTP header needs it. */
+/** Returns true if a text can be sent as a key: printable ASCII without white space, as an HTTP header needs it. */
 export const isKey = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
 
 /** A place for the keys of people who have signed in, by provider. */
@@ -122,13 +122,15 @@ export interface Store {
   readonly name: string
   /** Returns the key, or undefined if there is none. */
   readonly get: (provider: string) => Effect.Effect<Redacted.Redacted<string> | undefined, AccountFailed>
-  /** Returns the name of the store that has the key now. */
+  /** Stores a key, and returns the name of the store that has it now. */
   readonly set: (provider: string, key: Redacted.Redacted<string>) => Effect.Effect<string, AccountFailed>
-  /** Returns whether there was a key. */
+  /** Removes the key. Returns false if there was none. */
   readonly remove: (provider: string) => Effect.Effect<boolean, AccountFailed>
 }
 
-/** Which store: a file in the home, the keyring of the system, or the keyring if the system has one, else the file. */
+/**
+ * The kinds of stores: a file in the home, the keyring of the system, or (`auto`) the keyring if usable, else the file.
+ */
 export const storeKinds = ["file", "keyring", "auto"] as const
 /** @see {@link storeKinds} */
 export type StoreKind = (typeof storeKinds)[number]
@@ -145,7 +147,7 @@ export const storeOf = (kind: StoreKind, home: string, load: LoadKeyring = loadK
 export const fileOf = (home: string): string => Path.join(home, "auth.json")
 
 /**
- * Keys in `auth.json` of the home, which only its owner may read (mode 0600). It is not used while others may read it.
+ * Makes a store in `auth.json` of the home, which only its owner may read (mode 0600). It is unused while others may.
  */
 export const fileStore = (home: string): Store => {
   const file = fileOf(home)
@@ -187,7 +189,7 @@ const KeyFile = Schema.fromJsonString(
 
 type Keys = { readonly [provider: string]: string }
 
-/** The keys of a file; none if it does not exist. */
+/** Returns the keys of a file; none if it does not exist. */
 const readKeys = (file: string): Keys => {
   try {
     return RegularFile.useUnsafe(file, keysIn(file))
@@ -205,7 +207,7 @@ const keysIn =
     }
     if (size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`)
     const decoded = Schema.decodeExit(KeyFile)(Fs.readFileSync(descriptor, "utf8"))
-    // the error of the schema repeats the content
+    // a new error, because that of the schema repeats the content
     if (Exit.isFailure(decoded)) throw new Error('it is not JSON of the form { "keys": { "PROVIDER": "KEY" } }')
     return decoded.value.keys
   }
@@ -234,19 +236,19 @@ export interface Keyring {
 /** Loads the optional library. */
 export type LoadKeyring = () => Promise<Keyring>
 
-/** A name that the bundler does not resolve: the library need not be installed. */
+/** The name of the library, as a value that the bundler does not resolve: the library need not be installed. */
 const keyringModule: string = "@napi-rs/keyring"
 
 const loadKeyring: LoadKeyring = () => import(keyringModule) as Promise<Keyring>
 
-/** How long a keyring may take; it may ask a person to unlock it. */
+/** The limit of a keyring, which may ask a person to unlock it. */
 const keyringLimit = "60 seconds"
 
 /**
- * Keys in the keyring of the system, through the optional library `@napi-rs/keyring`, which is loaded when the first key is
- * needed. Each home has its own keys.
+ * Makes a store in the keyring of the system, through the optional library `@napi-rs/keyring`, which is loaded when the
+ * first key is needed. Each home has its own keys.
  */
-export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Store => {
+const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Store => {
   const use = <A>(provider: string, of: (entry: InstanceType<Keyring["AsyncEntry"]>) => Promise<A>) =>
     Effect.tryPromise({
       try: load,
@@ -289,7 +291,10 @@ export const keyringStore = (home: string, load: LoadKeyring = loadKeyring): Sto
   }
 }
 
-/** Makes a store that uses the first one if it is usable, else the second. It finds a key in either, and removes it from both. */
+/**
+ * Makes a store that uses the first one if it is usable, else the second. It finds a key in either, and removes it from
+ * both.
+ */
 const fallbackStore = (first: Store, second: Store): Store => ({
   name: `${first.name} or ${second.name}`,
   get: (provider) =>
@@ -305,7 +310,7 @@ const fallbackStore = (first: Store, second: Store): Store => ({
     )
 })
 
-/** Returns the stored key of a provider. **Errors**: `AccountFailed`, even if there is just none. */
+/** Returns the stored key of a provider. **Errors**: `AccountFailed`, even if there is simply no key. */
 export const storedKey = (store: Store, provider: string): Effect.Effect<Redacted.Redacted<string>, AccountFailed> =>
   Effect.flatMap(store.get(provider), (key) => {
     if (key === undefined) {
@@ -317,9 +322,7 @@ export const storedKey = (store: Store, provider: string): Effect.Effect<Redacte
     return Effect.fail(new AccountFailed({ detail }))
   })
 
-/**
- * Makes a key that all models of a provider share. The command that asks for it ends with the scope.
- */
+/** Makes a key that all models of a provider share. A running command that prints the key ends with the scope. */
 export const shareKey = (
   ask: Effect.Effect<Redacted.Redacted<string>, AccountFailed>,
   refreshMillis: number

@@ -14,6 +14,7 @@
  *                       └─ stores of sessions ── snapshots ──── git ───────┘
  * ```
  */
+import { readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { Approvals } from "@spindle/core/Approvals"
 import { Fragments } from "@spindle/core/Fragments"
@@ -43,6 +44,7 @@ import * as ExecCommand from "@spindle/tools/ExecCommand"
 import * as JsRepl from "@spindle/tools/JsRepl"
 import * as ProjectTools from "@spindle/tools/ProjectTools"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as ProcessStat from "@spindle/tools/ProcessStat"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
@@ -257,7 +259,10 @@ export const processes: Layer.Layer<
   Processes | ProcessGroups.ProcessGroups,
   never,
   FileSystem.FileSystem | ChildProcessSpawner
-> = Layer.provide(ProcessGroups.layer, Signals.layerKill(host.kill))
+> = ProcessGroups.layer.pipe(
+  Layer.provide(Signals.layerKill(host.kill)),
+  Layer.provide(ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8")))
+)
 
 /**
  * As {@link processes}, for the commands of a session: they get the environment of the configuration, without any variable

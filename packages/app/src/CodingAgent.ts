@@ -40,18 +40,18 @@ export interface Options {
   readonly cwd: string
   readonly settings: Settings.Settings
   readonly output?: OutputFormat | undefined
-  /** Whether nothing lets its commands out of the sandbox, and no turn has a wider one. */
+  /** True if nothing lets its commands out of the sandbox, and no turn has a wider sandbox. */
   readonly isBound?: boolean | undefined
   /**
-   * The rule of a face whose clients may change less than turns can act on: a change may widen what the tools may do
-   * without asking. By default inputs may change all of it.
+   * The rule of a face whose clients may change less of the context than turns support. A change can widen the actions
+   * that the tools may take without a question. By default inputs may change everything.
    */
   readonly mayChange?: TurnContexts.Rule | undefined
 }
 
 /**
- * Returns true if commands run in the sandbox that the settings ask for, and false if full access was chosen. **Errors**:
- * `SandboxUnavailable` if the sandbox is not available here. Then each command needs approval.
+ * Returns true if commands run in the sandbox that the settings ask for, and false if full access was chosen.
+ * **Errors**: `SandboxUnavailable` if the sandbox is not available here. Then each command needs approval.
  */
 export const isSandboxed = ({
   sandboxMode
@@ -83,7 +83,7 @@ const instructions = (cwd: string): string =>
     "Edit files with apply_patch. When you are done, say in a few sentences what you did and what you found."
   ].join("\n")
 
-/** How the model talks, in words for the model. */
+/** Returns the instructions for the personality of the model. */
 const personalityText = ({ personality }: Settings.Settings): string | undefined => {
   switch (personality) {
     case "friendly":
@@ -106,13 +106,13 @@ interface Common {
 /** The approvals and limits of one turn. */
 export interface InTurn {
   readonly approval: CommandApproval.Options
-  /** How patches are contained. */
+  /** The containment of patches. */
   readonly patches: ApprovalPolicy.Containment
-  /** The most that commands and patches may touch. Where there is no sandbox, each command was approved before it runs. */
+  /** The most that commands and patches may touch. Without a sandbox, each command is approved before it runs. */
   readonly sandbox: CodingTools.Limits
 }
 
-/** Whether there is a sandbox here, once a turn has looked for it. */
+/** The sandboxes that turns have looked for, each with true if it is available here. */
 const found = new WeakMap<Sandbox, boolean>()
 
 const lookForSandbox = Effect.flatMap(Sandbox, (sandbox) =>
@@ -120,15 +120,15 @@ const lookForSandbox = Effect.flatMap(Sandbox, (sandbox) =>
 )
 
 /**
- * Looks for a sandbox, if the turn that runs needs one. A session with full access does not look when it is opened, so its
- * turns look before their first request; until then nothing is contained, and commands need approval.
+ * Looks for a sandbox, if the running turn needs one. A session with full access does not look when it is opened, so
+ * its turns look before their first request. Until then nothing is contained, and commands need approval.
  */
 export const prepareTurn = (settings: Settings.Settings): Effect.Effect<void, never, Sandbox> =>
   Effect.flatMap(ofTurn, (context) =>
     TurnContexts.settingsIn(settings, context).sandboxMode === "danger-full-access" ? Effect.void : lookForSandbox
   )
 
-/** Returns the limits of a turn with a context: how commands are approved, and how they and patches are contained. */
+/** Returns the limits of a turn with a context: approval of commands, and containment of commands and patches. */
 export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext) => InTurn, never, Sandbox> =
   Effect.fnUntraced(function* ({ cwd, isBound = false, settings: own }) {
     const sandbox = yield* Sandbox
@@ -187,7 +187,7 @@ const common = Effect.fnUntraced(function* (options: Options) {
   return parts
 })
 
-/** Describes what the sandbox allows, for the person who is asked. */
+/** Describes the access that the sandbox allows, for the person who is asked. */
 const accessText = ({ sandbox, sandboxMode }: Settings.Settings, isConfined: boolean): string | undefined => {
   if (sandboxMode === "danger-full-access") return undefined
   if (!isConfined) return "there is none: the command can do what you can"
@@ -281,7 +281,7 @@ const roleOf = Effect.fnUntraced(function* (options: Options, common: Agent.Agen
   return { ...role, model: yield* named({ name: model ?? settings.model, effort: reasoningEffort }) }
 })
 
-/** How a role with its own sandbox mode is bounded. A mode that is wider than that of the session changes nothing. */
+/** Returns the bounds of a role with its own sandbox mode. A mode that is wider than the session's changes nothing. */
 const boundsOf = ({ cwd, settings }: Options, wanted: Settings.SandboxMode) => {
   const sandboxMode = narrowerMode(settings.sandboxMode, wanted)
   if (sandboxMode === "danger-full-access") return undefined
@@ -292,7 +292,7 @@ const boundsOf = ({ cwd, settings }: Options, wanted: Settings.SandboxMode) => {
   }
 }
 
-// a review needs one
+// a review needs one agent
 const noAgents: AgentSettings = { threads: 1, depth: 1, runtimeSeconds: 0, roles: [], models: [] }
 
 /** Runs a session with the limits of the tree of agents below it. */

@@ -1,8 +1,8 @@
 /**
  * Prompts that a person keeps in files: `/prompts:NAME` means `prompts/NAME.md` of the home.
  *
- * Words after the name replace `$1` to `$9`, all of them `$ARGUMENTS`, and those of the form `KEY=value` replace `$KEY`. A
- * word with spaces is quoted. `$$` is a dollar sign. A number without a word is left out.
+ * Words after the name replace `$1` to `$9`, all of them `$ARGUMENTS`, and those of the form `KEY=value` replace
+ * `$KEY`. A word with spaces is quoted. `$$` is a dollar sign. A number without a word is left out.
  */
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import { readFile } from "./Instructions.ts"
 import { frontMatterOf } from "./settings/frontMatter.ts"
 
-/** There is no such prompt, or its file cannot be used. */
+/** A prompt does not exist, or its file cannot be used. */
 export class PromptUnusable extends Schema.TaggedError<PromptUnusable>()("PromptUnusable", {
   name: Schema.String,
   detail: Schema.String
@@ -24,7 +24,7 @@ export class PromptUnusable extends Schema.TaggedError<PromptUnusable>()("Prompt
 
 const limitBytes = 1 << 20
 
-/** Returns the text of a prompt: that of its file, or else the prompt itself. **Errors**: `PromptUnusable`. */
+/** Returns the text of the prompt file that a prompt names, else the prompt itself. **Errors**: `PromptUnusable`. */
 export const expand = (home: string, text: string): Effect.Effect<string, PromptUnusable, FileSystem.FileSystem> => {
   const match = /^\/prompts:([\w.-]+)(?:\s+([^]*))?$/.exec(text.trim())
   if (match === null) return Effect.succeed(text)
@@ -48,8 +48,8 @@ export const expand = (home: string, text: string): Effect.Effect<string, Prompt
   })
 }
 
-/** The names of the prompts of a home, in order. */
-export const namesIn = (home: string): Effect.Effect<ReadonlyArray<string>> =>
+/** Returns the names of the prompts of a home, in order. */
+const namesIn = (home: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () => {
     try {
       const files = await Fs.readdir(Path.join(home, "prompts"))
@@ -80,7 +80,7 @@ const replace = (body: string, words: ReadonlyArray<string>): string => {
     if (name === "$") return "$"
     if (name === "ARGUMENTS") return words.join(" ")
     if (/^[1-9]$/.test(name)) return others[Number(name) - 1] ?? ""
-    // a name that no word gives may be meant as it is, such as a variable of a shell
+    // a name without a word stays: it may be a variable of a shell
     return named.get(name) ?? placeholder
   })
 }

@@ -1,7 +1,7 @@
 /**
- * One prompt for one session: opens the session, submits the prompt, shows what happens, and returns how it ended.
+ * Runs one prompt in one session: opens the session, submits the prompt, shows its events, and returns its end.
  *
- * The session id comes first. The face is made with it, and the session is made with the face, which answers its
+ * The session id is made first. The face is made with the id, and the session with the face, which answers its
  * questions and watches its agents.
  */
 import type { Approvals } from "@spindle/core/Approvals"
@@ -70,7 +70,7 @@ export interface Options<R> {
   readonly input: Input
   /** The operation to submit in place of the input, such as the start of a task. */
   readonly op?: Op.Op | undefined
-  /** The command line of the settings. The values that it names hold even if an input has changed them before. */
+  /** The command line of the settings. Its values hold even if an earlier input has changed them. */
   readonly commandLine?: TurnContexts.CommandLine | undefined
   /** The form that the answer must have. */
   readonly output?: OutputFormat | undefined
@@ -121,8 +121,9 @@ export const run = Effect.fnUntraced(function* <R>(
 })
 
 /**
- * Returns the change of the context for a session that a person continues: the values that they see, those that the command
- * line names, and the model of the settings if the provider is another one. A provider with only one model takes no change of it.
+ * Returns the change of the context for a session that a person continues: the values that they see, those that the
+ * command line names, and the model of the settings if the provider is another one. The model of a provider with only
+ * one cannot change.
  */
 const changesOf = (
   { commandLine, cwd, settings }: Pick<Options<never>, "commandLine" | "cwd" | "settings">,
@@ -139,7 +140,7 @@ const changesOf = (
         }
   })
 
-/** Returns the input with the text of a prompt that its first text names. */
+/** Returns the input with the prompt file that its first text names in place of that text. */
 const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">) => {
   const [first, ...rest] = input
   if (first?._tag !== "Text") return Effect.succeed(input)
@@ -148,15 +149,15 @@ const expand = ({ input, settings }: Pick<Options<never>, "input" | "settings">)
   )
 }
 
-/** The prompt that compacts the conversation, instead of being sent to the model. */
-export const compactPrompt = "/compact"
+/** The prompt that compacts the conversation. It is not sent to the model. */
+const compactPrompt = "/compact"
 
 const operationOf = (input: Input, context: TurnContext | undefined): Op.Op =>
   textOf(input).trim() === compactPrompt
     ? Op.startTask("compact")
     : { _tag: "UserInput", input, delivery: "queue", ...(context === undefined ? {} : { context }) }
 
-/** Rejects a prompt that no session accepts, before there is a session for it. */
+/** Rejects a prompt that no session accepts, before a session is made for it. */
 const check = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<void, PromptRejected> {
   if (isEmpty(input)) return yield* new PromptRejected({ reason: { _tag: "EmptyInput" } })
   const [sizeCharacters, limitCharacters] = [textOf(input).length, defaults.inputLimit]
@@ -165,7 +166,7 @@ const check = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<void,
   }
 })
 
-/** Shows the events of a session until it is known how the submission ended. */
+/** Shows the events of a session until the end of the submission is known, and returns the end. */
 const follow = (
   session: Session,
   { from, id }: { readonly from: number; readonly id: SubmissionId },

@@ -1,22 +1,22 @@
 /**
- * The features of this program that can be switched on and off, and how mature each of them is.
+ * The features of this program that can be switched on and off, with their stages.
  *
- * They are keys of the table `[features]` of the configuration; `--enable` and `--disable` win over it.
+ * They are keys of the table `[features]` of the configuration. `--enable` and `--disable` win over it.
  */
 import type * as Table from "./settings/table.ts"
 
 /**
- * How mature a feature is. An `experimental` one may change or go away, a `beta` one is complete and may change. A
- * `deprecated` one still works and names what replaces it. A `removed` one can no longer be switched.
+ * The maturity of a feature. An `experimental` one may change or be removed, a `beta` one is complete and may change. A
+ * `deprecated` one still works and names its replacement. A `removed` one can no longer be switched.
  */
 export type Stage = "experimental" | "beta" | "stable" | "deprecated" | "removed"
 
 /** The description of a feature. */
 export interface Described {
   readonly stage: Stage
-  /** Whether it is on unless something switches it. */
+  /** True if it is on unless something switches it. */
   readonly isDefault: boolean
-  /** A sentence about its effect; for a deprecated or removed one, what to do in its place. */
+  /** A sentence about its effect. For a deprecated or removed one, advice on what to use. */
   readonly summary: string
 }
 
@@ -60,7 +60,7 @@ export const known = {
 /** The name of a feature. */
 export type FeatureName = keyof typeof known
 
-/** A feature and whether it is on. */
+/** A feature with its state. */
 export interface Feature extends Described {
   readonly name: FeatureName
   readonly isEnabled: boolean
@@ -71,7 +71,7 @@ export interface Features {
   readonly isEnabled: (name: FeatureName) => boolean
   /** All features, in alphabetical order. */
   readonly all: ReadonlyArray<Feature>
-  /** The names in the table that are no features, each once. */
+  /** The names in the table that are not features, each once. */
   readonly unknown: ReadonlyArray<string>
   /** Warnings for a person about the features that were switched. */
   readonly warnings: ReadonlyArray<string>
@@ -79,7 +79,7 @@ export interface Features {
 
 const names = (Object.keys(known) as Array<FeatureName>).toSorted()
 
-/** Features that a deprecated one switches, unless they are switched themselves. */
+/** The features that a deprecated one switches, unless they are switched themselves. */
 const replacements: { readonly [name in FeatureName]?: FeatureName } = { collab: "multi_agent" }
 
 /** Reads the features. Throws the error of the table for a value that is not true or false. */

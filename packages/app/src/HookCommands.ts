@@ -6,8 +6,8 @@
  *                                                       (each within its limit)    (in the order of declaration)
  * ```
  *
- * A command is a process of its turn: an abort ends it, and whatever it leaves running ends with it. One of `Interrupt`
- * runs after the abort. In a session that an agent started, `SubagentStart` and `SubagentStop` take the place of
+ * A command is a process of its turn: an abort ends it together with everything that it leaves running. A command of
+ * `Interrupt` runs after the abort. In a session that an agent started, `SubagentStart` and `SubagentStop` replace
  * `SessionStart` and `Stop`.
  */
 import * as Fs from "node:fs/promises"
@@ -34,7 +34,7 @@ export const HookStarted = NoteKind.make("hook.started", {
   message: ({ statusMessage }) => statusMessage
 })
 
-/** A handler has ended. `reason` says why it stopped, blocked or failed. */
+/** A handler has ended. `reason` is set if it stopped, blocked or failed. */
 export const HookCompleted = NoteKind.make("hook.completed", {
   data: Schema.Struct({
     ...Run,
@@ -57,9 +57,9 @@ export interface Options {
   readonly cwd: string
   /** The home of the journals. */
   readonly home: string
-  /** The program that runs the commands; it takes `-c`. */
+  /** The shell that runs the commands. It takes `-c`. */
   readonly shell: string
-  /** The model to name to hooks, unless the context of the turn names another. */
+  /** The model that hooks receive, unless the context of the turn names another. */
   readonly model: string
   readonly approvalPolicy: string
 }
@@ -151,7 +151,10 @@ export const make = (options: Options): Hooks.Hooks<never, Needs> => {
   }
 }
 
-/** The type of a notification, in the words of the reference, a line for people, and the fields that only this type has. */
+/**
+ * Reads a notification: its type in the words of the reference, a line for people, and the fields that only this type
+ * has.
+ */
 const readNotification = (
   notification: Hooks.Notification
 ): { readonly type: string; readonly message: string; readonly more: object } => {
@@ -168,7 +171,7 @@ const readNotification = (
 
 const isChild = (turn: Turn): boolean => turn.session.path.length > 1
 
-/** How a handler ended. */
+/** The end of a handler. */
 interface Result {
   readonly handler: Handler
   readonly result: HookResult
@@ -177,7 +180,7 @@ interface Result {
 const contextsOf = (results: ReadonlyArray<Result>): ReadonlyArray<string> =>
   results.flatMap(({ result }) => (result.context === undefined ? [] : [result.context]))
 
-/** The first reason of these, or of a handler that failed and is closed. */
+/** Returns the first reason of a result with this status, or of a handler that failed and is closed. */
 const reasonOf = (
   results: ReadonlyArray<Result>,
   statuses: ReadonlyArray<HookResult["status"]>
@@ -209,7 +212,7 @@ const runAll = Effect.fnUntraced(function* (options: Options, handlers: Readonly
 
 const aboutOf = ({ command, event, order, source }: Handler) => ({ event, order, command, source })
 
-/** Makes the JSON that a command reads from standard input. */
+/** Makes the JSON that a command receives on standard input. */
 const inputOf = Effect.fnUntraced(function* (options: Options, { event, fields }: Happening) {
   const turn = yield* Turn
   const current = yield* CurrentTurnContext
@@ -243,7 +246,7 @@ const runOne = Effect.fnUntraced(function* (options: Options, handler: Handler, 
   return { handler, result, durationMillis: (yield* Clock.currentTimeMillis) - startedAt }
 })
 
-/** The command could not run, or not to its end. */
+/** The command could not run, or did not run to its end. */
 class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", { detail: Schema.String }) {
   override get message() {
     return this.detail
@@ -253,13 +256,13 @@ class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed",
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, CommandFailed> =>
   Effect.tryPromise({ try: run, catch: (error) => new CommandFailed({ detail: String((error as Error).message) }) })
 
-/** A directory that only this user can read; removed with the scope. */
+/** Makes a directory that only this user can read. It is removed with the scope. */
 const privateDirectory = Effect.acquireRelease(
   attempt(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "spindle-hook-"))),
   (directory) => Effect.promise(() => Fs.rm(directory, { recursive: true, force: true }))
 )
 
-/** Runs the command. **Errors**: `CommandFailed` at its limit, and if it could not start or printed too much. */
+/** Runs the command. **Errors**: `CommandFailed` at its limit, and if it cannot start or prints too much. */
 const runCommand = Effect.fnUntraced(function* (options: Options, handler: Handler, directory: string) {
   const turn = yield* Turn
   const process = yield* Effect.mapError(
@@ -277,8 +280,8 @@ const runCommand = Effect.fnUntraced(function* (options: Options, handler: Handl
 })
 
 /**
- * The words that run a command with its streams in files. What a process prints before it ends is then complete at its
- * end, even if something that it started keeps the streams open.
+ * Returns the words that run a command with its streams in files. Its output is then complete at its end, even if
+ * another process that it started keeps the streams open.
  */
 const wordsOf = (shell: string, command: string, directory: string): ReadonlyArray<string> => [
   "/bin/sh",
@@ -291,7 +294,7 @@ const wordsOf = (shell: string, command: string, directory: string): ReadonlyArr
 
 const limitBytes = 1 << 20
 
-/** The text of a file that a command has written. */
+/** Returns the text of a file that a command has written. */
 const textIn = (directory: string, name: string): Effect.Effect<string, CommandFailed> =>
   attempt(async () => {
     const path = Path.join(directory, name)

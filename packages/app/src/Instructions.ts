@@ -1,6 +1,6 @@
 /**
- * The surroundings of the model: the instructions of the person and the project (`AGENTS.md`), and the environment. Both
- * are fragments of the history, recorded when the model does not know them and when they have changed.
+ * The surroundings of the model: the instructions of the person and the project (`AGENTS.md`), and the environment.
+ * Both are fragments of the history. They are recorded if the model does not know them, and if they have changed.
  *
  * ```
  * <home>/AGENTS.md            of the person, for every project
@@ -8,8 +8,8 @@
  * <root>/<directory>/AGENTS.md  later ones are more specific
  * ```
  *
- * In each directory the first of these files that is not blank counts: `AGENTS.override.md`, `AGENTS.md`, then the names
- * of `project_doc_fallback_filenames`.
+ * In each directory the first of these files that is not blank counts: `AGENTS.override.md`, `AGENTS.md`, then the
+ * names of `project_doc_fallback_filenames`.
  */
 import * as Path from "node:path"
 import { type Fragment, type FragmentUpdate, none } from "@spindle/core/Fragments"
@@ -21,7 +21,7 @@ import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 
-/** Why a file is left out, or not used completely. */
+/** The reason why a file is left out, or not used completely. */
 export const Problem = Schema.Union([
   Schema.TaggedStruct("NotUtf8", { path: Schema.String }),
   Schema.TaggedStruct("TooLarge", { path: Schema.String, limitBytes: Schema.Finite }),
@@ -47,10 +47,10 @@ export interface Places {
   /** The directory of the person's own file. */
   readonly home: string
   readonly cwd: string
-  /** The names of files that count where there is no `AGENTS.md`. */
+  /** The names of files that count in a directory without `AGENTS.md`. */
   readonly fallbackNames: ReadonlyArray<string>
   /**
-   * How many bytes the files of a project may have together, at most 1 MiB; 0 reads none. The file of the person has the
+   * The most bytes that the files of a project have together, up to 1 MiB; 0 reads none. The file of the person has the
    * same limit.
    */
   readonly maxBytes: number
@@ -64,12 +64,12 @@ export interface Instructions {
   readonly problems: ReadonlyArray<Problem>
 }
 
-// files are read into memory at each turn
+// the limit of `maxBytes`, because files are read into memory at each turn
 const mostBytes = 1 << 20
 
 /**
- * Reads the instructions. Files that cannot be used are left out, with a problem for each. **Interruption** closes the file
- * that is read.
+ * Reads the instructions. Files that cannot be used are left out, with a problem for each. **Interruption** closes the
+ * file that is read.
  */
 export const read = Effect.fnUntraced(function* (
   places: Places
@@ -94,7 +94,7 @@ const projectHeading = "\n\n--- project-doc ---\n\n"
 
 const names = (fallbackNames: ReadonlyArray<string>) => ["AGENTS.override.md", "AGENTS.md", ...fallbackNames]
 
-/** The directories from the root of the project down to the working directory; only that one if there is no root. */
+/** Returns the directories from the project's root down to the working directory; only the latter without a root. */
 export const directoriesOf = Effect.fnUntraced(function* ({
   cwd,
   rootMarkers
@@ -110,7 +110,7 @@ export const directoriesOf = Effect.fnUntraced(function* ({
   }
 })
 
-/** The text of a file, and how much was read of it. */
+/** The text of a file, and the number of bytes that were read. */
 export interface Found {
   readonly text: string
   readonly sizeBytes: number
@@ -122,7 +122,7 @@ interface Candidates {
   readonly limitBytes: number
 }
 
-/** The first file of these names that has text. One that cannot be used does not hide the next. */
+/** Returns the first file of these names that has text. A file that cannot be used does not hide the next. */
 const firstOf = Effect.fnUntraced(function* (
   { directory, limitBytes, names }: Candidates,
   problems: Array<Problem>
@@ -175,7 +175,7 @@ const readProblem = (path: string, { reason }: PlatformError): Problem | undefin
   return isMissing ? undefined : { _tag: "Unreadable", path, detail: code }
 }
 
-/** The first bytes of a file, at most `limitBytes`. */
+/** Returns the first bytes of a file, at most `limitBytes`. */
 const readStart = (path: string, limitBytes: number): Effect.Effect<Uint8Array, PlatformError, FileSystem.FileSystem> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -190,7 +190,7 @@ const readStart = (path: string, limitBytes: number): Effect.Effect<Uint8Array, 
     })
   )
 
-/** The text of UTF-8 bytes. A character that the limit has cut is left out. */
+/** Decodes UTF-8; undefined for other bytes. A character that the limit has cut is left out. */
 const decode = (bytes: Uint8Array, isCut: boolean): string | undefined => {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: isCut })
@@ -222,8 +222,8 @@ export const environmentName = "environment_context"
 export type Environment = ReadonlyArray<readonly [name: string, value: string]>
 
 /**
- * Returns the fragment with the changes of the environment since these fragments; undefined if there are none. Without an
- * earlier fragment it has the complete environment.
+ * Returns the fragment with the changes of the environment since these fragments; undefined if there are none. Without
+ * an earlier fragment it has the complete environment.
  */
 export const environmentFragment = (current: Environment, known: ReadonlyArray<Fragment>): Fragment | undefined => {
   const before = new Map<string, string>()
@@ -249,9 +249,9 @@ const escape = (value: string): string =>
 /** The options of the fragments. */
 export interface Options {
   readonly places: TurnContext.ByTurn<Places>
-  /** The environment at a time, in milliseconds, of a turn with a context. */
+  /** Returns the environment of a turn with a context, at a time in milliseconds. */
   readonly environment: (now: number, context: TurnContext.TurnContext) => Environment
-  /** Further fragments, each with another name: recorded if the model knows no such fragment, or one of another text. */
+  /** Further fragments, each with another name. Recorded if the model does not know them, or knows another text. */
   readonly further?: Effect.Effect<FragmentUpdate, never, FileSystem.FileSystem> | undefined
 }
 
@@ -297,7 +297,7 @@ export const dateOf = (now: number): Environment => [
 
 /** Returns the day of a time here, as ISO 8601 writes it. */
 export const dayOf = (now: number): string =>
-  // this locale writes dates as ISO 8601 does
+  // the locale of Sweden writes dates as ISO 8601 does
   new Intl.DateTimeFormat("sv-SE", { timeZone: timeZoneOf() }).format(now)
 
 const timeZoneOf = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone

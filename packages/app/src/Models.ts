@@ -22,7 +22,8 @@ import type { ModelInfo } from "./settings/catalog.ts"
 import type { ServerProvider, Settings } from "./Settings.ts"
 
 /**
- * Makes a model of the provider by name. Without an effort or a summary it has the configured one, or that of the provider.
+ * Makes a model of the provider by name. Without an effort or a summary it has the configured one, or that of the
+ * provider.
  */
 export type MakeModel = (wanted: {
   readonly name: string
@@ -119,7 +120,7 @@ const apiKeyOf = (
   return Accounts.shareKey(Accounts.storedKey(Accounts.storeOf(keyStore, home), id), 0)
 }
 
-/** The known facts about models, and a function that attaches them to one. */
+/** The known facts about models, and a function that attaches them to a model. */
 interface Known {
   readonly find: (name: string) => ModelInfo | undefined
   readonly attach: (model: Model) => Model
@@ -157,7 +158,7 @@ const knownModels = (
     return { find, attach: attachTo(find, warningOf) }
   })
 
-/** Merges two descriptions, field by field. The configuration comes first and wins. */
+/** Merges two descriptions, field by field. The first one wins. */
 const merge = (first: ModelInfo | undefined, second: ModelInfo | undefined): ModelInfo | undefined =>
   first === undefined || second === undefined
     ? (first ?? second)
@@ -170,7 +171,10 @@ const merge = (first: ModelInfo | undefined, second: ModelInfo | undefined): Mod
         toolFlavour: first.toolFlavour ?? second.toolFlavour
       }
 
-/** A model with the window that is known now, in the flavour of its tools. Its first request warns if it is not known. */
+/**
+ * Attaches the known facts to a model: the current window, and the flavour of its tools. The first request of an
+ * unknown model warns.
+ */
 const attachTo =
   (find: Known["find"], warningOf: (name: string) => ReadonlyArray<ModelPart>) =>
   (model: Model): Model => ({
@@ -190,7 +194,10 @@ const attachTo =
 
 const functions = new WeakMap<ModelRequest["tools"], ModelRequest["tools"]>()
 
-/** The tools for a model that knows no grammars: those with a grammar are functions with one text. One array for each array. */
+/**
+ * Returns the tools for a model without grammars: those with a grammar become functions with one text. Returns the same
+ * array for the same array.
+ */
 const functionsOf = (tools: ModelRequest["tools"]): ModelRequest["tools"] => {
   if (tools.every(({ freeform }) => freeform === undefined)) return tools
   const made = functions.get(tools) ?? tools.map(functionOf)

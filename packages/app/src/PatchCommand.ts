@@ -1,8 +1,9 @@
 /**
- * `apply_patch` as a program: scripts that an agent runs can call it, with a patch as its argument or on standard input.
+ * `apply_patch` as a program: scripts that an agent runs can call it, with a patch as its argument or on standard
+ * input.
  *
  * It is a shell script below the home that starts `spindle apply-patch`. Commands find it on their path, and its writes
- * are confined like all writes of the command.
+ * are confined like all writes of a command.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -17,14 +18,14 @@ import * as Directories from "./storage/Directories.ts"
 /** The directory of the script. */
 export const directoryOf = (home: string): string => Path.join(home, "bin")
 
-/** Whether the script was written. */
+/** Returns true if the script exists. */
 export const isInstalled = (home: string): boolean => Fs.existsSync(Path.join(directoryOf(home), "apply_patch"))
 
 const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
 
 /**
- * Writes the script, unless it exists already. `program` are the words that start this program. Throws an error of the
- * file system.
+ * Writes the script, unless it exists already. `program` are the words that start this program. Throws the errors of
+ * the file system.
  */
 export const installUnsafe = (home: string, program: ReadonlyArray<string>): void => {
   const path = Path.join(directoryOf(home), "apply_patch")
@@ -38,8 +39,8 @@ export const installUnsafe = (home: string, program: ReadonlyArray<string>): voi
 
 /**
  * Makes the directory for the journals of the patches that commands apply, and returns it: in the first directory of
- * temporary files that commands may write, or below the home. Returns undefined if it belongs to another user. Throws an
- * error of the file system.
+ * temporary files that commands may write, or below the home. Returns undefined if it belongs to another user. Throws
+ * the errors of the file system.
  */
 export const journalsUnsafe = (home: string, scratch: ReadonlyArray<string>): string | undefined => {
   const uid = Os.userInfo().uid

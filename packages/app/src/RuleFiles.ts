@@ -1,9 +1,10 @@
 /**
- * The files with rules about commands: `rules/*.rules` in the home of Spindle, and `.spindle/rules/*.rules` in the project.
+ * The files with rules about commands: `rules/*.rules` in the home of Spindle, and `.spindle/rules/*.rules` in the
+ * project.
  *
- * A file of the project applies only while `rules/trusted` in the home lists its content, as `sha256sum` prints it: an agent
- * that can write to the project cannot give itself more authority. The files are read for each command, so that a change
- * holds at once in every session.
+ * A file of the project applies only while `rules/trusted` in the home lists its content, as `sha256sum` prints it. So
+ * an agent that can write to the project cannot give itself more authority. The files are read for each command, so a
+ * change holds at once in every session.
  */
 import { createHash } from "node:crypto"
 import * as FileSystem from "node:fs"
@@ -57,7 +58,7 @@ export const warningsOf = (home: string, { problems, untrusted }: RuleFiles): Re
   )
 ]
 
-/** Returns the rules that an answer with this amendment adds, as lines of a file; none if it is no amendment. */
+/** Returns the rules that an answer with this amendment adds, as lines of a file; none if it is not an amendment. */
 export const linesOf = (amendment: unknown): ReadonlyArray<string> =>
   CommandApproval.amendmentOf(amendment)?.map(CommandRules.allowLine) ?? []
 
@@ -99,7 +100,7 @@ const readRules = (file: string): CommandRules.Rules => {
     : CommandRules.parse(file, content.bytes.toString("utf8"))
 }
 
-/** Returns the rule files of a directory, in the order of their names, or why they cannot be listed. */
+/** Returns the rule files of a directory in the order of their names, or the error if they cannot be listed. */
 const filesIn = (directory: string): { readonly files: ReadonlyArray<string>; readonly error?: string } => {
   try {
     const names = FileSystem.readdirSync(directory).filter((name) => name.endsWith(".rules"))
@@ -120,7 +121,7 @@ const contentOf = (file: string): { readonly bytes: Buffer } | { readonly error:
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message
 
-/** Returns whether the home lists a file of the project with this content. */
+/** Returns a function that returns true if the home lists a file of the project with this content. */
 const trustedContents = (home: string): ((file: string, bytes: Buffer) => boolean) => {
   const content = contentOf(trustedFile(home))
   const lines = new Set("error" in content ? [] : content.bytes.toString("utf8").split("\n"))

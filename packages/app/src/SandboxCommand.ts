@@ -23,19 +23,19 @@ import { policiesOf } from "./settings/sandbox.ts"
 /** The services that a face provides. */
 export type Platform = FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
 
-/** A command, and how to run it. `write` gets both output streams as they arrive. */
+/** A command and its options. `write` receives both output streams as they arrive. */
 export interface Options {
   readonly settings: Settings.Settings
   readonly cwd: string
   readonly command: ReadonlyArray<string>
   readonly write: (bytes: Uint8Array) => void
-  /** Called at the end for each host that the list of the policy has denied, with a text that names the host and the reason. */
+  /** Called at the end for each host that the policy has denied, with a text that names the host and the reason. */
   readonly onDenied: (text: string) => void
 }
 
 /**
- * Runs a command under the policy of the settings. Returns its exit code, or 128 + the number of the signal that ended it.
- * **Interruption** ends the command. **Errors**: `SandboxUnavailable`; `ProcessFailed`.
+ * Runs a command under the policy of the settings. Returns its exit code, or 128 + the number of the signal that ended
+ * it. **Interruption** ends the command. **Errors**: `SandboxUnavailable`; `ProcessFailed`.
  */
 export const run = ({
   command,

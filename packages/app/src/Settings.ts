@@ -2,8 +2,8 @@
  * The configuration: `config.toml`, the overrides of the command line, and the environment.
  *
  * Keys have the names of the reference's `config.toml`, so that its users can keep theirs. Keys and values that this
- * program does not know or use are named in `warnings`, or refused with `isStrict`. A key is looked up in the flags, then
- * in `--config`, then in the file. Anything wrong is one `SettingsInvalid` with a message of one line.
+ * program does not know or use are named in `warnings`, or refused with `isStrict`. A key is looked up in the flags,
+ * then in `--config`, then in the file. Any fault is one `SettingsInvalid` with a message of one line.
  */
 import * as Path from "node:path"
 import type { Permission } from "@spindle/core/Authority"
@@ -32,16 +32,16 @@ import * as Unsupported from "./settings/unsupported.ts"
 import * as UnusedKeys from "./settings/unused.ts"
 import type * as ApprovalPolicies from "@spindle/tools/ApprovalPolicy"
 
-/** When a person has to agree before something runs. */
+/** The policies by which a person has to agree before something runs. */
 export const approvalPolicies = ["untrusted", "on-failure", "on-request", "never"] as const
 /** @see {@link approvalPolicies} */
 export type ApprovalPolicy = (typeof approvalPolicies)[number]
 
-/** For which reasons a person may be asked. What may not be asked for is refused. */
+/** The kinds of questions that a person may be asked, each with true. A question of any other kind is refused. */
 export interface Granular extends ApprovalPolicies.Granular {
-  /** To answer a form of a tool server. */
+  /** Questions to fill in a form of a tool server. */
   readonly elicitations: boolean
-  /** To give permissions that the model asks for. */
+  /** Questions to grant permissions that the model requests. */
   readonly permissions: boolean
 }
 
@@ -67,16 +67,16 @@ export interface Settings {
   readonly reasoningEffort: string | undefined
   readonly reasoningSummary: string | undefined
   readonly verbosity: string | undefined
-  /** How the provider schedules requests. */
+  /** The scheduling of requests at the provider, such as `flex` or `priority`. Undefined: the provider's default. */
   readonly serviceTier: string | undefined
-  /** How many tokens a response may have. */
+  /** The most tokens of a response. Undefined: the provider's limit. */
   readonly maxOutputTokens: number | undefined
-  /** How the provider searches the web; undefined if it does not. */
+  /** The kind of web search that the provider runs; undefined if it runs none. */
   readonly webSearch: "cached" | "live" | undefined
   /** The directory of `config.toml` and of the person's own instructions, prompts and skills; absolute. */
   readonly configDirectory: string
   readonly disabledSkills: SkillSettings.SkillSelection
-  /** Which files of a project are instructions; see `Instructions.Places`. */
+  /** The files of a project that are instructions; see `Instructions.Places`. */
   readonly projectDoc: Pick<Places, "fallbackNames" | "maxBytes" | "rootMarkers">
   /** The known facts about models. */
   readonly catalog: Catalog.Catalog
@@ -84,7 +84,7 @@ export interface Settings {
   readonly hooks: { readonly source: string; readonly table: unknown } | undefined
   /** The replacement of the default instructions: the content of `model_instructions_file`, or else `instructions`. */
   readonly instructions: string | undefined
-  /** How the model talks to the person. */
+  /** The tone in which the model talks to the person. */
   readonly personality: Personality | undefined
   /** The `developer_instructions`, which follow the instructions. */
   readonly addition: string | undefined
@@ -105,7 +105,7 @@ export interface Sources {
   readonly command: "exec" | "demo" | "sandbox"
   readonly env: Accounts.Environment
   readonly homeDirectory: string
-  /** Whether keys without an effect are refused. */
+  /** True if keys without an effect are refused. */
   readonly isStrict?: boolean | undefined
   readonly config: ReadonlyArray<readonly [key: string, value: string]>
   readonly flags: {
@@ -122,10 +122,10 @@ export interface Sources {
 
 /** The personalities that a configuration can give the model. */
 export const personalities = ["friendly", "pragmatic"] as const
-/** How the model talks to the person. */
+/** @see {@link personalities} */
 export type Personality = (typeof personalities)[number]
 
-/** The model to use if none is configured. */
+/** Returns the model to use if none is configured. */
 const defaultModelOf = ({ _tag }: ServerProvider): string => (_tag === "Messages" ? "claude-sonnet-4-5" : "gpt-5")
 
 /**
@@ -135,7 +135,7 @@ const defaultModelOf = ({ _tag }: ServerProvider): string => (_tag === "Messages
 export const home = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || Path.join(sources.homeDirectory, ".spindle"))
 
-/** Returns the directory of `config.toml`, which is only read: `$SPINDLE_HOME`, else `$CODEX_HOME`, else `~/.spindle`. */
+/** Returns the directory of `config.toml`, which is only read: `$SPINDLE_HOME`, `$CODEX_HOME`, or `~/.spindle`. */
 const configDirectory = (sources: Pick<Sources, "env" | "homeDirectory">): string =>
   Path.resolve(sources.env["SPINDLE_HOME"] || sources.env["CODEX_HOME"] || home(sources))
 
@@ -146,9 +146,10 @@ export interface Permissions {
 }
 
 /**
- * Decides what happens before a patch, or a command that no rule covers and that does more than read. Where commands are
- * sandboxed, the sandbox decides about them, and in read-only mode only patches need approval. Otherwise both need it, unless
- * full access was chosen. If nothing may be asked for, what needs approval is denied.
+ * Returns the checks before a patch, and before a command that no rule covers and that does more than read. The policy
+ * `untrusted` always asks. Otherwise a sandbox decides about commands, and patches need approval only in read-only
+ * mode. Without a sandbox both need approval, unless full access was chosen. The policy `never` denies instead of
+ * asking.
  */
 export const permissionsOf = (
   { approvalPolicy, sandboxMode }: Pick<Settings, "approvalPolicy" | "sandboxMode">,
@@ -163,7 +164,7 @@ export const permissionsOf = (
   }
 }
 
-/** Reads the configuration. **Interruption**: leaves nothing behind. **Errors**: `SettingsInvalid`. */
+/** Reads the configuration. **Interruption** leaves nothing open. **Errors**: `SettingsInvalid`. */
 export const load = (sources: Sources): Effect.Effect<Settings, SettingsInvalid> => attempt(() => read(sources))
 
 const attempt = <A>(evaluate: () => A): Effect.Effect<A, SettingsInvalid> =>
@@ -181,7 +182,7 @@ export interface McpServers {
   readonly file: string
   /** The text of the file. */
   readonly text: string
-  /** Whether the file belongs to another program, and is only read. */
+  /** True if the file belongs to another program and is only read. */
   readonly isForeign: boolean
   readonly servers: ReadonlyArray<McpSettings.Configured>
 }
@@ -221,7 +222,7 @@ const wrongType = (source: string, key: string, expected: string) =>
 const refuseUnsupported = (found: Unsupported.Unsupported | undefined) =>
   found === undefined ? undefined : refuse({ _tag: "NotSupported", ...found })
 
-/** The tables of the command line and of the file, one by one and as one. */
+/** Reads the tables of the command line and of the file, one by one and as one. */
 const tablesOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirectory">) => {
   const directory = configDirectory(sources)
   const file = Path.join(directory, "config.toml")
@@ -233,7 +234,7 @@ const tablesOf = (sources: Pick<Sources, "config" | "env" | "flags" | "homeDirec
 const read = (sources: Sources): Settings => {
   const { directory, file, table, written } = tablesOf(sources)
   const provider: Provider =
-    // no model is asked
+    // the command sends no model request
     sources.command === "sandbox"
       ? { _tag: "Scripted" }
       : Providers.read({ env: sources.env, isDemo: sources.command === "demo", table, file, home: home(sources) })
@@ -312,7 +313,7 @@ const atLeastOne = (count: number | undefined) => (count === undefined ? undefin
 
 const personalityOf = (name: "none" | Personality | undefined) => (name === "none" ? undefined : name)
 
-/** The features and `tools.web_search` are older forms. */
+/** Reads the kind of web search. The features and `tools.web_search` are older forms of the key. */
 const webSearchOf = (table: Table.Settings, features: Features.Features): Settings["webSearch"] => {
   const mode = table.choice("web_search", ["disabled", "cached", "live"])
   if (mode !== undefined) return mode === "disabled" ? undefined : mode
@@ -320,10 +321,10 @@ const webSearchOf = (table: Table.Settings, features: Features.Features): Settin
   return (table.flag("tools.web_search") ?? features.isEnabled("web_search_request")) ? "live" : undefined
 }
 
-/** The API has another word for the tier that the reference's configuration calls fast. */
+/** Converts a tier to the word of the API, which has another one for the tier that the reference calls fast. */
 const serviceTierOf = (tier: string | undefined) => (tier === "fast" ? "priority" : tier)
 
-/** A policy by its name, or `{ granular = { ... } }`, in which a kind of question that is left out may be asked. */
+/** Reads a policy: a name, or `{ granular = { ... } }`, in which a missing kind of question may be asked. */
 const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | undefined => {
   const isGranular = table.isTable("approval_policy") && table.variant("approval_policy", ["granular"]) !== undefined
   if (!isGranular) return table.choice("approval_policy", approvalPolicies)
@@ -337,8 +338,8 @@ const approvalPolicyOf = (table: Table.Settings): Settings["approvalPolicy"] | u
 }
 
 /**
- * The default policy and sandbox. The demo shows the questions to a person, on a machine with a sandbox and on one
- * without; its script runs three commands that are known.
+ * Returns the default policy and sandbox. The demo shows its questions to a person even if there is a sandbox; its
+ * script runs three known commands.
  */
 const standardOf = (
   command: Sources["command"],
@@ -368,7 +369,7 @@ const fileLayer = (file: string): Table.Layer => {
   return text === undefined ? { source: file, table: {} } : layerOf(file, text)
 }
 
-/** The table that `profile` names, which is stronger than the rest of the file. */
+/** Returns the table that `profile` names, which is stronger than the rest of the file. */
 const profileLayer = (written: ReadonlyArray<Table.Layer>, file: string): ReadonlyArray<Table.Layer> => {
   const table = Table.make(written, wrongType)
   const name = table.text("profile")

@@ -1,10 +1,10 @@
 /**
- * Skills: folders with a `SKILL.md`, instructions for one kind of task. The model gets their names and descriptions. The
- * body of a skill follows a prompt that names it, as `$name` or by a mention of its file; the model may also read the file
- * itself.
+ * Skills: folders with a `SKILL.md`, instructions for one kind of task. The model gets their names and descriptions.
+ * The body of a skill follows a prompt that names it, as `$name` or by a mention of its file. The model may also read
+ * the file itself.
  *
- * Skills are in `skills` of the home, and in `.agents/skills` of the directories from the root of the project down to the
- * working directory. Of two skills with one name the one closer to the working directory counts.
+ * Skills are in `skills` of the home, and in `.agents/skills` of the directories from the root of the project down to
+ * the working directory. Of two skills with one name the one closer to the working directory counts.
  */
 import * as Path from "node:path"
 import type { Fragment, FragmentUpdate } from "@spindle/core/Fragments"
@@ -27,7 +27,7 @@ export interface Skill {
   readonly body: string
 }
 
-/** Where skills are, and which of them are switched off. */
+/** The places of skills, and the skills that are switched off. */
 export interface Places extends Instructions.Places {
   readonly disabledSkills: SkillSelection
 }
@@ -66,7 +66,7 @@ export const read = Effect.fnUntraced(function* (
   return { skills: skills.toSorted((a, b) => (a.name < b.name ? -1 : 1)), problems }
 })
 
-/** Tells a skill that is switched off. Files are compared by where they really are. */
+/** Returns a function that returns true for a skill that is switched off. Files are compared by their real paths. */
 const disabledIn = Effect.fnUntraced(function* ({ names, paths }: SkillSelection) {
   const fileSystem = yield* FileSystem.FileSystem
   const real = (path: string) => Effect.orElseSucceed(fileSystem.realPath(path), () => path)
@@ -77,7 +77,7 @@ const disabledIn = Effect.fnUntraced(function* ({ names, paths }: SkillSelection
       : Effect.map(real(path), (file) => disabled.has(file) || disabled.has(Path.dirname(file)))
 })
 
-/** Returns the skill of a file, why it cannot be used, or undefined if there is no such file. */
+/** Returns the skill of a file, or the problem if it cannot be used; undefined if there is no such file. */
 const readSkill = Effect.fnUntraced(function* (
   path: string,
   folder: string

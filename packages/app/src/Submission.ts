@@ -1,13 +1,13 @@
 /**
- * How one submission ended: a pure fold from the events of its session (contract P2).
+ * The end of one submission: a pure fold from the events of its session (contract P2).
  *
- * A resumed session may hold input that was waiting before. The turns of that input come first, and do not end the
+ * A resumed session may have input that was waiting before. The turns of that input run first, and do not end the
  * submission.
  */
 import type { SubmissionId, TurnId } from "@spindle/core/Ids"
 import type { CallDecided, QuestionSettled, SessionEvent, TaskNote, Terminal } from "@spindle/core/SessionEvent"
 
-/** How a submission ended. `failure` says what went wrong, in one line; an interrupted turn has none. */
+/** The end of a submission. `failure` describes the failure in one line; an interrupted turn has none. */
 export interface End {
   readonly isCompleted: boolean
   readonly lastMessage: string | undefined
@@ -31,7 +31,7 @@ export interface SubmissionState extends Pick<Report, "notes" | "decisions"> {
   readonly end: End | undefined
 }
 
-/** The state before the first event. */
+/** Returns the state before the first event. */
 export const initial = (id: SubmissionId): SubmissionState => ({
   id,
   turnId: undefined,
@@ -48,7 +48,7 @@ const lost: End = { isCompleted: false, lastMessage: undefined, failure: "the se
 
 const withdrawn: End = { isCompleted: false, lastMessage: undefined, failure: "the input was withdrawn" }
 
-/** The state after an event. */
+/** Returns the state after an event. */
 export const step = (state: SubmissionState, event: SessionEvent): SubmissionState => {
   switch (event._tag) {
     case "TurnStarted":
@@ -72,7 +72,7 @@ export const step = (state: SubmissionState, event: SessionEvent): SubmissionSta
   }
 }
 
-/** Whether the end of a turn that the submission did not start names it. */
+/** Returns true if the end of a turn names the submission, which did not start the turn. */
 const isNamed = (id: SubmissionId, event: Terminal): boolean => {
   switch (event._tag) {
     case "TurnCompleted":

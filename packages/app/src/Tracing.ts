@@ -1,6 +1,6 @@
 /**
- * Traces and metrics of the application. Their modules are loaded only if the settings ask for them, so they cost a
- * program that sends nothing no start-up time.
+ * Traces and metrics of the application. Their modules are loaded only if the settings enable them, so a program that
+ * sends nothing starts as fast as without them.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,22 +11,23 @@ import type { TelemetrySettings } from "./settings/telemetry.ts"
 
 /** The options of a face about traces, in addition to the settings. */
 export interface Options {
-  /** Whether the tree of spans is written at the end. */
+  /** True if the tree of spans is written at the end. */
   readonly isShown: boolean
   readonly write: (text: string) => void
   /** The version of the program. */
   readonly version: string
 }
 
-/** The settings that metrics are about. */
+/** The settings that are measured. */
 export type Measured = Pick<Settings, "features" | "sandbox" | "sandboxMode">
 
 /** The most spans that are shown. */
 const shownCapacity = 10_000
 
 /**
- * Traces and measures the sessions that are made below it; empty if the settings ask for nothing. Closing it sends the
- * remaining ones, for at most three seconds, reports how many spans could not be sent, and writes the tree.
+ * Traces and measures the sessions that are made with this layer. Empty if the settings enable nothing. Closing it
+ * sends the remaining spans and metrics, for at most three seconds, reports the number of spans that could not be sent,
+ * and writes the tree.
  */
 export const layer = (
   { features, sandbox, sandboxMode, telemetry: settings }: Measured & Pick<Settings, "telemetry">,

@@ -1,6 +1,6 @@
 /**
- * The metadata of a turn for MCP servers that are configured to receive it: the session, the turn, the sandbox and, once
- * it is known, the state of the repository.
+ * The metadata of a turn for MCP servers that are configured to receive it: the session, the turn, the sandbox and,
+ * once it is known, the state of the repository.
  *
  * The headers have the names that servers of the reference expect.
  */
@@ -26,12 +26,12 @@ export interface Repository {
   readonly hasChanges: boolean
 }
 
-/** How long git may take. */
+/** The limit of a git command. */
 const gitLimit = "10 seconds"
 
 /**
- * Makes the function that returns the headers of a turn. With the first call of a turn git is asked in the background:
- * the headers of later calls contain its result. The request ends with its turn.
+ * Makes the function that returns the headers of a turn. The first call of a turn starts git in the background, and the
+ * headers of later calls contain its result. Git ends with the turn.
  */
 export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, Git.Git> =>
   Effect.map(Git.Git, (git) => {
@@ -52,7 +52,7 @@ interface Found {
   repository: Repository | undefined
 }
 
-/** Starts to look for the repository. The turn owns what runs. */
+/** Starts to look for the repository, in a fiber that the turn owns. */
 const lookFor = (turn: Turn, found: Found, look: Effect.Effect<Repository | undefined>): Effect.Effect<void> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
@@ -88,11 +88,14 @@ const workspacesOf = ({ commit, hasChanges, remotes, root }: Repository): object
   }
 })
 
-/** JSON of ASCII characters only: a path may have others, and a header may not. */
+/** Writes JSON with ASCII characters only: a path may have others, and a header may not. */
 const ascii = (value: object): string =>
   JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** Asks git about the repository of a directory; undefined without a repository, without git, or without a result in time. */
+/**
+ * Reads the repository of a directory with git; undefined without a repository, without git, or without a result in
+ * time.
+ */
 export const repositoryOf = Effect.fnUntraced(
   function* (cwd: string) {
     const { top: root } = yield* Git.repositoryOf(cwd)
@@ -112,7 +115,7 @@ export const repositoryOf = Effect.fnUntraced(
     effect.pipe(
       Effect.timeoutOption(gitLimit),
       Effect.map((found) => (found._tag === "Some" ? found.value : undefined)),
-      // no git, or no repository: there is nothing to say
+      // there is no git, or no repository
       Effect.catchTag("GitFailed", () => Effect.undefined)
     )
 )

@@ -6,8 +6,8 @@
  * TurnStarted ─► reading calls ─► first mutating call waits ─► SnapshotTaken ─► calls run ─► TurnCompleted ─► after
  * ```
  *
- * A turn without such a call takes none. A turn whose snapshot fails cannot be undone, but is otherwise unaffected. A delegate uses
- * the snapshot of the turn that started it, and takes its own once that turn has ended.
+ * A turn without such a call takes no snapshot. A turn whose snapshot fails cannot be undone, but is otherwise
+ * unaffected. A delegate uses the snapshot of the turn that started it, and takes its own once that turn has ended.
  */
 import type { SessionId, TurnId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
@@ -29,10 +29,10 @@ export const SnapshotTaken = NoteKind.make("snapshot.taken", {
   data: Schema.Struct({ snapshotId: Schema.String, leftOut: Schema.Finite })
 })
 
-/** How long a snapshot takes before a warning says so. */
+/** The time after which a warning reports that a snapshot is slow. */
 const warnAfter = "240 seconds"
 
-/** How long the end of a session waits for the snapshots of its last turns. */
+/** The time that the end of a session waits for the snapshots of its last turns. */
 const endLimit = "60 seconds"
 
 /** The parts that a session needs so that its turns take snapshots. */
@@ -47,11 +47,11 @@ interface Shared {
   readonly snapshots: Snapshots
   /** The gates of the turns that run. */
   readonly gates: Map<TurnId, TurnGate>
-  /** Runs what outlives a turn. */
+  /** Runs an effect that outlives its turn. */
   readonly run: (effect: Effect.Effect<unknown>) => void
   /** Removes the snapshots of sessions that no longer exist, once. */
   readonly collect: Effect.Effect<void>
-  /** The last warning about files that are left out, or about why there are no snapshots. */
+  /** The last warning: about files that are left out, or about missing snapshots. */
   warned: string | undefined
 }
 
@@ -103,7 +103,7 @@ class TurnGate implements MutationGate {
     return above === undefined || above.hasEnded ? this.passOwn : above.pass
   })
 
-  // concurrent calls begin it once
+  // one snapshot for concurrent calls
   private readonly begin = Semaphore.makeUnsafe(1).withPermits(1)(
     Effect.suspend(() =>
       // mutant one-snapshot-a-turn (S12: concurrent calls of a turn take one snapshot): false
@@ -162,7 +162,7 @@ class TurnGate implements MutationGate {
     const { shared, taking, turn } = this
     shared.gates.delete(turn.turnId)
     if (taking === undefined) return
-    // a snapshot that is not complete by now would not show the files as they were before the turn
+    // an incomplete snapshot would not show the files as they were before the turn
     // mutant no-snapshot-after-its-turn (S12: a snapshot that its turn does not wait for is not taken): drop
     taking.interruptUnsafe()
     shared.run(
@@ -183,7 +183,7 @@ const collect = (journal: Journal, snapshots: Snapshots): Effect.Effect<void> =>
     yield* snapshots.collect((owner) => known.has(owner))
   }).pipe(Effect.catch((error) => Effect.logWarning(`old snapshots could not be removed: ${error.message}`)))
 
-/** Finishes or takes back an undo that a crash has cut, and returns the text about it for the model. */
+/** Finishes or reverts an undo that a crash has cut, and returns the text about it for the model. */
 export const recover = (sessionId: SessionId): Effect.Effect<string | undefined, never, Snapshots> =>
   Effect.gen(function* () {
     const snapshots = yield* Snapshots

@@ -1,5 +1,5 @@
 /**
- * The modules that every face of Spindle shares. Each module is a namespace; see the README for where to begin.
+ * The modules that all faces of Spindle share. Each module is a namespace; see the README for where to begin.
  */
 export * as Accounts from "./Accounts.ts"
 export * as App from "./App.ts"

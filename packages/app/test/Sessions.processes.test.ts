@@ -5,12 +5,12 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { bundle } from "./fixtures/bundle.ts"
 import { type Command, hostOn, reply } from "./fixtures/hostSessions.ts"
 
-const fixture = fileURLToPath(new URL("fixtures/hostSessions.ts", import.meta.url))
+const program = await bundle(new URL("fixtures/hostSessions.ts", import.meta.url))
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-store-"))),
@@ -21,7 +21,7 @@ const scratch = Effect.acquireRelease(
 const other = Effect.fnUntraced(function* (directory: string) {
   const child: ChildProcess = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, ["--conditions=spindle-source", fixture, directory], {
+      spawn(process.execPath, [program, directory], {
         stdio: ["pipe", "pipe", "inherit"]
       })
     ),

@@ -1,13 +1,13 @@
 /**
  * Kills the processes that the program has started, synchronously, because the process exits afterwards (contract X2).
  *
- * The groups that are known are not enough: a daemon may have left its group after the last look, and a process that
- * forks and exits has another number than it had then. So the process table is read here, until nothing new is found.
+ * The known process groups are not enough: a daemon may have left its group since the last look, and a process that
+ * forks and exits has another number than it had then. So the process table is read here until nothing new is found.
  */
 import * as Fs from "node:fs"
 import type * as App from "@spindle/app/App"
 
-/** How long processes are looked for, at most. Those that are left end with the next start of the program (X3). */
+/** The most time for finding processes. The next start of the program ends the remaining ones (X3). */
 const limitMillis = 500
 
 /** Kills the targets, and every process that carries the mark. Does not throw. */
@@ -21,10 +21,10 @@ export const run = ({ controlFiles, mark, targets }: ReturnType<App.Opened["kill
   for (let calm = 0; calm < 2 && performance.now() < limit;) calm = killMarked(mark, killed) ? 0 : calm + 1
 }
 
-/** Kills the processes with the mark. Returns whether there may be more: one was new, or ended before it could be read. */
+/** Kills the processes with the mark. Returns true if there may be more: one was new, or ended before it was read. */
 const killMarked = (mark: string, killed: Set<number>): boolean => {
   let mayBeMore = false
-  // the youngest first: they are the ones that may start others
+  // the youngest first, because they are the most likely to start others
   for (const pid of processes()) {
     try {
       const environment = Fs.readFileSync(`/proc/${pid}/environ`, "utf8")

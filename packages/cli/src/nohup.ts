@@ -5,9 +5,9 @@
  * program cannot ask what was ignored. Each sign belongs to one way to call `nohup`:
  *
  * - A shell leaves the name of the command in `_`.
- * - `nohup` gives a command whose input was a terminal an input that cannot be read, even if the shell called it through
- *   another program (`env nohup`). Linux only.
- * - A script that `nohup` runs still ignores HUP, and so would have everything that it starts. Linux only.
+ * - `nohup` gives a command whose input was a terminal an input that cannot be read, even if the shell called it
+ *   through another program (`env nohup`). Linux only.
+ * - A script that `nohup` runs still ignores HUP, as does everything that it starts. Linux only.
  *
  * A program that executes `nohup` itself, without a terminal, leaves no sign.
  */
@@ -24,19 +24,19 @@ export interface Signs {
   readonly parent: string | undefined
 }
 
-/** Whether these signs are those of `nohup`. */
+/** Returns true if these signs are those of `nohup`. */
 export const isNohup = ({ command, input, parent }: Signs): boolean =>
   Path.basename(command ?? "") === "nohup" ||
   (input?.path === "/dev/null" && isWriteOnly(input.info)) ||
   ignoresHup(parent ?? "")
 
-/** The lowest two bits of the flags, which are octal, are the access mode: 1 is `O_WRONLY`. */
+/** Returns true for a write-only file. The lowest two bits of the octal flags are the access mode; 1 is `O_WRONLY`. */
 const isWriteOnly = (info: string): boolean => /^flags:\s*[0-7]*[15]$/m.test(info)
 
-/** HUP is the first signal, so it is the lowest bit of the mask. */
+/** Returns true if a process ignores HUP, the first signal and so the lowest bit of the mask. */
 const ignoresHup = (status: string): boolean => /^SigIgn:\s*[0-9a-f]*[13579bdf]$/m.test(status)
 
-/** Reads the signs of this process. What the host does not have is undefined. */
+/** Reads the signs of this process. A sign that the host does not have is undefined. */
 export const readSigns = (): Signs => ({
   command: process.env["_"],
   input: ifThere(() => ({
@@ -50,7 +50,7 @@ const ifThere = <A>(read: () => A): A | undefined => {
   try {
     return read()
   } catch {
-    // not Linux, or hidden
+    // the host is not Linux, or hides it
     return undefined
   }
 }

@@ -46,13 +46,13 @@ export interface Child {
   readonly shutdown: Effect.Effect<unknown>
 }
 
-/** How to make a bridge. */
+/** The options of a bridge. */
 export interface BridgeOptions {
-  /** How many submissions, and how many events, may wait. Default: 512. */
+  /** The number of submissions, and of events, that may wait. Default: 512. */
   readonly capacity?: number | undefined
   /** Selects the forwarded events, among those that may be forwarded (D3). If it throws, the event is forwarded. */
   readonly forward?: ((event: SessionEvent) => boolean) | undefined
-  /** How long `end` waits for the child. Default: 500 ms. */
+  /** The time that `end` waits for the child. Default: 500 ms. */
   readonly drain?: Duration.Input | undefined
   /** The name of the child in the list of what an aborted turn left running. Default: the id of the child. */
   readonly name?: string | undefined
@@ -69,8 +69,8 @@ export interface Bridge {
   readonly submissions: Queue.Enqueue<Submission>
   /**
    * Hands a submission to the child and waits for its receipt. **Interruption** stops only the wait, once the queue has
-   * the submission. **Errors**: `DelegateRefused` when the child refuses it; `DelegateClosed` when the child ends before
-   * it has replied, and in place of a receipt that says `SessionClosed`.
+   * the submission. **Errors**: `DelegateRefused` when the child refuses it; `DelegateClosed` when the child ends
+   * before it has replied, and in place of a receipt that says `SessionClosed`.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /**
@@ -92,8 +92,8 @@ export interface Bridge {
 export const defaultCapacity = 512
 
 /**
- * Whether an event is forwarded to the reader of a child (D3). Token counts, the settings and the title of the session are not;
- * questions go to the parent's approvals instead.
+ * Returns true if an event is forwarded to the reader of a child (D3). Token counts, the settings and the title of the
+ * session are not forwarded. Questions go to the parent's approvals instead.
  */
 export const isForwarded = ({ _tag }: SessionEvent): boolean => !swallowed.has(_tag)
 
@@ -109,9 +109,10 @@ const swallowed: ReadonlySet<SessionEvent["_tag"]> = new Set([
 const defaultDrain: Duration.Input = "500 millis"
 
 /**
- * Makes a bridge in the current scope. Closing the scope ends the child. So does the end of the running turn, unless the
- * bridge is detached: an abort interrupts the child and shuts it down at once, and a turn that returns waits for the child
- * until the drain deadline (D1, D2). A turn that is already stopping interrupts the caller, and the child is ended.
+ * Makes a bridge in the current scope. Closing the scope ends the child. So does the end of the running turn, unless
+ * the bridge is detached: an abort interrupts the child and shuts it down at once, and a turn that returns waits for
+ * the child until the drain deadline (D1, D2). A turn that is already stopping interrupts the caller, and the child is
+ * ended.
  */
 export const make = (child: Child, options: BridgeOptions = {}): Effect.Effect<Bridge, never, Scope.Scope> =>
   Effect.uninterruptible(
@@ -215,8 +216,8 @@ const forwardSubmissions = (queue: Queue.Dequeue<Submission, Cause.Done>, child:
   ).pipe(Effect.forever, Effect.ignore)
 
 /**
- * Forwards events. If the events of a child fail, they end; the end of the child then says how it ended. An event at which
- * `forward` throws is forwarded, so that it and all later ones are not lost; the first one is logged as a warning.
+ * Forwards events. If the stream of events fails, it just ends; the end of the child has the reason. An event at which
+ * `forward` throws is forwarded, so that neither it nor later ones are lost. The first failure is logged as a warning.
  */
 const forwardEvents = (
   queue: EventQueue,

@@ -1,13 +1,13 @@
 /**
  * A delegate: a child session that a running task starts.
  *
- * A *linked* delegate ends with the turn that started it, for whatever reason the turn ends. A *detached* delegate keeps
- * running, has its own deadline, and sends a notice to the parent's inbox each time that it settles. Both end with the
- * session that started them.
+ * A *linked* delegate ends with the turn that started it, for whatever reason the turn ends. A *detached* delegate
+ * keeps running, has its own deadline, and sends a notice to the parent's inbox each time that it settles. Both end
+ * with the session that started them.
  *
- * A delegate asks its parent about everything that it may not decide itself, and so every session up to the root (contract
- * A3). It never has more authority than its parent (A4). It uses the model, the journal, the hooks and everything else in
- * the context of the caller, unless the caller provides others.
+ * A delegate asks its parent about everything that it may not decide itself, and so every session up to the root
+ * (contract A3). It never has more authority than its parent (A4). It uses the model, the journal, the hooks and
+ * everything else in the context of the caller, unless the caller provides others.
  */
 import * as Agent from "@spindle/core/Agent"
 import type { Input } from "@spindle/core/Input"
@@ -30,16 +30,16 @@ export type { Beginning, Delegate, DelegateOptions, Interactive, StartError } fr
 /**
  * Starts a delegate of the running turn.
  *
- * **Interruption** before it returns leaves nothing. Afterwards the delegate belongs to the turn, or if it is detached, to
- * the session. **Errors**: `DelegateRefused` when a limit of the tree is reached or the turn is stopping, and those of
- * `Session.make`.
+ * **Interruption** before it returns leaves nothing. Afterwards the delegate belongs to the turn, or if it is detached,
+ * to the session. **Errors**: `DelegateRefused` when a limit of the tree is reached or the turn is stopping, and those
+ * of `Session.make`.
  */
 export const start = <R>(
   options: DelegateOptions<R>
 ): Effect.Effect<Interactive, StartError, R | Model | Journal | Turn> =>
   Effect.uninterruptibleMask((restore) => launch({ ...options, isOneShot: false }, restore))
 
-/** How to run a one-shot delegate. */
+/** The options of a one-shot delegate. */
 export interface OneShotOptions<out R, out A = string | undefined> extends Omit<
   DelegateOptions<R>,
   "detached" | "forward" | "wake"
@@ -52,11 +52,11 @@ export interface OneShotOptions<out R, out A = string | undefined> extends Omit<
 }
 
 /**
- * Runs a delegate on one input and returns the text of its last message, or its answer decoded with `output`. The delegate
- * takes no other input and ends after its turn, for whatever reason the turn ends (D5).
+ * Runs a delegate on one input and returns the text of its last message, or its answer decoded with `output`. The
+ * delegate takes no other input and ends after its turn, for whatever reason the turn ends (D5).
  *
- * **Interruption** ends it, within the drain deadline. **Errors**: `DelegateFailed` when its input was rejected, when its
- * turn was stopped or failed, or when its answer cannot be decoded; else as `start`.
+ * **Interruption** ends it, within the drain deadline. **Errors**: `DelegateFailed` when its input was rejected, when
+ * its turn was stopped or failed, or when its answer cannot be decoded; else as `start`.
  *
  * @example
  * ```ts

@@ -7,8 +7,8 @@ import * as SchemaGetter from "effect/SchemaGetter"
 const Path = Schema.Array(SessionId)
 
 /**
- * A delegate was not started, and nothing of it is left: a limit of the tree is reached, or the turn that asked is stopping.
- * `at` is the session that has the limit.
+ * A delegate was not started, and nothing of it is left: a limit of the tree is reached, or the turn that asked is
+ * stopping. `at` is the session that has the limit.
  */
 export class DelegateRefused extends Schema.TaggedError<DelegateRefused>()("DelegateRefused", {
   path: Path,

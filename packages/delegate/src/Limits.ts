@@ -1,7 +1,7 @@
 /**
- * Limits on the size and the cost of a tree of delegates (contract D6). Each session of a tree has limits for everything
- * below it. A spawn has to stay within the limits of all sessions above it, so limits only narrow on their way down. What
- * was used is folded from records, so a session that is resumed continues to count where it was.
+ * Limits on the size and the cost of a tree of delegates (contract D6). Each session of a tree has limits for
+ * everything below it. A spawn has to stay within the limits of all sessions above it, so limits only narrow on their
+ * way down. What was used is folded from records, so a session that is resumed continues to count where it was.
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -17,7 +17,10 @@ export interface Limits {
   readonly concurrent: number
   /** Delegates ever started. Default: none. */
   readonly lifetime: number
-  /** Tokens of all their model requests together. Working delegates are stopped when they are spent (`Budget`). Default: none. */
+  /**
+   * Tokens of all their model requests together. Working delegates are stopped when they are spent (`Budget`). Default:
+   * none.
+   */
   readonly tokens: number
   /** The time from the first start of a delegate until all of them end (`Deadline`). Default: none. */
   readonly wallTime: Duration.Input

@@ -1,7 +1,7 @@
 /**
  * Approvals for a child session that runs in another process and so cannot call ours. The event that opens a question
- * goes up as a question, and its answer goes down as an operation, unchanged (contract A3). Questions wait concurrently,
- * and block no other event of the child.
+ * goes up as a question, and its answer goes down as an operation, unchanged (contract A3). Questions wait
+ * concurrently, and block no other event of the child.
  */
 import type { Approvals, Question } from "@spindle/core/Approvals"
 import type { QuestionId, SubmissionId } from "@spindle/core/Ids"
@@ -22,8 +22,8 @@ export { askParent } from "./internal/approvals.ts"
  *
  * - A question that the child settles itself is withdrawn.
  * - When the child is interrupted, when the scope closes or when `approvals` dies, an open question is withdrawn and
- *   settled at the child: a command or a patch with `Abort`, permissions with an empty grant for the turn, a question with
- *   no answers, an elicitation with a denial. A death is logged.
+ *   settled at the child: a command or a patch with `Abort`, permissions with an empty grant for the turn, a question
+ *   with no answers, an elicitation with a denial. A death is logged.
  * - A question that nobody answered in time is left to the child and its own deadline.
  */
 export const route = (child: Child, approvals: Approvals): Effect.Effect<Child, never, Scope.Scope> =>
@@ -100,7 +100,7 @@ interface OpenQuestion {
   fiber?: Fiber.Fiber<void>
 }
 
-/** How long a child may take to accept the answer to a withdrawn question. */
+/** The time that a child has to accept the answer to a withdrawn question. */
 const replyLimit = "500 millis"
 
 /** Returns the answer that a child gets to a question that was withdrawn: nothing is granted (A2). */

@@ -1,6 +1,7 @@
 /**
- * An agent that decides the questions of a delegate before a person is asked: a `review` for `Delegate.start`. The person
- * is asked the questions that the agent leaves open, and all questions if it fails. The agent approves once at most.
+ * An agent that decides the questions of a delegate before a person is asked: a `review` for `Delegate.start`. The
+ * person is asked the questions that the agent leaves open, and all questions if it fails. The agent approves once at
+ * most.
  */
 import type { Agent } from "@spindle/core/Agent"
 import type { Question } from "@spindle/core/Approvals"
@@ -18,8 +19,8 @@ import * as Delegate from "./Delegate.ts"
 export const Verdict = Schema.Struct({ decision: Schema.Literals(["approve", "deny", "ask"]), reason: Schema.String })
 
 /**
- * Returns the input of a reviewer: the question and its asker, as JSON. It comes from the delegate, so the reviewer judges
- * it and does not follow it.
+ * Returns the input of a reviewer: the question and its asker, as JSON. It comes from the delegate, so the reviewer
+ * judges it and does not follow it.
  */
 export const inputOf = ({ callId, kind, path, payload, tool }: Question): Input.Input =>
   Input.text(
@@ -27,8 +28,8 @@ export const inputOf = ({ callId, kind, path, payload, tool }: Question): Input.
   )
 
 /**
- * Makes a review by an agent, which runs as a one-shot delegate of the current turn for each question. **Interruption** of
- * a review ends its delegate.
+ * Makes a review by an agent, which runs as a one-shot delegate of the current turn for each question. **Interruption**
+ * of a review ends its delegate.
  */
 export const fromAgent = <R>(options: {
   readonly agent: Agent<R>

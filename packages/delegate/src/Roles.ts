@@ -13,8 +13,8 @@ export interface Role<out R = never> {
   /** Its model, unless the caller asks for another one. Default: the model of the session that starts it. */
   readonly model?: Model | undefined
   /**
-   * Narrows what its sessions may do, such as the sandbox of their commands: wraps the start of a session, which keeps the
-   * context that it is started in. The agents that such a session starts are in that context, too (contract A4).
+   * Narrows what its sessions may do, such as the sandbox of their commands: wraps the start of a session, which keeps
+   * the context that it is started in. The agents that such a session starts are in that context, too (contract A4).
    */
   readonly narrow?: (<A, E, R>(start: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) | undefined
   /** Its nicknames. Default: those of the settings. */
@@ -29,13 +29,13 @@ export interface NamedModel {
   readonly make: (effort: string | undefined) => Effect.Effect<Model>
 }
 
-/** How agents are started. */
+/** The settings of the agents that a model starts. */
 export interface Settings<out R = never> {
   /** The roles by name. `default` is the role of an agent for which none is named. */
   readonly roles: { readonly default: Role<R>; readonly [name: string]: Role<R> }
   /** The models that may be asked for, by name. Default: none. */
   readonly models?: { readonly [name: string]: NamedModel } | undefined
-  /** How long an agent may live. `Duration.infinity` has to be written. */
+  /** The time after which an agent is ended. `Duration.infinity` has to be written. */
   readonly deadline: Duration.Input
   /** Limits for everything below an agent. */
   readonly limits?: Partial<Limits> | undefined

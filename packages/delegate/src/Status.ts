@@ -8,8 +8,8 @@ import type { SessionEvent } from "@spindle/core/SessionEvent"
 import type { DelegateEnd } from "@spindle/core/Turn"
 
 /**
- * The status of a delegate. `PendingInit`: no turn has started. `Completed`, `Errored` and `Interrupted`: how its last turn
- * ended, with its last message. `Shutdown`: it was closed. `NotFound`: no delegate has this id.
+ * The status of a delegate. `PendingInit`: no turn has started. `Completed`, `Errored` and `Interrupted`: how its last
+ * turn ended, with its last message. `Shutdown`: it was closed. `NotFound`: no delegate has this id.
  */
 export type Status =
   | { readonly _tag: "PendingInit" }
@@ -46,7 +46,7 @@ export const step = (status: Status, event: SessionEvent): Status => {
   }
 }
 
-/** Whether no turn runs or is about to, so that the status stays until there is new input. */
+/** Returns true if no turn runs or is about to start. The status then stays until there is new input. */
 export const isSettled = ({ _tag }: Status): boolean => _tag !== "PendingInit" && _tag !== "Running"
 
 /** Returns a status as one word. */
@@ -123,7 +123,7 @@ export const toWire = (status: Status): WireStatus => {
   }
 }
 
-/** Returns a status as it is recorded with a call. Its message is bounded, and the words are those of {@link toWire}. */
+/** Returns a status as it is recorded with a call. Its message is bounded; its words are those of {@link toWire}. */
 export const toState = (agentId: SessionId, status: Status): AgentState => {
   const wire = toWire(status)
   if (typeof wire === "string") return { agentId, status: recorded[status._tag] }

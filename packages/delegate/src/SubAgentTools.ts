@@ -1,6 +1,6 @@
 /**
- * Tools that start and steer agents, with the names, arguments and results that models know. The toolkit, the policies and
- * the handlers fit `Agent.make`.
+ * Tools that start and steer agents, with the names, arguments and results that models know. The toolkit, the policies
+ * and the handlers fit `Agent.make`.
  */
 import * as Agent from "@spindle/core/Agent"
 import type { Journal } from "@spindle/core/Journal"
@@ -135,8 +135,8 @@ const toolkitOf = (choices: string) =>
 export const toolkit = toolkitOf("")
 
 /**
- * Returns the tools with the roles and the models to choose from in the description of `spawn_agent`. Give it the settings
- * of the handlers.
+ * Returns the tools with the roles and the models to choose from in the description of `spawn_agent`. Give it the
+ * settings of the handlers.
  */
 export const toolkitFor = (choices: Choices): typeof toolkit => toolkitOf(choicesOf(choices))
 
@@ -145,7 +145,7 @@ export type Tools = (typeof toolkit)["tools"]
 
 const allowed = { approval: "allow", concurrency: "parallel", mutates: false } as const
 
-/** The policies: nobody is asked whether an agent may be started. Its own policies decide about its calls. */
+/** The policies. The start of an agent needs no approval. The agent's own policies decide about its calls. */
 export const policies: Agent.Policies<Tools> = {
   spawn_agent: {
     ...allowed,
@@ -191,16 +191,16 @@ const reportOne = (callId: string | undefined, agentId: SessionId, status: Statu
 type Needs<R> = Exclude<R, Tool.HandlersFor<Tools>>
 
 /**
- * The handlers. The services that the roles need come from the context in which the layer is built and from the session of
- * each call, so an agent that has these tools can be a role. At the last level that the limits allow, an agent is started
- * without them.
+ * The handlers. The services that the roles need come from the context in which the layer is built and from the session
+ * of each call, so an agent that has these tools can be a role. At the last level that the limits allow, an agent is
+ * started without them.
  */
 export const layer = <R = never>(
   settings: SubAgents.Settings<R>
 ): Layer.Layer<Tool.HandlersFor<Tools>, never, Model | Journal | Needs<R>> =>
   toolkit.toLayer(
     Effect.contextWith((made: Context.Context<Model | Journal | Needs<R>>) => {
-      /** Provides the services of the layer, then those of the call, and turns every error into a text for the model. */
+      /** Provides the services of the layer, then those of the call. Turns every error into a text for the model. */
       const run = <A, E extends { readonly message: string }>(
         effect: Effect.Effect<A, E, Turn | Model | Journal | R>
       ): Effect.Effect<A, SubAgentFailed, Turn> =>
@@ -219,7 +219,9 @@ type Run<R> = <A, E extends { readonly message: string }>(
   effect: Effect.Effect<A, E, Turn | Model | Journal | R>
 ) => Effect.Effect<A, SubAgentFailed, Turn>
 
-/** Returns the settings for agents at the last level of the limits: they cannot start agents, and get no tools for it. */
+/**
+ * Returns the settings for agents at the last level of the limits. They cannot start agents and get no tools for it.
+ */
 const settingsAtLastLevel = <R>(settings: SubAgents.Settings<R>): SubAgents.Settings<R> => {
   const withoutAgentTools = (role: SubAgents.Role<R>) => ({
     ...role,

@@ -1,6 +1,6 @@
 /**
- * Agents that a model starts and steers: delegates with a role and a nickname, named by id. `SubAgentTools` offers these
- * functions as tools; custom tasks may call them directly.
+ * Agents that a model starts and steers: delegates with a role and a nickname, named by id. `SubAgentTools` offers
+ * these functions as tools; custom tasks may call them directly.
  *
  * A session controls its descendants only. An agent is linked to the turn that started it, unless it was started as
  * detached. An agent that ended with its turn can be resumed in a later one.
@@ -94,10 +94,10 @@ const spawnIn = Effect.fnUntraced(function* <R>(settings: Settings<R>, options: 
 })
 
 /**
- * Hands an agent more input, and with `interrupt` stops its turn first. Returns the id of the submission. **Interruption**
- * stops only the wait. **Errors**: `DelegateNotFound`; `DelegateClosed` when it has ended, in this process or in an earlier
- * one; `DelegateRefused` when no slot of the tree is free; `SubAgentFailed` when the input is empty or rejected;
- * `JournalFailed` when the journal of an agent of an earlier process cannot be read.
+ * Hands an agent more input, and with `interrupt` stops its turn first. Returns the id of the submission.
+ * **Interruption** stops only the wait. **Errors**: `DelegateNotFound`; `DelegateClosed` when it has ended, in this
+ * process or in an earlier one; `DelegateRefused` when no slot of the tree is free; `SubAgentFailed` when the input is
+ * empty or rejected; `JournalFailed` when the journal of an agent of an earlier process cannot be read.
  */
 export const sendInput = Effect.fnUntraced(function* (
   agentId: SessionId,
@@ -129,9 +129,9 @@ export const waitTimeout = {
 
 /**
  * Waits until one of the agents has settled, and returns the status of all that have; none after the timeout, which is
- * kept within {@link waitTimeout}. Unknown agents and agents of an earlier process count as settled.
- * **Interruption** stops only the wait. **Errors**: `SubAgentFailed` without ids, for a timeout that is not above 0, and
- * for this agent or one above it, which wait for this one; `JournalFailed` as for `sendInput`.
+ * kept within {@link waitTimeout}. Unknown agents and agents of an earlier process count as settled. **Interruption**
+ * stops only the wait. **Errors**: `SubAgentFailed` without ids, for a timeout that is not above 0, and for this agent
+ * or one above it, which wait for this one; `JournalFailed` as for `sendInput`.
  */
 export const wait = Effect.fnUntraced(function* (
   agentIds: ReadonlyArray<SessionId>,
@@ -179,8 +179,8 @@ export const wait = Effect.fnUntraced(function* (
 })
 
 /**
- * Ends an agent with everything below it, and returns its status before. For an agent of an earlier process that is how
- * its last turn ended. **Interruption**: an end that has begun is completed. **Errors**: `DelegateNotFound`;
+ * Ends an agent with everything below it, and returns the status that it had. For an agent of an earlier process that
+ * is the end of its last turn. **Interruption**: an end that has begun is completed. **Errors**: `DelegateNotFound`;
  * `JournalFailed` as for `sendInput`.
  */
 export const close = Effect.fnUntraced(function* (agentId: SessionId) {
@@ -192,8 +192,8 @@ export const close = Effect.fnUntraced(function* (agentId: SessionId) {
 })
 
 /**
- * Reopens an agent that has ended, in this turn, with the role and the model that it was started with. An agent that has
- * not ended stays as it is. Returns its status. **Errors**: `DelegateNotFound` when this session did not start it;
+ * Reopens an agent that has ended, in this turn, with the role and the model that it was started with. An agent that
+ * has not ended stays as it is. Returns its status. **Errors**: `DelegateNotFound` when this session did not start it;
  * `SubAgentFailed` when the settings no longer have its role, its model or its effort; else as `Delegate.start`.
  * **Interruption** leaves it ended, or open and known.
  */
@@ -242,10 +242,10 @@ export const list = Effect.gen(function* () {
   return agents
 })
 
-/** Returns the role of a delegate. Its parent keeps it; a delegate that is no agent has the default one. */
+/** Returns the role of a delegate, which its parent keeps. A delegate that is no agent has the default role. */
 const roleOf = ({ parent, sessionId }: Node): string => parent?.agents.get(sessionId)?.role ?? "default"
 
-/** Returns the status of an agent; of one that has ended, how its last turn ended. */
+/** Returns the status of an agent. For an agent that has ended, that is the end of its last turn. */
 const statusOf = (delegate: Delegate.Delegate): Effect.Effect<Status.Status> =>
   Effect.flatMap(delegate.status, (status) =>
     status._tag !== "Shutdown"
@@ -269,7 +269,10 @@ const startAs = <R>(
   return model === undefined ? narrowed : withModel(narrowed, model)
 }
 
-/** Provides the model of an agent, and a turn context that names it. The effort of the session is not that of this model. */
+/**
+ * Provides the model of an agent, and a turn context that names it. The effort of the session is not that of this
+ * model.
+ */
 const withModel = <A, E, R>(effect: Effect.Effect<A, E, R>, model: Model) =>
   Effect.flatMap(CurrentTurnContext, (current) =>
     effect.pipe(

@@ -7,7 +7,7 @@ import type { HttpServer } from "./ServerConfig.ts"
 
 const Secret = Schema.RedactedFromValue(Schema.String)
 
-/** How a client authenticates itself to a token endpoint. */
+/** The ways in which a client authenticates itself to a token endpoint. */
 export const ClientAuthentication = Schema.Literals(["none", "client_secret_basic", "client_secret_post"])
 /** @see {@link ClientAuthentication} */
 export type ClientAuthentication = typeof ClientAuthentication.Type
@@ -26,7 +26,7 @@ export class Grant extends Schema.Opaque<Grant>()(
     clientAuthentication: ClientAuthentication,
     accessToken: Secret,
     refreshToken: Schema.optionalKey(Secret),
-    /** When the access token expires, in milliseconds since 1970. */
+    /** The time at which the access token expires, in milliseconds since 1970. */
     expiresAt: Schema.optionalKey(Schema.Finite),
     /** The permissions that were granted, separated by spaces. */
     scope: Schema.optionalKey(Schema.String)
@@ -44,11 +44,11 @@ export class GrantsFailed extends Schema.TaggedError<GrantsFailed>()("GrantsFail
 export interface Grants {
   readonly load: (server: HttpServer) => Effect.Effect<Grant | undefined, GrantsFailed>
   readonly save: (server: HttpServer, grant: Grant) => Effect.Effect<void, GrantsFailed>
-  /** Returns whether there was a grant. */
+  /** Removes the grant. Returns false if there was none. */
   readonly remove: (server: HttpServer) => Effect.Effect<boolean, GrantsFailed>
   /**
-   * Waits for the right to renew the grant of a server, which ends with the scope. Everything that keeps its grants in the
-   * same place shares it: a refresh token can often be used only once.
+   * Waits for the right to renew the grant of a server, which ends with the scope. Everything that keeps its grants in
+   * the same place shares it: a refresh token can often be used only once.
    */
   readonly lock: (server: HttpServer) => Effect.Effect<void, GrantsFailed, Scope.Scope>
 }

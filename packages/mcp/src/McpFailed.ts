@@ -1,7 +1,7 @@
 /** The failures of an MCP server. */
 import * as Schema from "effect/Schema"
 
-/** Why a person has to log in. `scope` lists the permissions that the login needs, separated by spaces. */
+/** The reason why a person has to log in. `scope` lists the permissions that the login needs, separated by spaces. */
 export const LoginReason = Schema.Union([
   Schema.TaggedStruct("NoToken", {}),
   Schema.TaggedStruct("Expired", {}),

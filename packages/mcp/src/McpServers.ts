@@ -1,6 +1,6 @@
 /**
- * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is closed
- * after the last of them has released it.
+ * Connections to MCP servers, shared by all sessions: two users of one configuration have one connection, which is
+ * closed after the last of them has released it.
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -20,8 +20,8 @@ import type { ServerConfig, Variables } from "./ServerConfig.ts"
 /** The connections of this program. */
 export interface McpServers {
   /**
-   * Returns the server of a configuration, which starts in the background. It is released with the scope; the last release
-   * closes the connection, and ends the process of the server, within three seconds.
+   * Returns the server of a configuration, which starts in the background. It is released with the scope; the last
+   * release closes the connection, and ends the process of the server, within three seconds.
    */
   readonly get: (config: ServerConfig) => Effect.Effect<McpServer, never, Scope.Scope>
   /** Returns the processes that run, for a program that must end at once. */
@@ -35,20 +35,21 @@ export const McpServers: Context.Service<McpServers, McpServers> = Context.Servi
 export interface Options {
   /** The environment of the program. */
   readonly variables: Variables
-  /** How the program introduces itself to servers. */
+  /** The name and the version by which the program introduces itself to servers. */
   readonly program: { readonly name: string; readonly version: string }
   /** The logins of the person. Default: none. */
   readonly grants?: Grants | undefined
   /**
-   * When a server that has ended is started again. Its input is why the server ended. It runs from its start after the
-   * server ran for a minute, and when it ends, the server has failed for good. Default: {@link restartSchedule}.
+   * The schedule by which a server that has ended is started again. Its input is the failure of the server. It starts
+   * over after the server has run for a minute. When it ends, the server has failed for good. Default:
+   * {@link restartSchedule}.
    */
   readonly restarts?: Schedule.Schedule<unknown, McpFailed> | undefined
   /**
-   * When a stream of a server over HTTP that has ended is opened again: the one on which the server sends by itself, or a
-   * response that was cut. It starts over with each stream that opens. When it ends, the client stops listening to the
-   * server, or the request has failed. A pause that the server sets goes before those of the schedule, and is at most 30 seconds.
-   * Default: {@link reconnectSchedule}.
+   * The schedule by which a stream of a server over HTTP is opened again after it has ended: the stream on which the
+   * server sends by itself, or a response that was cut. It starts over with each stream that opens. When it ends, the
+   * client stops listening to the server, or the request has failed. A pause that the server sets replaces that of the
+   * schedule, and is at most 30 seconds. Default: {@link reconnectSchedule}.
    */
   readonly reconnects?: Schedule.Schedule<unknown> | undefined
 }
@@ -86,7 +87,7 @@ export const layer = (options: Options): Layer.Layer<McpServers, never, ChildPro
     })
   )
 
-/** {@link layer}, its options read from the configuration. An option that is not read from there is a `Config.succeed`. */
+/** {@link layer}, its options read from the configuration. An option that is not read from it is a `Config.succeed`. */
 export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<McpServers, Config.ConfigError, ChildProcessSpawner | HttpClient.HttpClient> =>

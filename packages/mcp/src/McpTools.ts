@@ -1,8 +1,8 @@
 /**
  * The tools of MCP servers as a source of tools.
  *
- * The first request of a turn waits for the servers that are still starting. A server that has failed is reported once in
- * each session, and its tools are missing; nothing else is affected. Tools that a server adds or removes appear or
+ * The first request of a turn waits for the servers that are still starting. A server that has failed is reported once
+ * in each session, and its tools are missing; nothing else is affected. Tools that a server adds or removes appear or
  * disappear with the next request.
  */
 import type { CallId } from "@spindle/core/Ids"
@@ -45,7 +45,7 @@ export interface Origin {
 
 const Origin: Context.Service<Origin, Origin> = Context.Service("@spindle/mcp/McpTools/Origin")
 
-/** Returns where a tool comes from; undefined for a tool of no server. */
+/** Returns the origin of a tool; undefined for a tool of no server. */
 export const originOf = ({ source }: Pick<ToolSpec, "source">): Origin | undefined =>
   Tool.isUserDefined(source) || Tool.isDynamic(source)
     ? Option.getOrUndefined(Context.getOption(source.annotations, Origin))
@@ -65,8 +65,8 @@ export const McpTools: Context.Service<McpTools, McpTools> = Context.Service("@s
 export interface Options {
   readonly servers: ReadonlyArray<ServerConfig>
   /**
-   * Whether a call that may change something is allowed or asked about. It may depend on the context of the turn. A call
-   * of a tool that is marked as read-only is always allowed.
+   * The policy for a call that may change something: it is allowed, or a person is asked. It may depend on the context
+   * of the turn. A call of a tool that is marked as read-only is always allowed.
    */
   readonly approval: ByTurn<"allow" | "ask">
 }
@@ -132,7 +132,7 @@ const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Ef
 interface Made {
   readonly lists: ReadonlyArray<ReadonlyArray<McpSchema.Tool>>
   readonly table: ToolTable
-  /** Why tools are missing. */
+  /** The reasons why tools are missing. */
   readonly problems: ReadonlyArray<string>
 }
 
@@ -156,7 +156,7 @@ const makeTable = Effect.fnUntraced(function* (
   return { lists, table: { byName, specs: Array.from(byName.values(), ({ spec }) => spec) }, problems } satisfies Made
 })
 
-/** Makes the tool, or returns why no session can run it. */
+/** Makes the tool. Returns the reason if no session can run it. */
 const entryOf = (
   server: McpServer,
   { name, tool }: { readonly name: string; readonly tool: McpSchema.Tool },
@@ -199,7 +199,7 @@ interface NamedCall {
   readonly callId: CallId
 }
 
-/** Calls the tool. Images follow the result in a message to the model. */
+/** Calls the tool. The images of its result follow in a message to the model. */
 const runTool = Effect.fnUntraced(function* (server: McpServer, tool: McpSchema.Tool, call: NamedCall) {
   const turn = yield* Turn
   const { callId, name, params } = call

@@ -1,4 +1,4 @@
-/** Which MCP servers there are, and how they are used. */
+/** The configuration of MCP servers. */
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
@@ -6,26 +6,26 @@ import * as Schema from "effect/Schema"
 const common = {
   /** Names the server for people, and in the names of its tools. */
   name: Schema.String,
-  /** How long the start may take, the list of tools included. Default 10. */
+  /** The limit of the start, with the list of tools, in seconds. Default: 10. */
   startupSeconds: Schema.optionalKey(Schema.Finite),
-  /** How long a call may take, the time in which a person answers a question not counted. Default 60. */
+  /** The limit of a call, in seconds. The time in which a person answers a question does not count. Default: 60. */
   callSeconds: Schema.optionalKey(Schema.Finite),
-  /** Whether nothing runs without this server. Default false. */
+  /** True if nothing runs without this server. Default: false. */
   required: Schema.optionalKey(Schema.Boolean),
   /** The tools to offer, by the server's names. Default: all. */
   enabledTools: Schema.optionalKey(Schema.Array(Schema.String)),
   /** The tools not to offer. */
   disabledTools: Schema.optionalKey(Schema.Array(Schema.String)),
-  /** Whether calls of one turn run alongside each other, even if their tools change something. Default false. */
+  /** True if calls of one turn run concurrently, even if their tools change something. Default: false. */
   parallel: Schema.optionalKey(Schema.Boolean),
-  /** Whether the server receives the headers of the turn (contract M1). Default false: they describe the project. */
+  /** True if the server receives the headers of the turn (contract M1), which describe the project. Default: false. */
   turnHeaders: Schema.optionalKey(Schema.Boolean),
   /**
-   * Whether its tools are those of apps, which a program may offer by turn. The metadata of a tool names its app; a tool
-   * without it belongs to an app with the name of the server. Default false.
+   * True if its tools are those of apps, which a program may offer by turn. The metadata of a tool names its app; a
+   * tool without it belongs to an app with the name of the server. Default: false.
    */
   apps: Schema.optionalKey(Schema.Boolean),
-  /** The revision of the protocol. Default `2025-11-25`, which includes the ones before. */
+  /** The revision of the protocol. Default: `2025-11-25`, which includes the earlier ones. */
   protocol: Schema.optionalKey(Schema.Literals(["2025-11-25", "2026-07-28"]))
 }
 
@@ -46,10 +46,11 @@ export class StdioServer extends Schema.Opaque<StdioServer>()(
 
 /**
  * A server that speaks streamable HTTP. `bearerTokenVariable` names the variable that holds a token, `headerVariables`
- * the variables that hold the values of headers. Without either, a person can log in (`Login`): `clientId` names the client
- * at an authorization server, `clientSecretVariable` the variable that holds its secret, and `scopes` the permissions to ask
- * for in place of those that the server names. A `clientId` that starts with `https://` is the address of a published
- * document that describes the client. Authorization servers that read no such documents register a client instead.
+ * the variables that hold the values of headers. Without either, a person can log in (`Login`): `clientId` names the
+ * client at an authorization server, `clientSecretVariable` the variable that holds its secret, and `scopes` the
+ * permissions to ask for in place of those that the server names. A `clientId` that starts with `https://` is the
+ * address of a published document that describes the client. Authorization servers that read no such documents register
+ * a client instead.
  */
 export class HttpServer extends Schema.Opaque<HttpServer>()(
   Schema.TaggedStruct("Http", {
@@ -86,7 +87,7 @@ export const valueOf = (variables: Variables, name: string): string | undefined 
 }
 
 /** The variables that every server inherits. None of them is a secret. */
-export const inherited: ReadonlyArray<string> = [
+const inherited: ReadonlyArray<string> = [
   "HOME",
   "LANG",
   "LC_ALL",
@@ -111,8 +112,8 @@ export const environmentOf = (server: StdioServer, variables: Variables): { read
 })
 
 /**
- * Returns the headers of all requests to a server, or the name of a variable that it needs: one that is `missing`, or one
- * whose value is `unusable`, because no header can carry it.
+ * Returns the headers of all requests to a server, or the name of a variable that it needs: one that is `missing`, or
+ * one whose value is `unusable`, because no header can carry it.
  */
 export const headersOf = (
   server: HttpServer,
@@ -137,7 +138,7 @@ export const headersOf = (
 
 const isHeaderValue = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
 
-/** Whether the configuration of a server says how its requests are authorized, so that no login is used. */
+/** Returns true if the configuration of a server authorizes its requests, so that no login is used. */
 export const isAuthorized = ({ bearerTokenVariable, headers, headerVariables }: HttpServer): boolean =>
   bearerTokenVariable !== undefined ||
   Object.keys({ ...headers, ...headerVariables }).some((name) => name.toLowerCase() === "authorization")
@@ -151,6 +152,6 @@ export const variablesOf = (server: ServerConfig): ReadonlyArray<string> =>
         ...Object.values(server.headerVariables ?? {})
       ]
 
-/** Whether a server's tool is offered. */
+/** Returns true if a server's tool is offered. */
 export const isOffered = ({ disabledTools, enabledTools }: ServerConfig, tool: string): boolean =>
   (enabledTools === undefined || enabledTools.includes(tool)) && disabledTools?.includes(tool) !== true

@@ -15,8 +15,8 @@ export interface Headers {
 }
 
 /**
- * Returns the headers of a turn as they are now. It runs for each call, so that a value that is found while the turn runs
- * is in the calls that follow. **Interruption**: it is interrupted with the call. By default there are none.
+ * Returns the headers of a turn as they are now. It runs for each call, so that a value that is found while the turn
+ * runs is in the calls that follow. **Interruption**: it is interrupted with the call. By default there are none.
  */
 export const TurnHeaders: Context.Reference<(turn: Turn) => Effect.Effect<Headers>> = Context.Reference<
   (turn: Turn) => Effect.Effect<Headers>

@@ -1,6 +1,6 @@
 /**
- * A key that can change: it is asked for when a request needs it, kept, and asked for again once the provider has refused
- * it. All requests of all models that have the same `ApiKeys` share each refresh.
+ * A key that can change. It is requested when a model request needs it, kept, and requested again once the provider has
+ * refused it. All requests of all models that have the same `ApiKeys` share each refresh.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,20 +8,20 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 
-/** A key that can change. The `message` of a failure says why there is no key. */
+/** A key that can change. The `message` of a failure gives the reason why there is no key. */
 export interface ApiKeys {
-  /** Returns the key. **Interruption** ends the wait, and never the refresh that others wait for. */
+  /** Returns the key. **Interruption** stops only the wait: the refresh continues for the other callers. */
   readonly get: Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
   /**
-   * Drops a key that the provider has refused, so that the next `get` asks for another one. Has no effect if it was
-   * dropped before: of many requests with one key, the first one to be refused causes the refresh.
+   * Drops a key that the provider has refused, so that the next `get` requests another one. Has no effect if the key
+   * was dropped before: of many requests with one key, only the first refusal causes a refresh.
    */
   readonly refuse: (key: Redacted.Redacted<string>) => Effect.Effect<void>
 }
 
 /**
- * Makes a key of an effect that asks for it. A key that is older than `maxAge` is asked for again (default: no limit). A
- * failure reaches all that wait, and is not kept.
+ * Makes a key from the effect `ask`, which returns it. A key that is older than `maxAge` is requested again (default:
+ * no limit). A failure reaches all callers that wait, and is not kept.
  *
  * Once started, `ask` runs to its end in its own fiber, so it should be bounded in time.
  */

@@ -18,7 +18,7 @@ import type * as OpenAiModel from "./OpenAiModel.ts"
 
 export type { ApiKey } from "./internal/apiKey.ts"
 
-/** The model, and how to reach it. A local server needs no key. */
+/** The options of the model. A local server needs no key. */
 export interface Options extends Omit<
   OpenAiModel.Options,
   "reasoningSummary" | "encryptedReasoning" | "compactEndpoint" | "webSearch"

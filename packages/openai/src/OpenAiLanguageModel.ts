@@ -2,8 +2,8 @@
  * The same API as a `LanguageModel` of `effect/ai`, for Effect programs that run no session.
  *
  * It sends and reads the same as {@link OpenAiModel}: text, reasoning, tool calls, structured output, usage. Encrypted
- * reasoning and ids of items travel in the metadata of the parts (key `openai`), so that a `Chat` gives them back. It
- * does not retry. Tools that a provider would run itself are not supported.
+ * reasoning and ids of items are in the metadata of the parts (key `openai`), so that a `Chat` sends them back. It does
+ * not retry. Tools that a provider runs itself are not supported.
  */
 import type { ModelPart, ToolSpec } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"

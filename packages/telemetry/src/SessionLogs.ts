@@ -1,6 +1,6 @@
 /**
- * Log lines for operators: the abort of a turn, the tasks that were still ending when it settled, a turn or session that
- * failed, and warnings such as that of a hook that failed. Each has the annotations `session` and `turn`.
+ * Log lines for operators: the abort of a turn, the tasks that were still ending when it settled, a turn or session
+ * that failed, and warnings such as that of a hook that failed. Each has the annotations `session` and `turn`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -18,7 +18,7 @@ import * as Series from "./internal/series.ts"
 import * as Measures from "./Measures.ts"
 import { type Attributes, definitions, type Measurement, type MetricId, type MetricSet } from "./Metrics.ts"
 
-/** Which metrics to record, and the attributes of all of them. */
+/** The metrics to record, and the attributes of all of them. */
 export interface Options {
   /** The families of names to record. Default `spindle` and `gen_ai`. */
   readonly sets?: ReadonlyArray<MetricSet> | undefined
@@ -27,16 +27,16 @@ export interface Options {
    */
   readonly tags?: Attributes | undefined
   /**
-   * Whether the network proxy is in use, read at the end of each turn, within a second. A read that fails or takes
-   * longer is logged as a warning and counts as inactive. Default: there is no proxy.
+   * Returns true if the network proxy is in use. It is read at the end of each turn, within a second. A read that fails
+   * or takes longer is logged as a warning and counts as inactive. Default: there is no proxy.
    */
   readonly networkProxy?: Effect.Effect<boolean, unknown> | undefined
-  /** The value of `tmp_mem_enabled` in the family `reference`: whether the agent has a memory. Default false. */
+  /** The value of `tmp_mem_enabled` in the family `reference`: true if the agent has a memory. Default false. */
   readonly memoryEnabled?: boolean | undefined
-  /** The value of `is_git` in the family `reference`: whether sessions work in a repository. Default false. */
+  /** The value of `is_git` in the family `reference`: true if sessions work in a repository. Default false. */
   readonly isGit?: boolean | undefined
   /**
-   * How many combinations of attributes one metric may have. Further ones are counted together, with the attribute
+   * The most combinations of attributes that one metric may have. Further ones are counted together, with the attribute
    * `otel.metric.overflow`. Default 1,000.
    */
   readonly seriesLimit?: number | undefined
@@ -50,7 +50,7 @@ export interface SessionMetrics extends SessionObserver {
 
 const defaultSeriesLimit = 1_000
 
-/** How long a read of the network proxy may take. */
+/** The time limit of a read of the network proxy. */
 const proxyLimit = "1 second"
 
 /**
@@ -110,7 +110,7 @@ export const make = (options: Options = {}): Effect.Effect<SessionMetrics> =>
 const ofProxy = shape("active")
 const ofReferenceProxy = shape("active", "tmp_mem_enabled")
 
-/** The attributes of the metrics that say whether the network proxy was active. */
+/** The attributes of the metrics that show the state of the network proxy. */
 const proxyAttributes: {
   readonly [Id in MetricId]?: (active: string, attributes: Attributes) => Attributes
 } = {

@@ -71,7 +71,7 @@ export interface Shape {
 export const shape = (nodes: ReadonlyArray<SpanNode>): ReadonlyArray<Shape> =>
   nodes.map(({ children, span }) => ({ name: span.name, children: shape(children) }))
 
-/** How to format a tree. */
+/** Options of the text of a tree. */
 export interface RenderOptions {
   /** Attributes to show after the name of a span. */
   readonly attributes?: ReadonlyArray<string> | undefined

@@ -39,7 +39,7 @@ import * as SpanTree from "./SpanTree.ts"
 /** The options of all layers. */
 export interface Options {
   /**
-   * Whether spans may contain content: messages, arguments and results of tools, command lines, messages of errors, log
+   * True if spans may contain content: messages, arguments and results of tools, command lines, messages of errors, log
    * lines. Default false.
    */
   readonly content?: boolean | undefined
@@ -49,7 +49,7 @@ export interface Options {
    * The share of traces to keep, 0 to 1. It applies to traces that start here; callers decide about theirs. Default 1.
    */
   readonly sampleRatio?: number | undefined
-  /** Which metrics to record; false for none. If `sets` has `reference`, spans have its attribute `codex.op`. */
+  /** The metrics to record; false for none. If `sets` has `reference`, spans have its attribute `codex.op`. */
   readonly metrics?: SessionMetrics.Options | false | undefined
   /** Called with every span that has ended, redacted. Must neither block nor throw. */
   readonly onSpan?: ((span: SpanData) => void) | undefined
@@ -76,7 +76,7 @@ export interface SpanStore {
   readonly open: Effect.Effect<ReadonlyArray<string>>
   /** The spans that have ended, as trees. */
   readonly tree: Effect.Effect<SpanTree.SpanTree>
-  /** How many spans were dropped because the capacity was reached. */
+  /** The number of spans that were dropped because the capacity was reached. */
   readonly droppedCount: Effect.Effect<number>
 }
 
@@ -110,7 +110,7 @@ const makeStore = (
   }
 }
 
-/** How many spans the layers in memory keep by default. */
+/** The number of spans that the layers in memory keep by default. */
 export const defaultCapacity = 10_000
 
 /** Keeps up to `capacity` spans in memory (default 10,000), for tests and for programs that show their own spans. */
@@ -147,8 +147,8 @@ export const layerConsole = (
 }
 
 /**
- * The destination and the form of exports. Everything has the default of the OpenTelemetry specification. A number that
- * is zero, negative or not a number is ignored, and one that is too large is replaced by the largest that works.
+ * The destination and the form of exports. Every option has the default of the OpenTelemetry specification. A number
+ * that is zero, negative or not a number is ignored, and one that is too large is replaced by the largest that works.
  */
 export interface OtlpOptions extends Options {
   /** The address of the collector, without `v1/traces` and `v1/metrics`. Default `http://localhost:4318`. */
@@ -164,22 +164,22 @@ export interface OtlpOptions extends Options {
   readonly compression?: "gzip" | "none" | undefined
   /** Attributes of the resource. The default of `service.name` is `spindle`. */
   readonly resource?: { readonly [name: string]: string } | undefined
-  /** How long one request may take. Default 10 s. */
+  /** The time limit of one request. Default 10 s. */
   readonly timeout?: Duration.Input | undefined
-  /** How long a span waits for its batch to fill. Default 5 s. */
+  /** The longest time that a span waits for its batch to fill. Default 5 s. */
   readonly interval?: Duration.Input | undefined
-  /** How often metrics are sent. Default 60 s, at least 100 ms. */
+  /** The time between two exports of metrics. Default 60 s, at least 100 ms. */
   readonly metricsInterval?: Duration.Input | undefined
-  /** How many spans wait at most. Default 2,048, at most 65,536. */
+  /** The most spans that wait. Default 2,048, at most 65,536. */
   readonly queueCapacity?: number | undefined
-  /** How many spans one request has at most. Default 512, at most `queueCapacity`. */
+  /** The most spans of one request. Default 512, at most `queueCapacity`. */
   readonly batchSize?: number | undefined
-  /** How long closing the layer may take to send the remaining spans. Default 3 s, at most one minute. */
+  /** The time that closing the layer may take to send the remaining spans. Default 3 s, at most one minute. */
   readonly shutdownTimeout?: Duration.Input | undefined
   /**
-   * When spans are sent again that the collector could not take. It starts over after spans were sent; when it ends, the
-   * spans that could not be sent are dropped as `refused`. Default: without an end, with pauses from twice the interval to
-   * one minute that double.
+   * The schedule by which spans are sent again that the collector could not take. It starts over after a successful
+   * request. When it ends, these spans are dropped as `refused`. The default has no end: its pauses double, from twice
+   * the interval up to one minute.
    */
   readonly retries?: Schedule.Schedule<unknown> | undefined
   /**

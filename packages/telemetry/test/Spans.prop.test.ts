@@ -18,8 +18,8 @@ import { TestClock } from "effect/testing"
 import { assertDescends, callerId, processes, submission, traceId, traced } from "./traced.ts"
 
 /**
- * What a tool or a task does in its turn, a tree. A part of the project that starts its own work adds a kind here, and
- * its interpretation to `perform`.
+ * The work of a tool or a task in its turn, a tree. A part of the project that starts its own work adds a kind here,
+ * and its interpretation to `perform`.
  */
 type Work =
   | { readonly kind: "work"; readonly millis: number }
@@ -54,13 +54,13 @@ const grown = <S extends Schema.Top>(of: S) =>
 const Branch = grown(grown(Leaf))
 
 /**
- * A turn: of the model, with these tools in each of its requests, or a task; aborted after so long, or not. Input may arrive
- * while it runs.
+ * A turn: of the model, with these tools in each of its requests, or a task. It is aborted after some time, or not.
+ * Input may arrive while it runs.
  */
 const TurnPlan = Schema.Struct({
   by: Schema.Literals(["model", "task"]),
   requests: Schema.Array(some(Branch)).check(Schema.isMaxLength(2)),
-  // undefined: it ends by itself, and what would hang for ever takes its time instead
+  // undefined: it ends by itself, and work that would hang for ever ends after some time instead
   abortAfter: Schema.Union([Schema.Undefined, Millis]),
   steered: Schema.Boolean
 })
@@ -100,7 +100,7 @@ const spannedWrites = (journal: Journal): Journal => ({
 interface Surroundings {
   readonly turn: Turn
   readonly scope: Scope.Scope
-  /** Whether work may never end. It may not inside spans that only the application ends. */
+  /** True if work may never end. Inside spans that only the application ends, it must end. */
   readonly mayHang: boolean
 }
 
@@ -166,7 +166,7 @@ const perform = (work: Work, around: Surroundings): Effect.Effect<void, string, 
   }
 }
 
-/** Lets time pass until something has ended: a turn may start another one, which takes its own time. */
+/** Lets time pass until an effect has ended: a turn may start another one, which takes its own time. */
 const passTime = Effect.fnUntraced(function* (ending: Effect.Effect<void>) {
   const fiber = yield* Effect.forkChild(ending, { startImmediately: true })
   for (let count = 0; count < 20 && fiber.pollUnsafe() === undefined; count++) yield* TestClock.adjust("10 minutes")

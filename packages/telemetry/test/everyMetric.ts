@@ -1,4 +1,6 @@
-/** Events that record every metric of a session with each of its attributes, and the rows that an exporter must send. */
+/**
+ * Events that record every metric of a session with each of its attributes, and the rows that an exporter must send.
+ */
 import type {
   CallId,
   ItemId,

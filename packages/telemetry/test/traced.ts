@@ -34,7 +34,7 @@ export const traced = Effect.fnUntraced(function* (
   return { ...harness, spans: Context.get(context, Telemetry.SpanStore) }
 })
 
-/** Every span has the trace id of the caller and a path to its span; nothing hangs in the air. */
+/** Checks that every span has the trace id of the caller and a path to its span. */
 export const assertDescends = (spans: ReadonlyArray<SpanData>): void => {
   const tree = SpanTree.make(spans)
   assert.deepStrictEqual(

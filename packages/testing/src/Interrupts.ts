@@ -27,13 +27,13 @@ export type { Smallest, Violation } from "./internal/reporting.ts"
 
 /** The controls that a program receives: they start and end its points, and name the actions that may happen there. */
 export interface Stage {
-  /** From now on each step is a point, at which these effects may run, by name, each in its own fiber. */
+  /** Makes each further step a point, at which these effects may run, by name, each in its own fiber. */
   readonly arm: (actions: { readonly [name: string]: Effect.Effect<unknown, unknown> }) => Effect.Effect<void>
-  /** From now on no step is a point. Waits for the actions that have started. */
+  /** Ends the points, and waits for the actions that have started. */
   readonly disarm: Effect.Effect<void>
   /**
-   * Forks an effect as a child, and makes its fiber the one that the action `interrupt` interrupts. From now on each
-   * step is a point. End the points with `disarm`.
+   * Forks an effect as a child, and makes its fiber the one that the action `interrupt` interrupts. Each further step
+   * is a point. End the points with `disarm`.
    */
   readonly victim: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Fiber.Fiber<A, E>, never, R>
   /** Does the same for an effect that ends: waits for it, ends the points, and returns its exit. */
@@ -43,7 +43,7 @@ export interface Stage {
 /** A program. It is made anew for each run, and does the same whenever the decisions are the same. */
 export type Program<A, E> = (stage: Stage) => Effect.Effect<A, E>
 
-/** How to explore. */
+/** Options of an exploration. */
 export interface Options<A, E> extends Laws<A, E> {
   /**
    * The actions to run. An entry with several actions runs them in one run, in this order, at all combinations of
@@ -61,18 +61,18 @@ export interface Options<A, E> extends Laws<A, E> {
   /** The likelihood that a fiber is preempted at a step of a seeded schedule. Default 0.1. */
   readonly preemption?: number | undefined
   /**
-   * How many runs each entry of `actions` may take for each mode and seed. Default 2,000. If there are more
-   * combinations of steps, a sample is drawn by seed, and the report has the number of those that were left out.
+   * The most runs of each entry of `actions` for each mode and seed. Default 2,000. If there are more combinations of
+   * steps, a sample is drawn by seed, and the report has the number of those that were left out.
    */
   readonly maxRuns?: number | undefined
-  /** How many steps a run may take before it counts as a livelock. Default 100,000. */
+  /** The number of steps after which a run counts as a livelock. Default 100,000. */
   readonly maxSteps?: number | undefined
-  /** How much virtual time a run may take before it counts as an unbounded wait. Default: a day. */
+  /** The virtual time after which a run counts as an unbounded wait. Default: a day. */
   readonly maxDuration?: Duration.Input | undefined
-  /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
+  /** The most runs that shrinking takes for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
   /**
-   * How much real time the runs may take. The remaining steps are left out, and the report says so. Default: no limit.
+   * The real time that the runs may take. The remaining steps are left out, and the report says so. Default: no limit.
    */
   readonly timeLimit?: Duration.Input | undefined
   /**
@@ -94,9 +94,9 @@ export interface Report {
   readonly points: number
   /** Combinations that were not visited, because of `maxRuns`, `timeLimit` or `until`. 0 if all were. */
   readonly leftOutCount: number
-  /** Whether `timeLimit` ended the exploration. */
+  /** True if `timeLimit` ended the exploration. */
   readonly isTimedOut: boolean
-  /** Whether `until` ended the exploration. */
+  /** True if `until` ended the exploration. */
   readonly isFound: boolean
   /** Steps of the longest run without an action. */
   readonly steps: number
@@ -155,8 +155,8 @@ export const explore: {
 /**
  * Does the same for a program that may await promises and the timers of the platform's microtask queue
  * (`queueMicrotask`, `process.nextTick`). The queue is drained between steps: before each task, and as a whole before
- * virtual time passes. What leaves the queue, such as `setTimeout`, a socket or a file, never happens in a run. A program
- * that waits for it is reported by name.
+ * virtual time passes. What leaves the queue, such as `setTimeout`, a socket or a file, never happens in a run. A
+ * program that waits for it is reported by name.
  *
  * The event loop gets turns between two runs. An interruption ends the exploration between two runs.
  *
@@ -206,9 +206,9 @@ export const replayAsync: {
 } = <A, E>(...args: ReplayArguments<A, E>): Effect.Effect<string | undefined> =>
   Effect.promise((signal) => makeRunsAsync(repeat(...args), signal))
 
-/** How to format a report. */
+/** Options of the text of a report. */
 export interface FormatOptions {
-  /** Whether to list the steps before the first action of each smallest case. Default false. */
+  /** True to list the steps before the first action of each smallest case. Default false. */
   readonly trace?: boolean | undefined
   /** Returns further lines about how to repeat a smallest case. `decisions` is JSON. */
   readonly repeat?: ((decisions: string) => ReadonlyArray<string>) | undefined
@@ -233,12 +233,6 @@ export const format = (report: Report, { repeat = () => [], trace = false }: For
   )
   return [figures.join(", "), ...cases].join("\n")
 }
-
-/** An action that interrupts the current fiber. */
-export const interruptHere: Effect.Effect<Effect.Effect<void>> = Effect.map(
-  Effect.fiber,
-  (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fiber.interruptUnsafe())
-)
 
 type ReplayArguments<A, E> =
   | readonly [Program<A, E>, Options<A, E>, Partial<Decisions>]
@@ -312,7 +306,7 @@ class Explorer<A, E> {
     return result
   }
 
-  /** Whether more runs would explain nothing. */
+  /** True if more runs would explain nothing. */
   get isHopeless(): boolean {
     return this.violations.some(({ kind }) => kind === "not deterministic" || kind === "left the simulation")
   }

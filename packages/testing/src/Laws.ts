@@ -2,9 +2,9 @@
  * The contract of a session as predicates over its {@link History}.
  *
  * Each law has the name of its clause and returns the violation, or undefined. It ignores parts that were not observed,
- * so a journal alone can be checked as well as a run of the explorer. {@link session} combines all laws, and {@link
- * observe} records the history of a session of `SessionHarness`. Explorations (`Interrupts`, `Simulation`) and the
- * suites use them, and so can any other test that drives sessions.
+ * so a journal alone can be checked as well as a run of the explorer. {@link session} combines all laws, and
+ * {@link observe} records the history of a session of `SessionHarness`. Explorations (`Interrupts`, `Simulation`) and
+ * the suites use them, and so can any other test that drives sessions.
  */
 import type { TurnId } from "@spindle/core/Ids"
 import type { Journal } from "@spindle/core/Journal"

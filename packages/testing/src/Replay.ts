@@ -34,13 +34,13 @@ export interface Replay {
   readonly tools: { readonly [name: string]: TestTool }
   /**
    * Returns the recorded result of a call, for custom toolkits: succeeds if the call completed, and fails with the
-   * recorded output if it failed. **Interruption** leaves nothing behind. **Errors**: the recorded output, or the diff
+   * recorded output if it failed. **Interruption** leaves nothing running. **Errors**: the recorded output, or the diff
    * as a text if there was no such call.
    */
   readonly answer: (callId: string, params: unknown) => Effect.Effect<unknown, unknown>
   /** The first difference, in words; undefined if there is none. */
   readonly mismatch: () => string | undefined
-  /** How many recorded responses were not requested. */
+  /** The number of recorded responses that were not requested. */
   readonly leftCount: () => number
 }
 

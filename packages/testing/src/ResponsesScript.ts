@@ -1,9 +1,9 @@
 /**
  * The script of a {@link ResponsesServer}: plain JSON that lists the responses to the requests to a model.
  *
- * A request takes the first turn that is not used up and whose `match` fits it, and otherwise `fallback`. The response of
- * a turn is either an HTTP error (`status`) or a stream of events between `response.created` and `response.completed`.
- * The format contains no code, so a script can be kept in a file and read by any program.
+ * A request takes the first turn that is not used up and whose `match` fits it, and otherwise `fallback`. The response
+ * of a turn is either an HTTP error (`status`) or a stream of events between `response.created` and
+ * `response.completed`. The format contains no code, so a script can be kept in a file and read by any program.
  */
 import type * as Duration from "effect/Duration"
 
@@ -27,15 +27,18 @@ export interface ScriptUsage {
   readonly reasoning?: number | undefined
 }
 
-/** How a text is cut: into `chunks` deltas of equal size (default 1), and how far these are apart (default 0). */
+/**
+ * The pieces of a text: it is cut into `chunks` deltas of equal size (default 1), with a pause between them (default
+ * 0).
+ */
 export interface ScriptPace {
   readonly chunks?: number | undefined
   readonly every?: Duration.Input | undefined
 }
 
 /**
- * An assistant message. `times` sends the complete text that often instead of cutting it. `phase` is a field of the item.
- * In each delta `${NOW_US}` becomes the time of writing, in microseconds since 1970.
+ * An assistant message. `times` sends the complete text that often instead of cutting it. `phase` is a field of the
+ * item. In each delta `${NOW_US}` becomes the time of writing, in microseconds since 1970.
  */
 export interface TextEvent extends ScriptPace {
   readonly text: string
@@ -49,8 +52,9 @@ export interface ReasoningEvent extends ScriptPace {
 }
 
 /**
- * A call of a function. `args` are sent as JSON; a text is sent as it is, so that it can be invalid. In a text inside them
- * that ends in `${output:REGEX}`, this end becomes group 1 of the last match of REGEX in the tool outputs of the request.
+ * A call of a function. `args` are sent as JSON; a text is sent as it is, so that it can be invalid. In a text inside
+ * them that ends in `${output:REGEX}`, this end becomes group 1 of the last match of REGEX in the tool outputs of the
+ * request.
  */
 export interface CallEvent {
   readonly call: string
@@ -92,9 +96,9 @@ export type ScriptEvent =
 /** The response to one request. */
 export interface ScriptTurn {
   readonly match?: ScriptMatch | undefined
-  /** How many requests may take the turn, or `true` for any number. Default 1. */
+  /** The number of requests that may take the turn, or `true` for any number. Default 1. */
   readonly repeat?: true | number | undefined
-  /** How long it takes until the response begins. Default 0. */
+  /** The time until the response begins. Default 0. */
   readonly before?: Duration.Input | undefined
   /** Responds with this HTTP status instead of a stream. */
   readonly status?: number | undefined

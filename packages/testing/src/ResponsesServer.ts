@@ -1,10 +1,10 @@
 /**
- * A server that speaks the OpenAI Responses API over loopback and responds by a script: for tests of a model client, or of
- * a complete program, over real HTTP.
+ * A server that speaks the OpenAI Responses API over loopback and responds by a script: for tests of a model client, or
+ * of a complete program, over real HTTP.
  *
- * It keeps a log of every request with its headers and body, and of how each stream ended, so that a test can wait for a
- * request to arrive, hold a stream open at a gate, and see that a connection was closed. Delays of a script are real time,
- * whatever the `Clock`. It needs Node, because it uses `node:http`. {@link ResponsesScript} describes the script.
+ * It keeps a log of every request with its headers and body, and of how each stream ended, so that a test can wait for
+ * a request to arrive, hold a stream open at a gate, and see that a connection was closed. Delays of a script are real
+ * time, whatever the `Clock`. It needs Node, because it uses `node:http`. {@link ResponsesScript} describes the script.
  *
  * @see {@link ResponsesScript}
  */
@@ -39,18 +39,20 @@ export interface ResponsesServer {
   readonly load: (script: Script) => Effect.Effect<void>
   /** Opens a gate for the streams that wait at it and for those that reach it later. Opening it twice does nothing. */
   readonly openGate: (name: string) => Effect.Effect<void>
-  /** Waits until this many requests to `/responses` have arrived since the start. **Interruption** stops only the wait. */
+  /**
+   * Waits until this many requests to `/responses` have arrived since the start. **Interruption** stops only the wait.
+   */
   readonly awaitRequests: (count: number) => Effect.Effect<ReadonlyArray<LoggedRequest>>
   /**
-   * Waits until the response to the n-th request to `/responses`, counted from 1, has ended, and returns how; see
+   * Waits until the response to the n-th request to `/responses`, counted from 1, has ended, and returns its end; see
    * `LoggedRequest.end`. **Interruption** stops only the wait.
    */
   readonly awaitStreamEnd: (n: number) => Effect.Effect<string>
 }
 
 /**
- * Starts a server on a free port of 127.0.0.1. Closing the scope closes its connections and waits until the port is free.
- * **Interruption** while it starts closes it too. **Errors**: `ListenFailed` if it cannot listen.
+ * Starts a server on a free port of 127.0.0.1. Closing the scope closes its connections and waits until the port is
+ * free. **Interruption** while it starts closes it too. **Errors**: `ListenFailed` if it cannot listen.
  *
  * @example
  * ```ts
@@ -72,8 +74,9 @@ export const make = (script: Script): Effect.Effect<ResponsesServer, ListenFaile
   serve(script, Turns.make(script))
 
 /**
- * Starts a server whose turns are computed: `answer` receives the parsed body of each request to `/responses`. If it throws,
- * the request is logged as a `script error` and its connection is destroyed. Otherwise the same as {@link make}.
+ * Starts a server whose turns are computed: `answer` receives the parsed body of each request to `/responses`. If it
+ * throws, the request is logged as a `script error` and its connection is destroyed. Otherwise the same as
+ * {@link make}.
  */
 export const fromFunction = (
   answer: (body: unknown) => ScriptTurn

@@ -101,7 +101,7 @@ export interface ScriptedModel {
   readonly requests: ReadonlyArray<ModelRequest>
   /** All requests to `Model.compact` until now, in order. */
   readonly compactions: ReadonlyArray<ModelRequest>
-  /** How many responses are being streamed; 0 after an interruption. */
+  /** Returns the number of responses that are being streamed; 0 after an interruption. */
   readonly openCount: () => number
   /** Opens a gate. It stays open. */
   readonly open: (name: string) => Effect.Effect<void>
@@ -110,8 +110,8 @@ export interface ScriptedModel {
 }
 
 /**
- * Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. With `compact` the model
- * has `Model.compact`, which responds by that script.
+ * Makes a model that responds by a script. A request beyond the script fails as `InvalidRequest`. With `compact` the
+ * model has `Model.compact`, which responds by that script.
  *
  * @example
  * ```ts

@@ -12,12 +12,12 @@ import * as Stream from "effect/Stream"
 import { Faults } from "./Faults.ts"
 import type { TestTool } from "./SessionHarness.ts"
 
-/** How long a slow port waits, in milliseconds: longer than the grace of an abort. */
+/** The delay of a slow port, in milliseconds: longer than the grace of an abort. */
 const slowMillis = 150
 
 /**
- * How long a hanging port waits, in milliseconds: half an hour, longer than every deadline of a session, but not
- * forever, so that stragglers end.
+ * The delay of a hanging port, in milliseconds: half an hour, longer than every deadline of a session, but not forever,
+ * so that stragglers end.
  */
 const hangMillis = 1_800_000
 

@@ -34,7 +34,7 @@ export interface TestTool {
   readonly policy?: Partial<Agent.ToolPolicy> | undefined
   /** The fields of its arguments. Default: any. */
   readonly parameters?: Schema.Struct.Fields | undefined
-  /** Whether the tool itself asks for the approval of its calls. Default: it does not. */
+  /** The rule by which the tool itself asks for the approval of its calls. Default: it never asks. */
   readonly needsApproval?: Tool.NeedsApproval<any> | undefined
 }
 
@@ -94,7 +94,7 @@ export interface SessionHarness {
   readonly requests: ReadonlyArray<Parameters<Model["stream"]>[0]>
 }
 
-/** Whether an event has a tag, for `awaitEvent`. */
+/** Returns a predicate for events with a tag, for `awaitEvent`. */
 export const hasTag =
   <Tag extends SessionEvent.SessionEvent["_tag"]>(tag: Tag) =>
   (event: SessionEvent.SessionEvent): event is Extract<SessionEvent.SessionEvent, { readonly _tag: Tag }> =>

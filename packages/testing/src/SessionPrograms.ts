@@ -35,8 +35,8 @@ export const TaskShape = Schema.Literals(Shapes.names)
 export type TaskShape = typeof TaskShape.Type
 
 /**
- * An operation on the session: an abort, input, another task in the place of the turn or alongside it, an answer to the open
- * question, or closing.
+ * An operation on the session: an abort, input, another task in the place of the turn or alongside it, an answer to the
+ * open question, or closing.
  */
 export const Operation = Schema.Literals([
   "abort",
@@ -71,9 +71,9 @@ export const SessionProgram = Schema.Struct({
     Schema.Struct({ operation: Operation, step: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_000 })) })
   ).check(Schema.isMaxLength(3)),
   faults: Schema.Array(Fault).check(Schema.isMaxLength(2)),
-  /** How long each write to the journal takes. */
+  /** The time that each write to the journal takes. */
   journalMillis: Schema.Literals([0, 1]),
-  /** How many accepted inputs may wait. 1 fills the inbox at once. */
+  /** The number of accepted inputs that may wait. 1 fills the inbox at once. */
   inboxCapacity: Schema.Literals([512, 1]),
   mode: Schema.Literals(["before", "during"]),
   /** The seed of the schedule. 0 is the order of arrival. */
@@ -82,20 +82,22 @@ export const SessionProgram = Schema.Struct({
 /** @see {@link SessionProgram} */
 export type SessionProgram = typeof SessionProgram.Type
 
-/** How to check a program. */
+/** Options of a check. */
 export interface CheckOptions {
   /** Makes the session. Default: `Session.make`. */
   readonly factory?: SessionHarness.SessionFactory | undefined
   /** Must hold for every run. Default: all laws of `Laws`. */
   readonly law?: Laws.Law | undefined
-  /** At how many steps the program is aborted, each in a separate run. Default 20; 0 runs it only as it is. */
+  /**
+   * The number of steps at which the program is aborted, each in a separate run. Default 20; 0 runs it only as it is.
+   */
   readonly aborts?: number | undefined
 }
 
 /** The result of a check. */
 export interface Checked {
   readonly runs: number
-  /** How many operations and aborts ran, in all runs together. */
+  /** The number of operations and aborts that ran, in all runs together. */
   readonly points: number
   readonly violation: Violation | undefined
 }
@@ -184,14 +186,14 @@ const faultsOf = ({ faults }: SessionProgram) => {
   }
   return {
     service: { choose },
-    /** Whether a write has failed, or will fail at its deadline. */
+    /** Returns true if a write has failed, or will fail at its deadline. */
     breaksJournal: () => breaksJournal,
     enable: () => void (isOn = true),
     disable: () => void (isOn = false)
   }
 }
 
-/** How long a turn may take after the last operation, before the program aborts it. */
+/** The time that a turn may take after the last operation, before the program aborts it. */
 const patience = "10 minutes"
 
 /**
@@ -290,7 +292,7 @@ const operationsOf = ({
 /**
  * Checks that another turn completes (I8), unless the session was closed or its journal broke. A write that is in
  * flight while the session is idle, such as that of the end of a straggler, fails when the next submission waits for
- * it. From then on every submission is rejected (S2, J5).
+ * it. After that every submission is rejected (S2, J5).
  */
 const checkNextTurn = Effect.fnUntraced(function* (
   { harness, observation }: Pick<Started, "harness" | "observation">,

@@ -18,27 +18,27 @@ import { judge, type Judged, makeRuns, makeRunsAsync, type Runs, type Subject } 
 export type { Choice, ChoiceKind } from "./internal/choices.ts"
 export type { Finding, FindingKind, Laws } from "./internal/findings.ts"
 
-/** How to simulate. */
+/** Options of a simulation. */
 export interface Options<A, E> extends Laws<A, E> {
   /** The likelihood that a fiber is preempted at a step, from 0 to 1. Default 0.1. */
   readonly preemption?: number | undefined
   /** The likelihood that a fault happens at one of its points, from 0 to 1. Default 0.1. */
   readonly faultRate?: number | undefined
-  /** How many steps a run may take before it counts as a livelock. Default 100,000. */
+  /** The number of steps after which a run counts as a livelock. Default 100,000. */
   readonly maxSteps?: number | undefined
-  /** How much virtual time a run may take before it counts as an unbounded wait. Default: a day. */
+  /** The virtual time after which a run counts as an unbounded wait. Default: a day. */
   readonly maxDuration?: Duration.Input | undefined
-  /** How many runs shrinking may take for each fault. Default 500; 0 turns it off. */
+  /** The most runs that shrinking takes for each fault. Default 500; 0 turns it off. */
   readonly maxShrinks?: number | undefined
 }
 
-/** How to run random schedules. */
+/** Options of a simulation of random schedules. */
 export interface ExploreOptions<A, E> extends Options<A, E> {
   readonly runs?: number | undefined
   readonly firstSeed?: number | undefined
 }
 
-/** How to run all schedules. */
+/** Options of a simulation of all schedules. */
 export interface ExhaustiveOptions<A, E> extends Options<A, E> {
   readonly maxRuns?: number | undefined
   readonly preemptions?: number | undefined
@@ -48,12 +48,12 @@ export interface ExhaustiveOptions<A, E> extends Options<A, E> {
 /** One run. The same seed and the same program give the same run. */
 export interface Run<A, E> {
   readonly seed: number
-  /** How the program ended; undefined if it did not. */
+  /** The exit of the program; undefined if it did not end. */
   readonly exit: Exit.Exit<A, E> | undefined
   /** The fault; undefined if there is none. */
   readonly finding: Finding | undefined
   readonly steps: number
-  /** Virtual time. */
+  /** The virtual time that the run took. */
   readonly millis: number
   /** Faults that happened, in order, as `point: fault`. */
   readonly faults: ReadonlyArray<string>
@@ -66,9 +66,9 @@ export interface Report {
   readonly runs: number
   /** Steps of all runs together. */
   readonly steps: number
-  /** How many faults happened in all runs together. */
+  /** The number of faults that happened in all runs together. */
   readonly faultCount: number
-  /** Whether all schedules were run. Only `exhaustive` runs all, if `maxRuns` suffices. */
+  /** True if all schedules were run. Only `exhaustive` runs all, if `maxRuns` suffices. */
   readonly isComplete: boolean
   readonly durationMillis: number
   readonly violations: ReadonlyArray<Reporting.Violation>
@@ -226,7 +226,7 @@ class Simulator<A, E> {
     this.maxShrinks = options.maxShrinks ?? 500
   }
 
-  /** Whether more runs would explain nothing. */
+  /** True if more runs would explain nothing. */
   get isHopeless(): boolean {
     return this.violations.some(({ kind }) => kind === "not deterministic" || kind === "left the simulation")
   }

@@ -21,15 +21,15 @@ export interface It extends Register {
   readonly skip?: Register | undefined
 }
 
-/** How to explore as a test. */
+/** Options of an exploration as a test. */
 export interface InterruptsOptions<A, E> extends Interrupts.Options<A, E> {
   /**
-   * How long the test may take, in milliseconds. An exploration that is not complete by then fails. Default 20,000,
+   * The time limit of the test, in milliseconds. An exploration that is not complete by then fails. Default 20,000,
    * times the factor if that is above 1.
    */
   readonly timeout?: number | undefined
   /**
-   * Whether the program may await promises and the timers of the microtask queue, as in `Interrupts.exploreAsync`.
+   * True if the program may await promises and the timers of the microtask queue, as in `Interrupts.exploreAsync`.
    * Default false.
    */
   readonly isAsync?: boolean | undefined
@@ -38,23 +38,24 @@ export interface InterruptsOptions<A, E> extends Interrupts.Options<A, E> {
 }
 
 /**
- * How to simulate as a test: random schedules, or with `isExhaustive` all of them, for which `maxRuns` must suffice.
+ * Options of a simulation as a test: random schedules, or with `isExhaustive` all of them, for which `maxRuns` must
+ * suffice.
  */
 export interface SimulateOptions<A, E> extends Simulation.Options<A, E> {
-  /** How many random runs. Default 1,000. */
+  /** The number of random runs. Default 1,000. */
   readonly runs?: number | undefined
   readonly firstSeed?: number | undefined
   readonly isExhaustive?: boolean | undefined
-  /** How many runs an exhaustive simulation may take. Default 20,000. */
+  /** The most runs of an exhaustive simulation. Default 20,000. */
   readonly maxRuns?: number | undefined
-  /** How many preemptions one run of an exhaustive simulation may have. Default 0. */
+  /** The most preemptions in one run of an exhaustive simulation. Default 0. */
   readonly preemptions?: number | undefined
-  /** How many faults one run of an exhaustive simulation may have. Default 0. */
+  /** The most faults in one run of an exhaustive simulation. Default 0. */
   readonly faults?: number | undefined
-  /** How long the test may take, in milliseconds. Default 20,000, times the factor if that is above 1. */
+  /** The time limit of the test, in milliseconds. Default 20,000, times the factor if that is above 1. */
   readonly timeout?: number | undefined
   /**
-   * Whether the program may await promises and the timers of the microtask queue, as in `Simulation.exploreAsync`.
+   * True if the program may await promises and the timers of the microtask queue, as in `Simulation.exploreAsync`.
    * Default false.
    */
   readonly isAsync?: boolean | undefined
@@ -102,8 +103,9 @@ const numberOf = (name: string, otherwise: number): number => {
 }
 
 /**
- * A seed for values that are drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or else one
- * that was drawn when this module was loaded. Put it into the message of a failure, so that the draw can be repeated.
+ * A seed for values that are drawn anew in each test run: the environment variable `EXPLORE_SEED`, a whole number, or
+ * else one that was drawn when this module was loaded. Put it into the message of a failure, so that the draw can be
+ * repeated.
  */
 export const seed = (): number => numberOf("EXPLORE_SEED", drawnSeed)
 

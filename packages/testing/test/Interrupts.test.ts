@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Interrupts from "@spindle/testing/Interrupts"
 
-/** A worker that takes messages and notes them; what it did not take must still be in the queue. */
+/** A worker that takes messages and notes them. Messages that it did not take must still be in the queue. */
 const worker = (
   loop: (queue: Queue.Queue<number, Cause.Done>, seen: Array<number>) => Effect.Effect<unknown, Cause.Done>
 ): Interrupts.Exploration<ReadonlyArray<number>, unknown> => ({

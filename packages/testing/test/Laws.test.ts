@@ -11,7 +11,10 @@ import { TestClock } from "effect/testing"
 
 const { call, gate, pieces, text } = ScriptedModel
 
-/** A session with all that laws look at: tool calls, a request, steered and queued input, an abort, a replacement. */
+/**
+ * A session with everything that laws examine: tool calls, a request, steered and queued input, an abort, a
+ * replacement.
+ */
 const history = Effect.gen(function* () {
   const scope = yield* Scope.make()
   const journal = yield* SessionHarness.memoryJournal

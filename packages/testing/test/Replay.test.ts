@@ -24,7 +24,10 @@ const converse = Effect.fnUntraced(function* (harness: SessionHarness.SessionHar
 
 const texts = ["hi", "and then?", "once more"]
 
-/** A session with reasoning, tools that succeed and fail, an answer that broke off, a failed turn, and one without reported usage. */
+/**
+ * A session with reasoning, tools that succeed and fail, an answer that broke off, a failed turn, and one without
+ * reported usage.
+ */
 const recorded = Effect.gen(function* () {
   const harness = yield* SessionHarness.make({
     tools,

@@ -43,7 +43,7 @@ describe("extend", () => {
     assert.isFunction(it.skip)
   })
 
-  /** An `it` that keeps its tests by how they were registered. */
+  /** An `it` that keeps its tests by the method that registered them. */
   const fakeIt = () => {
     const tests: Array<readonly [how: string, name: string, run: () => void, timeout: number | undefined]> = []
     const register =

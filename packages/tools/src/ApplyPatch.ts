@@ -1,10 +1,9 @@
 /**
  * The tool `apply_patch`: changes files by a {@link Patch}, all of them or none.
  *
- * Every path must be inside the working directory after symbolic links are resolved, and `SandboxPolicy.Current` must allow
- * to write it. Nothing is written before the
- * complete patch is known to apply. Then files are written in place, so that they keep their other names, owner, mode
- * and attributes, and a failure restores what was there.
+ * Every path must be inside the working directory after symbolic links are resolved, and `SandboxPolicy.Current` must
+ * allow writing it. Nothing is written before the complete patch is known to apply. Then files are written in place, so
+ * that they keep their other names, owner, mode and attributes. A failure restores the earlier content.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -90,21 +89,21 @@ export interface Options {
 export type Services = FileSystem.FileSystem | Path.Path
 
 /**
- * Applies a patch to the files below a directory and returns the text for the model. **Interruption**: nothing is
- * changed before the first write; the writing is not interruptible. **Errors**: `ToolFailure`. No file is changed then,
+ * Applies a patch to the files below a directory and returns the text for the model. **Interruption**: before the first
+ * write nothing is changed; the writing is not interruptible. **Errors**: `ToolFailure`. No file is changed then,
  * except those that its text names as not restored.
  */
 export const apply = (input: string, options: Options): Effect.Effect<string, ToolFailure, Services> =>
   Effect.uninterruptibleMask((restore) => Effect.map(commit(input, options, restore), ({ plan }) => summary(plan)))
 
-/** The variable that tells a command where its patches report to; see {@link applyInCommand}. */
+/** The variable that names the directory in which a command reports its patches; see {@link applyInCommand}. */
 export const reportsName = "SPINDLE_PATCHES"
 
 /**
- * Applies a patch as {@link apply} does, for a program that a command of a session runs. `variables` are its environment.
- * The session that runs the command finds the result and adds it to the diff of its turn. When the command ends in the middle
- * of a patch, the session finishes the patch or takes it back; after a crash, the next start of the session does that.
- * Without a session, or if the directory cannot be written, the patch is only applied.
+ * Applies a patch as {@link apply} does, for a program that a command of a session runs. `variables` are its
+ * environment. The session that runs the command finds the result and adds it to the diff of its turn. When the command
+ * ends in the middle of a patch, the session finishes the patch or takes it back; after a crash, the next start of the
+ * session does that. Without a session, or if the directory cannot be written, the patch is only applied.
  */
 export const applyInCommand = (
   input: string,
@@ -135,8 +134,8 @@ export const applyInCommand = (
   })
 
 /**
- * Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call, and the diff of all
- * patches of the turn.
+ * Applies a patch as {@link apply} does, and reports the changes that were made to the turn of the call, and the diff
+ * of all patches of the turn.
  */
 export const run: (
   input: string,
@@ -163,8 +162,8 @@ export const check = (input: string, options: Options): Effect.Effect<string | u
   Effect.match(prepare(input, options), { onFailure: refusal, onSuccess: () => undefined })
 
 /**
- * The check that the policy of the tool makes before anybody is asked. `CodingTools.layer` provides it, because a policy
- * is made without the services that it needs.
+ * The check that the policy of the tool makes before anybody is asked. `CodingTools.layer` provides it, because a
+ * policy is made without the services that it needs.
  */
 export class Check extends Context.Reference<(input: string) => Effect.Effect<string | undefined>>(
   "@spindle/tools/ApplyPatch/Check",
@@ -174,10 +173,14 @@ export class Check extends Context.Reference<(input: string) => Effect.Effect<st
 const refusal = (error: Patch.PatchError): string =>
   `The patch was not applied, and no file was changed.\n${error.message}`
 
-/** One patch of this program at a time, from its first look at a file: agents work in one directory at the same time. */
+/**
+ * One patch of this program at a time, from its first look at a file: agents work in one directory at the same time.
+ */
 const lock = Semaphore.makeUnsafe(1)
 
-/** Runs in an uninterruptible region. `restore` is for what may be interrupted: nothing is changed before it. */
+/**
+ * Runs in an uninterruptible region. `restore` is for the part that may be interrupted: nothing is changed before it.
+ */
 const commit = Effect.fnUntraced(function* (
   input: string,
   options: Options,
@@ -196,8 +199,8 @@ const commit = Effect.fnUntraced(function* (
 })
 
 /**
- * Computes the writes of a patch, and makes sure that they are possible. Changes nothing. `files` has the results by their
- * paths in the working directory, so that one file has one name in all patches.
+ * Computes the writes of a patch, and makes sure that they are possible. Changes nothing. `files` has the results by
+ * their paths in the working directory, so that one file has one name in all patches.
  */
 const prepare = Effect.fnUntraced(function* (input: string, { cwd, directory }: Options) {
   const patch = yield* Effect.fromResult(Patch.parse(input))
@@ -258,7 +261,10 @@ const readText = Effect.fnUntraced(function* (path: string, target: string, seen
   return text ?? (yield* refuse("is not text in UTF-8, and a patch changes only such files"))
 })
 
-/** A file that is moved stays the same file, for its first new path; a second one gets a copy. */
+/**
+ * Returns the writes of a plan. A file that is moved stays the same file at its first new path; a second new path gets
+ * a copy.
+ */
 const writesOf = (
   { files }: Patch.Plan,
   targets: ReadonlyMap<string, string>,

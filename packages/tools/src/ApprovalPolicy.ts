@@ -1,24 +1,22 @@
 /**
  * Decides what happens before a call runs: it runs, a person is asked, or it is refused.
  *
- * The decision is a pure function of the approval policy, the rules, the sandbox and the request of the call. It is made
- * before the call, and again after the sandbox has blocked the call.
+ * The decision is a pure function of the approval policy, the rules, the sandbox and the request of the call. It is
+ * made before the call, and again after the sandbox has blocked the call.
  */
 import type { Permission, Ruling } from "@spindle/core/Authority"
 import type { RuleDecision } from "./CommandRules.ts"
 
-/**
- * For which reasons a person may be asked. A question for any other reason is refused.
- */
+/** The reasons for which a person may be asked. A question for any other reason is refused. */
 export interface Granular {
-  /** To run something outside the sandbox. */
+  /** True if a person may be asked to run something outside the sandbox. */
   readonly sandboxApproval: boolean
-  /** Because a rule says so. */
+  /** True if a person may be asked because a rule says so. */
   readonly rules: boolean
 }
 
 /**
- * When a person is asked:
+ * The cases in which a person is asked:
  *
  * - `never`: nobody is asked; calls that need approval are refused
  * - `on-request`: about calls that the sandbox cannot contain, and when the model asks to leave the sandbox
@@ -29,8 +27,8 @@ export interface Granular {
 export type ApprovalPolicy = "never" | "on-request" | "on-failure" | "untrusted" | Granular
 
 /**
- * The containment of a call: a sandbox, nothing because the user chose full access (`full-access`), or nothing because this
- * host has no sandbox (`missing`).
+ * The containment of a call: a sandbox, nothing because the user chose full access (`full-access`), or nothing because
+ * this host has no sandbox (`missing`).
  */
 export type Containment = "sandbox" | "full-access" | "missing"
 
@@ -42,15 +40,15 @@ export interface Circumstances {
   readonly annotation: Permission
   /** The decision of the strictest rule that matches; undefined if none does. */
   readonly rule?: { readonly decision: RuleDecision; readonly justification?: string | undefined } | undefined
-  /** Whether the call only reads. */
+  /** True if the call only reads. */
   readonly isSafe?: boolean | undefined
-  /** Whether the model asks to run it outside the sandbox. */
+  /** True if the model asks to run it outside the sandbox. */
   readonly isEscalated?: boolean | undefined
-  /** Whether the sandbox has blocked it before. */
+  /** True if the sandbox has blocked it before. */
   readonly wasBlocked?: boolean | undefined
 }
 
-/** Why a person is asked. */
+/** The reason for which a person is asked. */
 type Cause = "escalated" | "blocked" | "missing" | "untrusted"
 
 /** The name of a policy. */
@@ -106,10 +104,10 @@ const causeOf = ({ containment, isEscalated, isSafe, policy, wasBlocked }: Circu
   return containment === "missing" ? "missing" : undefined
 }
 
-/** Whether the model may ask to run something outside the sandbox. */
+/** True if the model may ask to run something outside the sandbox. */
 export const mayEscalate = (policy: ApprovalPolicy): boolean => typeof policy !== "string" || policy === "on-request"
 
-/** Whether a person may be asked about hosts that a command was denied. */
+/** True if a person may be asked about hosts that a command was denied. */
 export const mayAskForHosts = (policy: ApprovalPolicy): boolean =>
   typeof policy === "string" ? policy !== "never" : policy.sandboxApproval
 

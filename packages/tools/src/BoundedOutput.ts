@@ -85,7 +85,7 @@ export const skip: {
   totalBytes: self.totalBytes + bytesCount
 }))
 
-/** `isOnly` allows to change the arrays: the value is not used any longer. */
+/** `isOnly` is true if no other reference to the value exists, so that its arrays may be changed. */
 const addTo = (self: BoundedValue, chunk: Uint8Array, isOnly: boolean): BoundedValue => {
   const { head, limitBytes, tail, totalBytes } = self
   // the head is complete once anything was not in it
@@ -170,7 +170,10 @@ const grow = ({ shared, size }: Grown, bytes: Uint8Array, limitBytes: number): G
   return { shared: own, size: needed }
 }
 
-/** Keeps the last bytes in an array of twice their size, so that moving them to its front is constant time for each byte. */
+/**
+ * Keeps the last bytes in an array of twice their size, so that moving them to its front is constant time for each
+ * byte.
+ */
 const growTail = (
   tail: Grown,
   chunk: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit, the
- * policies and the handlers.
+ * The tools of a coding agent, `exec_command`, `write_stdin` and `apply_patch`, ready for `Agent.make`: the toolkit,
+ * the policies and the handlers.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -36,22 +36,24 @@ export const toolkit = Toolkit.make(ExecCommand.tool, WriteStdin.tool, ApplyPatc
 /** The tools of {@link toolkit}, by name. */
 export type Tools = (typeof toolkit)["tools"]
 
-/** Whether a person is asked about each call, each call is allowed, or a policy and rules decide. */
+/** The rule for approvals: a person is asked about each call, each call is allowed, or a policy and rules decide. */
 export type ApprovalMode = "ask" | "allow" | CommandApproval.Options
 
 /**
  * The policies of the tools. Commands run concurrently, a patch runs alone. Waiting for a command and interrupting it
- * need no approval. Writing to it does, because to a shell the text is a command. The question about a command has `{
- * command, cwd, shell?, justification? }` (`shell`: the program that runs it, if the model wants another than the
- * default) and, if a policy decides, a `CommandApproval.Explanation`; that about input has `{ sessionId, input }`, and
- * the question about a patch has `{ changes }`, see `Patch.Change`. A patch that does not apply fails without a
- * question. A command that only calls `apply_patch` is such a patch. `cwd` and `directory` are those of {@link layer}.
- * The approval may depend on the context of the turn.
+ * need no approval. Writing to it does, because to a shell the text is a command.
+ *
+ * The question about a command has `command`, `cwd`, `shell` (the program that runs it, if the model wants another than
+ * the default), `justification` (if the model gives one) and, if a policy decides, a `CommandApproval.Explanation`. The
+ * question about input has `sessionId` and `input`. The question about a patch has `changes`; see `Patch.Change`.
+ *
+ * A patch that does not apply fails without a question. A command that only calls `apply_patch` is such a patch. `cwd`
+ * and `directory` are those of {@link layer}. The approval may depend on the context of the turn.
  */
 export const policies = (
   options: Places & {
     readonly approval: ByTurn<ApprovalMode>
-    /** How patches are contained. By default nothing does, unless commands have full access. */
+    /** The containment of patches. By default nothing contains them, unless commands have full access. */
     readonly patches?: ByTurn<ApprovalPolicy.Containment> | undefined
   }
 ): Policies<Tools> => ({
@@ -155,7 +157,7 @@ const commandPolicy = ({ approval, ...places }: Places & { readonly approval: By
     CommandApproval.keys(commandLine(params, placeIn(places, context)))
 })
 
-/** Whether a sandbox can enforce less than a command asks for. */
+/** True if a sandbox can enforce less than a command asks for. */
 const isContained = (approval: ApprovalMode): boolean =>
   typeof approval !== "string" && approval.containment === "sandbox"
 
@@ -178,18 +180,18 @@ export interface Places {
   /** The absolute working directory, which patches cannot leave and commands can. */
   readonly cwd: string
   /**
-   * The directory inside `cwd` in which the calls of a turn start, and from which relative paths are resolved. The default
-   * is `cwd`.
+   * The directory inside `cwd` in which the calls of a turn start, and from which relative paths are resolved. The
+   * default is `cwd`.
    */
   readonly directory?: ByTurn<string> | undefined
 }
 
 /**
- * How the tools work. `shell` is
- * a program that takes `-c`; see {@link ExecCommand.defaultShell} for the default. `login` is whether it reads the profile of
- * the user, unless the model asks for the opposite (default true). `sandbox` is what commands and patches may touch at most;
- * the default is full access. Commands are confined by the `Processes` of `Sandbox.layer`, unless their call was approved to
- * run outside. `approval` and `sandbox` may depend on the context of the turn.
+ * Options of the tools. `shell` is a program that takes `-c`; see {@link ExecCommand.defaultShell} for the default.
+ * `login` is true if it reads the profile of the user, unless the model asks for the opposite (default true). `sandbox`
+ * is the most that commands and patches may touch; the default is full access. Commands are confined by the `Processes`
+ * of `Sandbox.layer`, unless their call was approved to run outside. `approval` and `sandbox` may depend on the context
+ * of the turn.
  */
 export interface Options extends Places {
   readonly shell?: string | undefined
@@ -204,14 +206,15 @@ export interface Options extends Places {
    */
   readonly approval?: ByTurn<CommandApproval.Options> | undefined
   /**
-   * Where the journals of patches are kept, so that a patch that a crash cuts is rolled back when {@link layer} is built
-   * next. Without it such a patch stays half done.
+   * The directory of the journals of patches. With it, a patch that a crash cuts is rolled back when {@link layer} is
+   * built next. Without it, such a patch stays half done.
    */
   readonly journals?: string | undefined
   /**
-   * Where the journals of the patches are kept that commands apply with the program `apply_patch`, so that such a patch
-   * becomes part of the diff of its turn, and a cut one is finished or rolled back too. Commands must be allowed to write
-   * there, and other users must not. A journal of a command counts only for the files of `cwd` that a command may change.
+   * The directory of the journals of the patches that commands apply with the program `apply_patch`. With it, such a
+   * patch becomes part of the diff of its turn, and a cut one is finished or rolled back. Commands must be allowed to
+   * write there, and other users must not. A journal of a command counts only for the files of `cwd` that a command may
+   * change.
    */
   readonly commandJournals?: string | undefined
   readonly sandbox?: ByTurn<Limits> | undefined
@@ -272,7 +275,10 @@ const confineToCommands = Effect.fnUntraced(function* <A, E, R>(
   return yield* effect.pipe(SandboxPolicy.confine(workspace), SandboxPolicy.confine(commands))
 })
 
-/** Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are left. */
+/**
+ * Concludes the patches that commands which are gone have left in a directory. Returns whether unfinished ones are
+ * left.
+ */
 const recoverGone = (options: Options) => (directory: string, gone: ReadonlySet<string>) =>
   confineToCommands(options, Effect.andThen(recoverIn(directory, gone), PatchJournal.hasUnfinished(directory))).pipe(
     Effect.catch((error) =>
@@ -306,7 +312,10 @@ const onDenied = ({ approval, ...place }: Asking): ExecCommand.Options["onDenied
 const protectedPathsOf = ({ patches }: Limits): ReadonlyArray<string> =>
   patches._tag === "WorkspaceWrite" ? patches.protectedPaths : []
 
-/** Returns the policy of a command: widened by the earlier grants, or, if less was granted than it asks for, by exactly that. */
+/**
+ * Returns the policy of a command: widened by the earlier grants, or, if less was granted than it asks for, by exactly
+ * that.
+ */
 const policyOf = Effect.fnUntraced(function* (params: ExecCommand.Parameters, sandbox: Limits) {
   const turn = yield* Turn
   const less = yield* Granted

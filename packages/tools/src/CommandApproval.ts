@@ -1,6 +1,6 @@
 /**
- * The approval of shell commands: combines rules, commands that only read and the approval policy into the policy of a tool
- * that runs command lines.
+ * The approval of shell commands: combines rules, commands that only read and the approval policy into the policy of a
+ * tool that runs command lines.
  */
 import type { Ruling } from "@spindle/core/Authority"
 import * as ApprovalPolicy from "./ApprovalPolicy.ts"
@@ -9,11 +9,11 @@ import type * as Permissions from "./sandbox/Permissions.ts"
 import * as SafeCommands from "./SafeCommands.ts"
 import * as ShellWords from "./ShellWords.ts"
 
-/** How commands are approved. */
+/** Options of the approval of commands. */
 export interface Options {
   readonly policy: ApprovalPolicy.ApprovalPolicy
   readonly containment: ApprovalPolicy.Containment
-  /** Whether nothing lets a command out of its sandbox. A call that asks for it is refused. */
+  /** True if nothing lets a command out of its sandbox. A call that asks for it is refused. */
   readonly isBound?: boolean | undefined
   /** A description of what the sandbox allows, for the person who is asked. */
   readonly sandbox?: string | undefined
@@ -26,12 +26,12 @@ export interface CommandLine {
   readonly line: string
   /** The absolute directory. */
   readonly cwd: string
-  /** Whether that is another directory than the one of the session. */
+  /** True if that is not the directory of the session. */
   readonly isElsewhere?: boolean | undefined
   /** The program that runs the line; undefined for the default shell, which is bash or sh. */
   readonly shell?: string | undefined
   readonly isEscalated?: boolean | undefined
-  /** Whether the sandbox has blocked it before. */
+  /** True if the sandbox has blocked it before. */
   readonly wasBlocked?: boolean | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * Which environment variables of this program its commands inherit. Without a policy they get everything but what looks
- * like a secret, because a model reads what a command prints.
+ * The environment variables of this program that its commands inherit. Without a policy they get all except those that
+ * look like a secret, because a model reads what a command prints.
  */
 import * as Context from "effect/Context"
 

@@ -13,9 +13,9 @@
  * )
  * ```
  *
- * A `pattern` lists the first words of a command; a list in it holds alternatives for one word. `decision` is `allow` (the
- * default), `prompt` or `forbid`, for which `forbidden` can be written, too. `match` and `not_match` are examples, which
- * are checked when the file is read. Of all rules that match a command the strictest decides.
+ * A `pattern` lists the first words of a command; a list in it holds alternatives for one word. `decision` is `allow`
+ * (the default), `prompt` or `forbid`, for which `forbidden` can be written, too. `match` and `not_match` are examples,
+ * which are checked when the file is read. Of all rules that match a command the strictest decides.
  */
 import * as Parser from "./internal/ruleParser.ts"
 import { type Command, commandsOf } from "./ShellWords.ts"
@@ -30,7 +30,9 @@ export interface Place {
   readonly column: number
 }
 
-/** A rule about the commands that begin with a pattern. Each member of the pattern lists the alternatives for one word. */
+/**
+ * A rule about the commands that begin with a pattern. Each member of the pattern lists the alternatives for one word.
+ */
 export interface Rule {
   readonly pattern: ReadonlyArray<ReadonlyArray<string>>
   /** For a rule whose pattern cannot be read: its text. It is about every program that the text mentions. */
@@ -207,7 +209,7 @@ const isPrefix = (pattern: Rule["pattern"], words: Command): boolean =>
 
 const strictness: { readonly [decision in RuleDecision]: number } = { allow: 0, prompt: 1, forbid: 2 }
 
-/** Whether the text of a rule that cannot be read may be about a program. An escape may hide a name. */
+/** True if the text of a rule that cannot be read may be about a program. An escape may hide a name. */
 const isMentioned = (text: string, program: string): boolean => text.includes(program) || text.includes("\\")
 
 /**

@@ -1,9 +1,9 @@
 /**
- * The commands of sessions, and those that run in the background: a command whose call returned before it ended is kept
+ * The commands of sessions, and those that run in the background. A command whose call returned before it ended is kept
  * under a number until a call has read its end, it is removed to make room, or its session closes.
  *
- * The output of each command is read from its start to its end, whether a call waits for it or not, and the part that no
- * call has returned yet is bounded (contract X4).
+ * The output of each command is read from its start to its end, whether a call waits for it or not, and the part that
+ * no call has returned yet is bounded (contract X4).
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -23,15 +23,15 @@ import type { TurnSession } from "@spindle/core/Turn"
 import * as BoundedOutput from "./BoundedOutput.ts"
 import * as Utf8 from "./Utf8.ts"
 
-/** How many commands a session has in the background, at most. */
+/** The most commands that a session has in the background. */
 export const maxCount = 64
-/** The number of commands from which onwards the model is warned. */
+/** The number of commands at which the model is first warned. */
 export const warningCount = 60
-/** How many of the commands that were used last are not removed to make room. */
-export const protectedCount = 8
-/** How much of the last output of a command `Command.tail` returns, in bytes. */
-export const tailBytes = 40_000
-/** How long a command may take to end after TERM, before it is killed. */
+/** The number of commands that were used last and are not removed to make room. */
+const protectedCount = 8
+/** The length of the last output of a command that `Command.tail` returns, in bytes. */
+const tailBytes = 40_000
+/** The time that a command may take to end after TERM, before it is killed, in milliseconds. */
 const graceMillis = 500
 /** The numbers of commands: from `min` to `max`. */
 const numbers = { min: 1_000, max: 99_999 }
@@ -41,11 +41,11 @@ export interface About {
   /** The command line, for people. */
   readonly command: string
   readonly cwd: string
-  /** How long it may run; undefined for no limit. A command that runs longer is ended with its descendants. */
+  /** The time that it may run; undefined for no limit. A command that runs longer is ended with its descendants. */
   readonly timeout?: Duration.Input | undefined
 }
 
-/** How a command ended. */
+/** The end of a command. */
 export interface Ending {
   readonly exit: ProcessExit
   /** The limit that it exceeded. */
@@ -56,11 +56,11 @@ export interface Ending {
 export interface Command {
   readonly about: About
   readonly process: Process
-  /** When it started, in milliseconds since 1970. */
+  /** The time of its start, in milliseconds since 1970. */
   readonly startedAt: number
   /** Waits until it has ended and its output is complete. **Interruption** stops only the wait. */
   readonly ended: Effect.Effect<Ending>
-  /** How it ended; undefined while it runs. */
+  /** Returns its end; undefined while it runs. */
   readonly ending: () => Ending | undefined
   /** Ends it with its descendants. **Interruption** stops only the wait. */
   readonly end: Effect.Effect<void>
@@ -87,7 +87,7 @@ export interface BackgroundCommand {
 /** A command that was put into the background. */
 export interface Added {
   readonly number: number
-  /** How many commands the session now has in the background. */
+  /** The number of commands that the session now has in the background. */
   readonly count: number
 }
 
@@ -97,7 +97,8 @@ export interface Commands {
   readonly start: (process: Process, about: About) => Effect.Effect<Command>
   /**
    * Puts a command into the background of its session. If the session has 64 already, the least recently used one is
-   * removed first, and ended if it runs: one that has ended before one that runs, and none of the 8 that were used last.
+   * removed first, and ended if it runs: one that has ended before one that runs, and none of the 8 that were used
+   * last.
    */
   readonly add: (session: Pick<TurnSession, "sessionId" | "scope">, command: Command) => Effect.Effect<Added>
   /** Returns a command of a session and counts as a use of it; undefined if there is none with this number. */
@@ -113,13 +114,16 @@ export interface Commands {
 /** The service key of {@link Commands}. */
 export const Commands: Context.Service<Commands, Commands> = Context.Service("@spindle/tools/Commands")
 
-/** Commands of sessions. Closing the layer stops reading; it ends no process, which belong to turns and sessions. */
+/**
+ * Keeps the commands of sessions. Closing the layer stops the reading. It ends no process, because processes belong to
+ * turns and sessions.
+ */
 export const layer: Layer.Layer<Commands, never, Processes> = Layer.effect(
   Commands,
   Effect.gen(function* () {
     const processes = yield* Processes
     const fibers = yield* FiberSet.make()
-    /** By session; a map of commands is in the order of their use. */
+    /** The commands by session, each map in the order of their use. */
     const sessions = new Map<SessionId, Map<number, Command>>()
     const running = new Map<ProcessId, Command>()
     const commandsOf = (sessionId: SessionId): ReadonlyMap<number, Command> => sessions.get(sessionId) ?? new Map()

@@ -30,10 +30,8 @@ import { ToolFailure } from "./ToolFailure.ts"
 
 export type { Escalation } from "./internal/escalation.ts"
 
-export { defaultOutputTokens, detailBytes, pieceBytes } from "./internal/commandCall.ts"
-
 /** How long a call waits for the end of its command. */
-export const yieldMillis = { min: 250, max: 30_000, otherwise: 10_000 }
+const yieldMillis = { min: 250, max: 30_000, otherwise: 10_000 }
 
 /** The longest a timer can wait: 24 days. */
 const maxTimeoutMillis = 2_147_483_647

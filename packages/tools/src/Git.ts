@@ -77,7 +77,9 @@ export interface Git {
 /** The service key of {@link Git}. */
 export const Git: Context.Service<Git, Git> = Context.Service("@spindle/tools/Git")
 
-/** The options of git that switch off whatever runs a program, takes a lock or writes something that nobody asked for. */
+/**
+ * The options of git that switch off whatever runs a program, takes a lock or writes something that nobody asked for.
+ */
 export const safeOptions: ReadonlyArray<string> = [
   "core.fsmonitor=false",
   "core.hooksPath=/dev/null",
@@ -104,7 +106,7 @@ const safeVariables = {
   LC_ALL: "C"
 }
 
-/** Git as the host has it. */
+/** Runs the git of the host. */
 export const layer: Layer.Layer<Git, never, ChildProcessSpawner> = Layer.effect(
   Git,
   Effect.gen(function* () {
@@ -182,7 +184,9 @@ export const commitOf = (cwd: string, revision: string): Effect.Effect<string, G
     )
   )
 
-/** Returns the commit that two revisions have in common; undefined if there is none. **Errors**: as {@link commitOf}. */
+/**
+ * Returns the commit that two revisions have in common; undefined if there is none. **Errors**: as {@link commitOf}.
+ */
 export const mergeBase = Effect.fnUntraced(function* (cwd: string, one: string, other: string) {
   const commits = [yield* commitOf(cwd, one), yield* commitOf(cwd, other)]
   const base = yield* Effect.catchIf(
@@ -194,7 +198,9 @@ export const mergeBase = Effect.fnUntraced(function* (cwd: string, one: string, 
   return base.trim() === "" ? undefined : base.trim()
 })
 
-/** Returns values of the configuration by their names in lower case: the last value of each that matches the pattern. */
+/**
+ * Returns values of the configuration by their names in lower case: the last value of each that matches the pattern.
+ */
 export const config = (cwd: string, pattern: string): Effect.Effect<ReadonlyMap<string, string>, GitFailed, Git> =>
   text({ cwd, args: ["config", "--null", "--get-regexp", pattern] }).pipe(
     Effect.map((output) => {
@@ -228,8 +234,8 @@ export const diff = Effect.fnUntraced(function* (cwd: string, args: ReadonlyArra
 })
 
 /**
- * Whether a working tree differs from its commit, untracked files included. Filters are switched off, so a file that only
- * its filter makes equal counts as changed.
+ * Returns true if a working tree differs from its commit, untracked files included. Filters are switched off, so a file
+ * that only its filter makes equal counts as changed.
  */
 export const hasChanges = Effect.fnUntraced(function* (cwd: string) {
   const off = yield* withoutFilters(cwd)

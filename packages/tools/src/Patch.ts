@@ -16,8 +16,8 @@ import * as Parser from "./internal/patch/patchParser.ts"
 export type { FilePatch, Hunk, HunkLine } from "./internal/patch/patchModel.ts"
 
 /**
- * A patch cannot be read, or does not apply. `line` is the line of the patch at fault, counted from 1, and `path` is the
- * file as the patch names it. `detail` says what was expected and what was found instead. Only another patch can
+ * A patch cannot be read, or does not apply. `line` is the line of the patch at fault, counted from 1, and `path` is
+ * the file as the patch names it. `detail` says what was expected and what was found instead. Only another patch can
  * succeed.
  */
 export class PatchError extends Schema.TaggedError<PatchError>()("PatchError", {
@@ -134,7 +134,9 @@ interface FileState {
   movedFrom: string | undefined
 }
 
-/** Applies the change of one file to its state, and to the state of the path it moves to, which is the same otherwise. */
+/**
+ * Applies the change of one file to its state, and to the state of the path it moves to, which is the same otherwise.
+ */
 const applyFile = (file: FilePatch, state: FileState, target: FileState): Result.Result<Change, PatchError> => {
   const refuse = (detail: string, line = file.line) => Result.fail(new PatchError({ detail, line, path: file.path }))
   const content = state.after

@@ -90,7 +90,13 @@ export const layer: Layer.Layer<
       }),
       Context.add(ProcessGroups, {
         isAlive: (processId) => {
-          const wanted = { groupId: undefined, sessionId: undefined, marker: processId, claims: () => false }
+          const wanted = {
+            groupId: undefined,
+            sessionId: undefined,
+            startTicks: undefined,
+            marker: processId,
+            claims: () => false
+          }
           return Effect.map(host.table.finder()(wanted, nothing), isAlive)
         },
         killTargets: () => killTargets(host)
@@ -248,14 +254,16 @@ const calmMillis = 200
  */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
   const limit = (yield* now) + calmMillis
-  for (let calm = 0, isSure = false; calm < 2 || !isSure;) {
+  for (let calm = 0; ;) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
-    isSure = found.isSure
     const isCalm = !found.hasVanished || group.control !== undefined || (yield* now) > limit
     calm = isCalm ? calm + 1 : 0
+    if (calm >= 2 && found.isSure) break
     if (isCalm) yield* Effect.sleep(5)
   }
+  // a program that ends before it has waited for its child leaves a zombie
+  yield* Effect.timeoutOption(Deferred.await(group.exit), calmMillis)
   yield* forget(host, group)
   return true
 })
@@ -268,13 +276,13 @@ const look = Effect.fnUntraced(function* (
   group: Group,
   act: (pid: number) => Effect.Effect<void> = nothing
 ) {
-  const { groupId, processId, sessionId } = group
+  const { groupId, processId, sessionId, startTicks } = group
   const claims = (startTicks: number) => claimantOf(host, startTicks) === group
   const inControl = group.control === undefined ? [] : yield* group.control.members
   // for a program that has no time to wait for the end of this look
   const known = new Set([...group.others, ...inControl])
   group.others = known
-  const found = yield* group.find({ groupId, sessionId, marker: processId, claims }, (pid) => {
+  const found = yield* group.find({ groupId, sessionId, startTicks, marker: processId, claims }, (pid) => {
     known.add(pid)
     return act(pid)
   })

@@ -1,6 +1,7 @@
 /**
- * Commands that only read, so that they can run without a question: they write no file, start no other program and change
- * no state, whatever their arguments. A program that can do so is on the list only with arguments that rule it out.
+ * Commands that only read, so that they can run without a question: they write no file, start no other program and
+ * change no state, whatever their arguments. A program that can do so is on the list only with arguments that rule it
+ * out.
  */
 import type { Command } from "./ShellWords.ts"
 
@@ -19,7 +20,8 @@ const hasOnly =
 const readers =
   "basename cat cd cut dirname echo expr false grep head id ls nl paste pwd readlink realpath rev seq stat tac tail tr true uname wc which whoami"
 
-// what writes to a file, runs a program that the configuration or the option names, and the abbreviations of such options
+// options that write to a file, that run a program named by the configuration or by their value, and the abbreviations
+// of such options
 const gitWrites = /^--(?:o(?!neline$)|ext|exec|textc|show-si)/
 
 const gitCommands: ReadonlyMap<string, (args: Args) => boolean> = new Map([
@@ -47,9 +49,9 @@ const programs: ReadonlyMap<string, (args: Args) => boolean> = new Map<string, (
 const isSafe = ([program = "", ...args]: Command): boolean => programs.get(program)?.(args) ?? false
 
 /**
- * Whether every command of a line only reads. `isElsewhere` is whether it does not run in the directory of the session. A line
- * that runs git there, or changes the directory first, does not count: the configuration of that repository could name a
- * program to run.
+ * True if every command of a line only reads. `isElsewhere` is true if the line does not run in the directory of the
+ * session. A line that runs git there, or changes the directory first, does not count: the configuration of that
+ * repository could name a program to run.
  */
 export const areSafe = (commands: ReadonlyArray<Command>, isElsewhere = false): boolean => {
   const calls = (name: string) => commands.some(([program]) => program === name)

@@ -2,8 +2,8 @@
  * Confines the commands of an agent, with bubblewrap on Linux and `sandbox-exec` on macOS.
  *
  * The layer wraps core's `Processes`: a process that is started under a policy other than full access (see
- * `SandboxPolicy.confine`) runs in a sandbox, or does not start. On Linux it has its own pid namespace, so that everything
- * it started is gone with it, whatever group, session and environment it has (contract X1).
+ * `SandboxPolicy.confine`) runs in a sandbox, or does not start. On Linux it has its own pid namespace, so that
+ * everything it started is gone with it, whatever group, session and environment it has (contract X1).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -67,7 +67,7 @@ export interface Options {
 
 /** The grace of a command that still runs when the layer closes. */
 const closeGraceMillis = 500
-/** How long closing the layer waits for commands. */
+/** The time that closing the layer waits for commands. */
 const closeLimit = "2 seconds"
 
 /**
@@ -168,7 +168,7 @@ const close = (host: Host): Effect.Effect<unknown> =>
 
 type Confining = Exclude<SandboxPolicy.SandboxPolicy, { readonly _tag: "FullAccess" }>
 
-/** How a command is confined. */
+/** A command that is ready to run confined. */
 interface Prepared {
   readonly command: ReadonlyArray<string>
   /** Variables in addition to those of the command. */
@@ -204,7 +204,7 @@ const failureOf = ({ command, cwd }: ProcessSpec, detail: string): ProcessFailed
 /** The proxy of a command, with the effect that closes it. */
 interface Proxied {
   readonly endpoint: NetworkProxy.Endpoint
-  /** How a command with its own network namespace reaches it. */
+  /** The way in which a command with its own network namespace reaches it. */
   readonly network: Bubblewrap.Proxied
   readonly close: Effect.Effect<void>
 }
@@ -246,7 +246,7 @@ interface Linux {
   readonly processLimit: ProcessLimit.ProcessLimit
   readonly proxy: Options["proxy"]
   readonly support: Effect.Effect<Bubblewrap.Support, SandboxUnavailable>
-  /** Why no command can have a proxy; undefined if one can. */
+  /** The reason why no command can have a proxy; undefined if one can. */
   readonly proxyRefusal: Effect.Effect<string | undefined, SandboxUnavailable>
 }
 
@@ -325,7 +325,9 @@ const withProtected = (
     ? policy
     : { ...policy, protectedPaths: [...policy.protectedPaths, ...proxy.protectedPaths, proxy.node] }
 
-/** Confines commands on macOS. Without a pid namespace, a daemon that leaves group, session and environment survives. */
+/**
+ * Confines commands on macOS. Without a pid namespace, a daemon that leaves group, session and environment survives.
+ */
 const onMac = ({ proxy }: Options): Effect.Effect<Confine, never, Services> =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
@@ -374,8 +376,8 @@ const refusals: ReadonlyArray<RegExp> = [
 const badSystemCall = 31
 
 /**
- * Whether a command that ran in a sandbox is likely to have failed because of it, so that it may be worth running it
- * without. It is a guess from its exit and the end of its output, because programs cannot report it in another way.
+ * True if a command that ran in a sandbox is likely to have failed because of it, so that it may be worth running it
+ * without. This is a guess from its exit and the end of its output, because programs cannot report it in another way.
  */
 export const isLikelyDenied = ({ exitCode, signal }: ProcessExit, output: string): boolean => {
   if (signal === "SIGSYS" || exitCode === 128 + badSystemCall) return true

@@ -19,9 +19,9 @@ import * as SandboxPolicy from "./SandboxPolicy.ts"
 /** The result of an attempt. */
 export interface Escape {
   readonly name: string
-  /** Whether the sandbox held. */
+  /** True if the sandbox held. */
   readonly held: boolean
-  /** The error of the command, or how it got out. */
+  /** The error of the command, or the way in which it got out. */
   readonly detail: string
 }
 
@@ -29,11 +29,11 @@ export interface Escape {
 export interface Options {
   readonly platform: string
   readonly tag: string
-  /** Whether the sandbox has a network proxy, whose ways out are tried, too. */
+  /** True if the sandbox has a network proxy, whose ways out are tried, too. */
   readonly hasProxy?: boolean | undefined
 }
 
-/** How long an attempt may run. */
+/** The time that an attempt may run. */
 const attemptLimit = "30 seconds"
 /** The grace of processes that are ended, in milliseconds. */
 const graceMillis = 200
@@ -152,7 +152,10 @@ const make = Effect.fnUntraced(function* (attempt: Attempt, places: Places, befo
   return escape
 })
 
-/** Returns how the end of a command differs from the refusal that is expected; `exit` is undefined for one that was ended. */
+/**
+ * Returns the difference between the end of a command and the refusal that is expected; `exit` is undefined for a
+ * command that was ended.
+ */
 const failureOf = (
   { error, isEndless = false }: Attempt,
   exit: number | null | undefined,
@@ -173,7 +176,7 @@ const findDamage = Effect.fnUntraced(function* (places: Places, before: string) 
   return undefined
 })
 
-/** Whether a process runs: a zombie has no command line. */
+/** Returns true if a process runs: a zombie has no command line. */
 const isRunning = Effect.fnUntraced(function* (pid: number) {
   const fileSystem = yield* FileSystem.FileSystem
   return (yield* Effect.orElseSucceed(fileSystem.readFileString(`/proc/${pid}/cmdline`), () => "")) !== ""
@@ -185,7 +188,9 @@ const survivors = Effect.fnUntraced(function* ({ tag, outside }: Places) {
   const names = yield* Effect.orElseSucceed(fileSystem.readDirectory("/proc"), (): Array<string> => [])
   const lines = yield* Effect.forEach(
     names.filter((name) => /^\d+$/.test(name)),
-    (name) => Effect.orElseSucceed(fileSystem.readFileString(`/proc/${name}/cmdline`), () => "")
+    (name) => Effect.orElseSucceed(fileSystem.readFileString(`/proc/${name}/cmdline`), () => ""),
+    // reads next to each other cost less processor time than one after another
+    { concurrency: 16 }
   )
   return lines.filter((line) => line.split("\0").includes(tag) && !line.includes(outside))
 })

@@ -8,7 +8,7 @@ import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import * as NetworkPolicy from "./sandbox/NetworkPolicy.ts"
 
-/** How many processes and threads a command may have at the same time. Without it, any number. */
+/** The most processes and threads that a command may have at the same time. Without it, any number. */
 const processes = Schema.optionalKey(Schema.Finite)
 
 /** Writes nothing. `network` is the part of the host's network that it reaches. */
@@ -25,7 +25,10 @@ export class ReadOnly extends Schema.Opaque<ReadOnly>()(
 export class WorkspaceWrite extends Schema.Opaque<WorkspaceWrite>()(
   Schema.TaggedStruct("WorkspaceWrite", {
     roots: Schema.Array(Schema.String),
-    /** Directories of temporary files. In contrast to those of `roots`, a folder with a protected name may be made there. */
+    /**
+     * Directories of temporary files. In contrast to those of `roots`, a folder with a protected name may be made
+     * there.
+     */
     scratch: Schema.Array(Schema.String),
     protectedPaths: Schema.Array(Schema.String),
     network: NetworkPolicy.NetworkPolicy,
@@ -61,13 +64,13 @@ export const protectedNames: ReadonlyArray<string> = [".git", ".spindle", ".code
 export const protectedPathsIn = (root: string): ReadonlyArray<string> =>
   protectedNames.map((name) => `${root === "/" ? "" : root}/${name}`)
 
-/** Whether a path is a directory or something inside it. Both are absolute and normalised. */
+/** True if a path is a directory or something inside it. Both are absolute and normalised. */
 export const isWithin = (path: string, directory: string): boolean =>
   path === directory || path.startsWith(directory.endsWith("/") ? directory : `${directory}/`)
 
 /**
- * Returns the meet of two policies: what both allow. Commutative and associative, with {@link fullAccess} as its unit. A
- * directory in a root of either policy is a root.
+ * Returns the meet of two policies: what both allow. Commutative and associative, with {@link fullAccess} as its unit.
+ * A directory in a root of either policy is a root.
  */
 export const meet: {
   (that: SandboxPolicy): (self: SandboxPolicy) => SandboxPolicy
@@ -96,8 +99,8 @@ export const meet: {
 const toSet = (paths: ReadonlyArray<string>): ReadonlyArray<string> => Array.from(new Set(paths)).sort()
 
 /**
- * Returns why a policy refuses to write a path, in words for the model; undefined if it allows it. The path is real: its
- * symbolic links are resolved.
+ * Returns why a policy refuses to write a path, in words for the model; undefined if it allows it. The path is real:
+ * its symbolic links are resolved.
  */
 export const refusalOf = (policy: SandboxPolicy, path: string): string | undefined => {
   if (policy._tag === "FullAccess") return undefined

@@ -1,11 +1,11 @@
 /**
  * The words of a shell command line that says exactly what it runs.
  *
- * A line is *plain* if bash, dash and zsh run nothing but the commands whose words it spells out. Plain
- * lines can be judged by rules; any other line is for a person to judge. So the scanner accepts only what it knows: words of
- * harmless characters, quoted text in which nothing is expanded, and `&&`, `||`, `;` and `|` between commands. Everything
- * else makes a line not plain: other operators, substitutions, redirections, globs, assignments, keywords, comments,
- * escapes, line breaks, control and invisible characters, and characters outside ASCII that are not quoted.
+ * A line is *plain* if bash, dash and zsh run nothing but the commands whose words it spells out. Plain lines can be
+ * judged by rules; any other line is for a person to judge. So the scanner accepts only what it knows: words of
+ * harmless characters, quoted text in which nothing is expanded, and `&&`, `||`, `;` and `|` between commands.
+ * Everything else makes a line not plain: other operators, substitutions, redirections, globs, assignments, keywords,
+ * comments, escapes, line breaks, control and invisible characters, and characters outside ASCII that are not quoted.
  */
 
 /** A simple command: the name of a program or builtin, and its arguments. It has at least one word. */
@@ -34,13 +34,13 @@ const modifiers: ReadonlySet<string> = new Set(["-", "nocorrect", "noglob"])
 
 interface Word {
   readonly text: string
-  /** Whether a part of it is quoted. */
+  /** True if a part of it is quoted. */
   readonly isQuoted: boolean
-  /** Whether it has a `=` outside quotes. */
+  /** True if it has a `=` outside quotes. */
   readonly hasEquals: boolean
 }
 
-/** Whether a shell runs a command whose first word this is. Any `=` may be that of an assignment. */
+/** True if a shell runs a command with this first word. Any `=` may be that of an assignment. */
 const isName = ({ hasEquals, isQuoted, text }: Word): boolean =>
   ascii.test(text) && !hasEquals && !modifiers.has(text) && (isQuoted || !keywords.has(text))
 
@@ -85,12 +85,12 @@ export const commandsOf = (line: string): ReadonlyArray<Command> | undefined => 
 
 const shells = /^(?:\/(?:usr\/)?bin\/)?(?:bash|dash|sh|zsh)$/
 
-/** Whether a program is a shell that reads lines as this module does. */
+/** True if a program is a shell that reads lines as this module does. */
 export const isShell = (program: string): boolean => shells.test(program)
 
 /**
- * As {@link commandsOf}, but a command that only starts a shell with a line, such as `bash -lc "git status"`, is replaced
- * by the commands of that line. This is done once: a shell within such a line is a command like any other.
+ * As {@link commandsOf}, but a command that only starts a shell with a line, such as `bash -lc "git status"`, is
+ * replaced by the commands of that line. This is done once: a shell within such a line is a command like any other.
  */
 export const commandsWithin = (line: string): ReadonlyArray<Command> | undefined => {
   const commands: Array<Command> = []

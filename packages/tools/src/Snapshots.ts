@@ -1,8 +1,8 @@
 /**
  * Snapshots of the working tree of a git repository: the changes between two of them can be taken back.
  *
- * A *change* has a snapshot from before and one from after. Taking it back restores every file that it changed, and keeps
- * the changes that others made. Taking back is a change as well, so it can be taken back itself.
+ * A *change* has a snapshot from before and one from after. Taking it back restores every file that it changed, and
+ * keeps the changes that others made. Taking back is a change as well, so it can be taken back itself.
  *
  * Snapshots belong to an owner, such as a session, and are in a separate directory: the repository of the user gets
  * no object, no ref and no lock. Files that git ignores are neither captured nor touched.
@@ -31,7 +31,7 @@ export type { Captured, LeftOut, Limits as CaptureLimits } from "./internal/shad
 export interface Limits extends Shadow.Limits {
   /** The bytes of all snapshots of an owner. */
   readonly ownerBytes: number
-  /** How long one snapshot may take. */
+  /** The time that one snapshot may take. */
   readonly duration: Duration.Input
 }
 
@@ -114,7 +114,7 @@ export interface Recovered {
   readonly untouched: ReadonlyArray<string>
 }
 
-/** Why a snapshot was not taken, read or restored. */
+/** The reason why a snapshot was not taken, read or restored. */
 export type Failure = Git.GitFailed | SnapshotFailed
 
 /** The snapshots of owners. Operations of one owner run one after another. */
@@ -135,8 +135,8 @@ export interface Snapshots {
   ) => Effect.Effect<Plan, Failure | NothingToUndo>
   /**
    * Restores the files of a plan, all of them or none. With `force` it restores those in conflict as well.
-   * **Interruption** before the first file is moved leaves every file as it was, even in an uninterruptible region; then
-   * it is not interruptible.
+   * **Interruption** before the first file is moved leaves every file as it was, even in an uninterruptible region;
+   * then it is not interruptible.
    */
   readonly restore: (
     owner: string,
@@ -259,7 +259,7 @@ const complete = Effect.fnUntraced(function* (place: Place, id: string) {
   return yield* save(place, { ...change, after: yield* capture(place, shadowOf(place, repository)) })
 })
 
-/** Ids count, so that their order is that of the changes. */
+/** Returns the next id. Ids count up, so that their order is that of the changes. */
 const nextId = (place: Place) =>
   Effect.map(list(place), (changes) => String(Number(changes.at(-1)?.id ?? 0) + 1).padStart(6, "0"))
 

@@ -1,9 +1,9 @@
 /**
  * The changes of the patches of a turn so far, as one unified diff.
  *
- * A {@link Tracker} keeps the content of each file before the first patch that touched it, and after the last one. So a line
- * that was changed twice is one change, and a change that was taken back is not in the diff. Changes that commands make to a file
- * between two patches are part of the diff; other files that they change are not.
+ * A {@link Tracker} keeps the content of each file before the first patch that touched it, and after the last one. So a
+ * line that was changed twice is one change, and a change that was taken back is not in the diff. Changes that commands
+ * make to a file between two patches are part of the diff; other files that they change are not.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -29,7 +29,7 @@ export interface TurnDiff {
 /** The longest diff that is recorded, in UTF-16 units. */
 export const maxLength = 262_144
 
-/** How many lines of one place may differ for a smallest diff. A larger change is a removal and an addition. */
+/** The most lines of one place that may differ for a smallest diff. A larger change is a removal and an addition. */
 const maxEdits = 2_000
 
 /** Files before the first and after the last patch. */
@@ -114,7 +114,10 @@ const trackerOf = ({ session, turnId }: Turn): Tracker => {
   return tracker
 }
 
-/** Takes the result of a patch into account, and records the diff of the turn as a note. **Interruption**: as `Turn.note`. */
+/**
+ * Takes the result of a patch into account, and records the diff of the turn as a note. **Interruption**: as
+ * `Turn.note`.
+ */
 export const record = (turn: Turn, files: ReadonlyArray<FileResult>): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (files.length === 0) return Effect.void

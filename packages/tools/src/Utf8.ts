@@ -18,7 +18,9 @@ export interface Decoder {
   readonly end: () => string
 }
 
-/** Makes a decoder that never splits a code point. Bytes that are not UTF-8 become U+FFFD; a byte order mark is kept. */
+/**
+ * Makes a decoder that never splits a code point. Bytes that are not UTF-8 become U+FFFD; a byte order mark is kept.
+ */
 export const makeDecoder = (): Decoder => {
   const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true })
   return { push: (bytes) => decoder.decode(bytes, { stream: true }), end: () => decoder.decode() }
@@ -43,7 +45,9 @@ export const decodeStrict = (bytes: Uint8Array): string | undefined => {
 /** Returns the bytes of a text. */
 export const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** Splits a text into pieces of at most `maxBytes` bytes (at least 4), between code points. An empty text has no piece. */
+/**
+ * Splits a text into pieces of at most `maxBytes` bytes (at least 4), between code points. An empty text has no piece.
+ */
 export const split = (text: string, maxBytes: number): ReadonlyArray<string> => {
   if (text.length === 0) return []
   // a UTF-16 unit is at most three bytes

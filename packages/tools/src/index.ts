@@ -1,4 +1,7 @@
-/** The parts that a coding agent needs: commands in their own process groups, patches, and a sandbox. Start with the README. */
+/**
+ * The parts that a coding agent needs: commands in their own process groups, patches, and a sandbox. Start with the
+ * README.
+ */
 export * as ApplyPatch from "./ApplyPatch.ts"
 export * as ApprovalPolicy from "./ApprovalPolicy.ts"
 export * as BoundedOutput from "./BoundedOutput.ts"
@@ -15,6 +18,7 @@ export * as NetworkProxy from "./sandbox/NetworkProxy.ts"
 export * as Patch from "./Patch.ts"
 export * as Permissions from "./sandbox/Permissions.ts"
 export * as ProcessGroups from "./ProcessGroups.ts"
+export * as ProcessStat from "./ProcessStat.ts"
 export * as ProjectTools from "./project/ProjectTools.ts"
 export * as SafeCommands from "./SafeCommands.ts"
 export * as ShellWords from "./ShellWords.ts"

@@ -131,7 +131,8 @@ describe("what is recognised", () => {
       })
     )
     assert.isAbove(lines.length, 200)
-    // one shell for all lines: the function prints its only argument, and a line that is no such call prints something else
+    // one shell for all lines: the function prints its only argument, and a line that is no such call prints something
+    // else
     const script = lines.map(({ cmd }) => `eval ${quoted(cmd)}`).join("\n")
     const shown = spawnSync("bash", [], {
       input: `PATH=/nonexistent\napply_patch() { printf '%s:%s\\0' $# "$1"; }\n${script}\n`,

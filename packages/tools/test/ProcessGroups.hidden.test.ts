@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Clock, Effect, FileSystem, Layer, PlatformError, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
-import { ProcessGroups, Signals } from "../src/index.ts"
+import { ProcessGroups, ProcessStat, Signals } from "../src/index.ts"
 import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
 
 const cwd = tmpdir()
@@ -69,12 +69,13 @@ const hasControlGroups = (() => {
   }
 })()
 
-/** A host with one process that starts another one and exits, before two files could be read about it. */
-const makeComet = (processId: string) => {
+/** A host with one process that starts another one and exits, before two files could be read about it in the background. */
+const makeComet = (processId: string, isStatAtOnce: boolean) => {
   let pid = 1_000
   let isFrozen = false
   let isDead = false
   let reads = 0
+  const statOf = (pid: number) => `${pid} (comet) S 1 ${pid} ${pid} 0 0 0`
   const step = () => {
     if (isFrozen || ++reads < 3) return
     pid++
@@ -93,9 +94,7 @@ const makeComet = (processId: string) => {
         if (!Number.isNaN(read) && (isDead || read !== pid)) return failed("NotFound", path)
         if (!Number.isNaN(read)) step()
         if (path.endsWith("/environ")) return Effect.succeed(`SPINDLE_PROCESS=${processId}\0`)
-        return path.endsWith("/stat")
-          ? Effect.succeed(`${pid} (comet) S 1 ${pid} ${pid} 0 0 0`)
-          : failed("NotFound", path)
+        return path.endsWith("/stat") ? Effect.succeed(statOf(pid)) : failed("NotFound", path)
       })
   })
   const sent = Layer.succeed(Signals.Signals, {
@@ -107,21 +106,33 @@ const makeComet = (processId: string) => {
         return isHit
       })
   })
-  const layer = ProcessGroups.layer.pipe(Layer.provide(Layer.merge(files, sent)), Layer.provide(NodeServices.layer))
+  const stats = ProcessStat.layerRead((read) => {
+    if (isDead || read !== pid) throw Object.assign(new Error("gone"), { code: "ENOENT" })
+    return statOf(pid)
+  })
+  const layer = ProcessGroups.layer.pipe(
+    Layer.provide(isStatAtOnce ? Layer.mergeAll(files, sent, stats) : Layer.merge(files, sent)),
+    Layer.provide(NodeServices.layer)
+  )
   return { layer, isDead: () => isDead }
 }
 
 describe("a process that starts another one and exits, again and again", () => {
-  it.live("X1 is frozen as soon as it is found, and killed", () =>
-    Effect.suspend(() => {
-      const processId = newId()
-      const { isDead, layer } = makeComet(processId)
-      return Effect.gen(function* () {
-        yield* (yield* Processes).end(processId, 20)
-        assert.isTrue(isDead())
-      }).pipe(Effect.provide(layer))
-    })
-  )
+  for (const [isStatAtOnce, how] of [
+    [false, ""],
+    [true, ", on a platform that reads its age at once"]
+  ] as const) {
+    it.live(`X1 is frozen as soon as it is found, and killed${how}`, () =>
+      Effect.suspend(() => {
+        const processId = newId()
+        const { isDead, layer } = makeComet(processId, isStatAtOnce)
+        return Effect.gen(function* () {
+          yield* (yield* Processes).end(processId, 20)
+          assert.isTrue(isDead())
+        }).pipe(Effect.provide(layer))
+      })
+    )
+  }
 
   it.live.skipIf(!hasControlGroups)("X1 is killed in one step where there are control groups", () =>
     Effect.gen(function* () {

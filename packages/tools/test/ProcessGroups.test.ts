@@ -19,12 +19,16 @@ import {
   Stream
 } from "effect"
 import { ChildProcessSpawner } from "effect/process"
+import { TestClock } from "effect/testing"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups } from "../src/index.ts"
-import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
+import { carriersOf, directory, groupOf, host, newId, platform, signals } from "./host.ts"
 import { until } from "./output.ts"
 
 const cwd = tmpdir()
+
+/** Waits for a turn of the event loop of Node. */
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 const shell = Effect.fnUntraced(function* (script: string, processId = newId()) {
   return yield* (yield* Processes).start({ processId, command: ["bash", "-c", script], cwd })
@@ -305,6 +309,42 @@ describe("end", () => {
       yield* end(child.processId, 500)
       yield* end(newId(), 500)
     }).pipe(Effect.provide(host))
+  )
+
+  it.effect("waits until the program has been waited for, because a zombie may outlive this program", () =>
+    Effect.gen(function* () {
+      const waited = yield* Deferred.make<void>()
+      const held = Layer.effect(
+        ChildProcessSpawner.ChildProcessSpawner,
+        Effect.map(ChildProcessSpawner.ChildProcessSpawner, (spawner) =>
+          ChildProcessSpawner.make((command) =>
+            Effect.map(spawner.spawn(command), (handle) =>
+              Object.assign(Object.create(handle) as typeof handle, {
+                exitCode: Effect.andThen(Deferred.await(waited), handle.exitCode)
+              })
+            )
+          )
+        )
+      )
+      const layer = ProcessGroups.layer.pipe(Layer.provide(held), Layer.provideMerge(platform))
+      yield* Effect.gen(function* () {
+        const child = yield* shell("true")
+        yield* Effect.repeat(
+          Effect.promise(() => nextTurn()).pipe(Effect.map(() => carriersOf(child.processId).length)),
+          { until: (count) => count === 0 }
+        )
+        const ending = yield* Effect.forkChild(end(child.processId, 0), { startImmediately: true })
+        const pass = Effect.gen(function* () {
+          for (let turn = 0; turn < 10; turn++) yield* Effect.promise(() => nextTurn())
+          yield* TestClock.adjust(1)
+        })
+        for (let millis = 0; millis < 100; millis++) yield* pass
+        assert.isUndefined(ending.pollUnsafe())
+        Deferred.doneUnsafe(waited, Effect.void)
+        yield* Effect.repeat(pass, { until: () => ending.pollUnsafe() !== undefined })
+        yield* Fiber.join(ending)
+      }).pipe(Effect.provide(layer))
+    })
   )
 
   it.live("X3 what an earlier host left is ended by its marker", () =>

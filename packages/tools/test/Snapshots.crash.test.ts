@@ -1,7 +1,7 @@
 /** An undo whose program dies, or whose disk is full, at every write: nothing is left half restored. */
 import { spawnSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -12,21 +12,29 @@ import { repository, tree, write } from "./repositories.ts"
 import { cases, leftovers, owner, prepare, store } from "./explore/restorations.ts"
 
 /** The program that undoes and dies, as one file, so that it starts quickly. */
-const child = Effect.gen(function* () {
-  const outfile = join(yield* directory, "child.mjs")
-  yield* Effect.promise(() =>
-    build({
-      entryPoints: [join(import.meta.dirname, "undoChild.ts")],
-      outfile,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      conditions: ["spindle-source"],
-      banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
-      logLevel: "silent"
-    })
+const bundled = Effect.runSync(
+  Effect.cached(
+    Effect.promise(() =>
+      build({
+        entryPoints: [join(import.meta.dirname, "undoChild.ts")],
+        bundle: true,
+        write: false,
+        platform: "node",
+        format: "esm",
+        conditions: ["spindle-source"],
+        banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
+        logLevel: "silent"
+      })
+    )
   )
-  return outfile
+)
+
+/** Writes the program into a new directory. */
+const child = Effect.gen(function* () {
+  const program = join(yield* directory, "child.mjs")
+  const { outputFiles } = yield* bundled
+  writeFileSync(program, outputFiles[0]!.contents)
+  return program
 })
 
 describe("an undo", () => {

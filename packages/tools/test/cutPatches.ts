@@ -36,8 +36,8 @@ const mutations = ["open", "rename", "remove", "makeDirectory", "chmod", "writeF
 class Died extends Error {}
 
 /**
- * A file system of a program that dies at its operation `at`: that one and all later ones do nothing, but a write of a file
- * writes the first half. `count` is the number of operations.
+ * A file system of a program that dies at its operation `at`: that one and all later ones do nothing, but a write of a
+ * file writes the first half. `count` is the number of operations.
  */
 export const dying = (at: number) => {
   let count = 0
@@ -142,6 +142,6 @@ export const endHost = (journals: string) => {
   return names.length
 }
 
-/** Whether a program died at its operation. */
+/** True if a program died at its operation. */
 export const isDeath = (exit: Exit.Exit<unknown, unknown>) =>
   Exit.isFailure(exit) && exit.cause.reasons.some((reason) => reason._tag === "Die" && reason.defect instanceof Died)

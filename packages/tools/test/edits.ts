@@ -4,7 +4,10 @@ import { Schema } from "effect"
 /** A whole number from 0 to a maximum. */
 export const small = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
 
-/** A file of distinct lines, and what becomes of each: kept, removed, or replaced; and how many lines are added before it. */
+/**
+ * A file of distinct lines, and the fate of each: kept, removed, or replaced; and the number of lines that are added
+ * before it.
+ */
 export const Edits = Schema.Array(
   Schema.Struct({
     indent: small(3),
@@ -14,7 +17,7 @@ export const Edits = Schema.Array(
   })
 )
 
-/** A line of a file and what becomes of it. */
+/** A line of a file and its fate. */
 export interface Line {
   readonly text: string
   readonly isRemoved: boolean
@@ -29,7 +32,7 @@ export const linesOf = (edits: typeof Edits.Type): ReadonlyArray<Line> =>
     added: added >= 7 ? Array.from({ length: added - 6 }, (_, number) => `${text} new ${index}.${number}`) : []
   }))
 
-/** Writes the hunks of a patch with so many lines of context around each change. */
+/** Writes the hunks of a patch with `context` lines of context around each change. */
 export const hunksOf = (lines: ReadonlyArray<Line>, context: number): ReadonlyArray<string> => {
   const isChanged = (line: Line | undefined) => line !== undefined && (line.isRemoved || line.added.length > 0)
   const isShown = (index: number) => {

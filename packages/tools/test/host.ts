@@ -1,18 +1,23 @@
-/** The layers of a real host, and what its process table says. */
+/** The layers of a real host, and reads of its process table. */
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer } from "effect"
 import { Ids } from "@spindle/core"
-import { ProcessGroups, Signals } from "../src/index.ts"
+import { ProcessGroups, ProcessStat, Signals } from "../src/index.ts"
 
 export const signals = Signals.layerKill((target, signal) => process.kill(target, signal))
 
-/** `Processes`, `ProcessGroups`, file system and path of this host. */
-export const host = Layer.provideMerge(ProcessGroups.layer, Layer.merge(NodeServices.layer, signals))
+const stats = ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"))
 
-/** A new directory, which goes with its scope. */
+/** The services of Node and the ports to signals and ages of processes. */
+export const platform = Layer.mergeAll(NodeServices.layer, signals, stats)
+
+/** `Processes`, `ProcessGroups`, file system and path of this host. */
+export const host = Layer.provideMerge(ProcessGroups.layer, platform)
+
+/** A new directory, which is removed with its scope. */
 export const directory = Effect.acquireRelease(
   Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))

@@ -2,8 +2,8 @@
 import { Deferred, Effect, Stream } from "effect"
 
 /**
- * Reads until a word has come. Returns the output until then, and what waits for all of it; the rest is read by a fiber of
- * the scope.
+ * Reads until a word has come. Returns the output until then, and an effect that waits for all of it. A fiber of the
+ * scope reads the rest.
  */
 export const readUntil = Effect.fnUntraced(function* (output: Stream.Stream<Uint8Array>, word: string) {
   const seen = yield* Deferred.make<string>()
@@ -16,6 +16,6 @@ export const readUntil = Effect.fnUntraced(function* (output: Stream.Stream<Uint
   return { first: yield* Deferred.await(seen), all: Deferred.await(complete) }
 })
 
-/** Reads until a word has come and returns the output until then. The rest is read by a fiber of the scope. */
+/** Reads until a word has come, and returns the output until then. A fiber of the scope reads the rest. */
 export const until = (output: Stream.Stream<Uint8Array>, word: string) =>
   Effect.map(readUntil(output, word), ({ first }) => first)

@@ -41,7 +41,7 @@ export const tree = (top: string): { readonly [path: string]: string } => {
   return found
 }
 
-/** What git has besides the working tree: its index, refs, stash, and the names of all its files. */
+/** Returns the state of git outside the working tree: its index, refs, stash, and the names of all its files. */
 export const gitState = (top: string) => {
   const gitDir = git(top, "rev-parse", "--absolute-git-dir").trim()
   const files = readdirSync(gitDir, { recursive: true, encoding: "utf8" }).toSorted()
@@ -57,7 +57,8 @@ export const gitState = (top: string) => {
 /** A new repository with these files committed. */
 export const repository = (files: { readonly [path: string]: string | Uint8Array } = {}) =>
   Effect.map(directory, (top) => {
-    git(top, "init", "-q", "-b", "main")
+    // without the hooks that git copies into each repository
+    git(top, "init", "-q", "--template=", "-b", "main")
     for (const [path, content] of Object.entries(files)) write(top, path, content)
     if (Object.keys(files).length > 0) {
       git(top, "add", "-A")

@@ -19,11 +19,12 @@ export const makeTurn = Effect.gen(function* () {
   const pieces: Array<string> = []
   const details: Array<CallDetail> = []
   const started: Array<Ids.ProcessId> = []
+  const living = new Set<Ids.ProcessId>()
   const published = yield* Deferred.make<string>()
   const cleanups = new Set<Parameters<Turn.Turn["onAbort"]>[0]>()
   const processes = yield* Processes
   const end = (processId: Ids.ProcessId) => processes.end(processId, 200)
-  yield* Effect.addFinalizer(() => Effect.forEach(started, end, { discard: true }))
+  yield* Effect.addFinalizer(() => Effect.forEach(living, end, { discard: true }))
   const members: Partial<Turn.Turn> = {
     sessionId,
     turnId: "turn" as Ids.TurnId,
@@ -37,8 +38,12 @@ export const makeTurn = Effect.gen(function* () {
       Effect.suspend(() => {
         const processId = newId()
         started.push(processId)
+        living.add(processId)
         const given = { ...(env === undefined ? {} : { env }), ...(input === undefined ? {} : { input }) }
-        return processes.start({ processId, command, cwd, ...given })
+        const release = Effect.sync(() => living.delete(processId))
+        return Effect.tap(processes.start({ processId, command, cwd, ...given }), ({ gone }) =>
+          Effect.forkIn(Effect.andThen(gone, release), scope)
+        )
       }),
     keep: (id) => {
       kept.push(id)
@@ -50,7 +55,7 @@ export const makeTurn = Effect.gen(function* () {
       return Effect.asVoid(Deferred.succeed(published, text))
     }
   }
-  /** What an abort runs in addition to ending the processes. */
+  /** The cleanup that an abort runs in addition to ending the processes. */
   const cleanUp = Effect.suspend(() =>
     Effect.forEach(cleanups, ({ run }) => run({ _tag: "Interrupted" } as never), { discard: true })
   )

@@ -1,4 +1,6 @@
-/** A program that undoes the last change and kills itself at one of its writes: `undoChild.ts <home> <owner> <write>`. */
+/**
+ * A program that undoes the last change and kills itself at one of its writes: `undoChild.ts <home> <owner> <write>`.
+ */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, Layer } from "effect"
@@ -7,7 +9,7 @@ import { Git, Snapshots } from "../src/index.ts"
 const [home = "", owner = "", last = ""] = process.argv.slice(2)
 let left = Number(last)
 
-/** Dies in place of the operation whose turn it is. */
+/** Dies instead of running the operation with the chosen number. */
 const before = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     if (left-- === 0) process.kill(process.pid, "SIGKILL")

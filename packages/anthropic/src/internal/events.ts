@@ -89,7 +89,7 @@ export class EventReader extends HttpModel.ResponseReader {
     return true
   }
 
-  /** Takes counts, which replace those that came before. */
+  /** Takes counts, which replace the earlier ones. */
   private count(usage: unknown): void {
     if (!HttpModel.isObject(usage)) return
     for (const [name, count] of Object.entries(usage)) if (isCount(count)) this.counts.set(name, count)

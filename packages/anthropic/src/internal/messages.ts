@@ -1,9 +1,10 @@
 /**
  * A history as messages that the API accepts, whatever the journal contains.
  *
- * The roles alternate, the user begins and ends. What the model said is one message, with its signed thinking first; the
- * results of its calls begin the next message, in their order. Nothing is empty. The same history always gives the same
- * messages, and a longer history begins with the messages of a shorter one, the last excepted, so that caches keep working.
+ * The roles alternate, and the first and the last message are of the user. What the model said is one message, with its
+ * signed thinking first; the results of its calls begin the next message, in the order of the calls. No message or
+ * block is empty. The same history always gives the same messages, and a longer history begins with all messages of a
+ * shorter one except the last, so that caches keep working.
  */
 import * as History from "@spindle/core/History"
 import * as Input from "@spindle/core/Input"
@@ -36,7 +37,7 @@ export interface MessageEntry {
   readonly message: Message
 }
 
-/** How a journal keeps thinking that is not shown: its data after this word, in place of a signature. */
+/** The mark of thinking that is not shown: a journal has its data after this word, in place of a signature. */
 export const redactedMark = "redacted "
 
 /** Makes the messages. `seal` names the provider and the model that they are for. */

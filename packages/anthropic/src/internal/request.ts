@@ -9,7 +9,7 @@ export interface BodyOptions {
   readonly reasoningEffort?: string | undefined
   readonly maxOutputTokens?: number | undefined
   readonly parallelToolCalls?: boolean | undefined
-  /** Whether optional fields are left out, because the server refuses them. */
+  /** True if optional fields are left out, because the server refuses them. */
   readonly isPlain?: boolean | undefined
 }
 
@@ -70,8 +70,8 @@ const systemOf = ({ instructions }: HttpModel.WireRequest, output: ModelRequest[
 }
 
 /**
- * Whether the model may think. While it works with results of tools, the API wants its thinking from before the calls,
- * which is missing if the calls are of another model.
+ * True if the model may think. While it works with results of tools, the API requires its thinking from before the
+ * calls, which is missing if another model made the calls.
  */
 const canThink = (entries: ReadonlyArray<MessageEntry>): boolean => {
   const isAfterCalls = entries.at(-1)?.message.content.some(({ type }) => type === "tool_result") === true

@@ -1,4 +1,4 @@
-/** The Messages API. */
+/** The Messages API as a wire of `HttpModel`. */
 import type { Item } from "@spindle/core/Item"
 import * as HttpModel from "@spindle/openai/HttpModel"
 import * as Redacted from "effect/Redacted"

@@ -6,8 +6,9 @@
  * from 100 onwards            those of the apps that the turn mentions, those that it has found, and `tool_search`
  * ```
  *
- * A turn mentions an app as `$name`, or by its id as `[$name](app://id)`: in its input, in input that steers it, or by a link
- * in a skill that it uses. There is no selection outside the items of the turn (contract M4): nothing is set or cleared.
+ * A turn mentions an app as `$name`, or by its id as `[$name](app://id)`: in its input, in input that steers it, or by
+ * a link in a skill that it uses. The items of the turn are the only state of the selection (contract M4): nothing is
+ * set or cleared.
  */
 import * as Hooks from "@spindle/core/Hooks"
 import type { Item } from "@spindle/core/Item"
@@ -27,7 +28,7 @@ import { rank } from "./ranking.ts"
 /** From this number of tools of apps onwards, a request offers a selection of them. */
 export const directLimit = 100
 
-/** How many tools a search returns if the model names no number, and at most. */
+/** The number of tools that a search returns if the model names no number, and the most that it returns. */
 const searchLimit = { default: 8, most: 50 }
 
 /** A turn has selected apps: its input, input that steered it, or a skill that it uses mentions them. */
@@ -48,7 +49,7 @@ interface Apps {
   readonly tools: ReadonlyMap<string, AppTool>
 }
 
-/** The MCP servers as a source of tools, of which those of apps are offered by turn. */
+/** The MCP servers as a source of tools. The tools of apps are offered by turn. */
 export const source: ToolSource<McpTools.McpTools | Turn> = {
   ...McpTools.source,
   table: () =>
@@ -91,7 +92,7 @@ const readApps = ({ specs }: ToolTable): Apps => {
   return { connectors: [...connectors.values()], tools }
 }
 
-/** The app of a tool: that of its metadata, or the server. */
+/** Returns the app of a tool: that of its metadata, or the server. */
 const connectorOf = ({ server, tool }: McpTools.Origin): Connector => {
   const { connector_id: given, connector_name: named } = (tool._meta ?? {}) as { readonly [name: string]: unknown }
   const name = typeof named === "string" && named !== "" ? named : undefined
@@ -101,7 +102,7 @@ const connectorOf = ({ server, tool }: McpTools.Origin): Connector => {
 
 const searching = new WeakMap<ToolTable, ToolTable>()
 
-/** The table with a tool that searches it, if it has so many tools of apps that a request offers a selection. */
+/** Adds a tool that searches the table, if it has so many tools of apps that a request offers a selection. */
 const withSearch = (table: ToolTable): ToolTable => {
   const apps = appsOf(table)
   if (apps.tools.size < directLimit) return table
@@ -150,14 +151,14 @@ const searchOf = (apps: Apps): ToolTable => {
   return Tools.make([{ tool: described, run, policy: { approval: "allow", concurrency: "parallel", mutates: false } }])
 }
 
-/** Returns the text that a search looks at: the names and descriptions of a tool and its app, and the names of its parameters. */
+/** Returns the searched text: names and descriptions of a tool and its app, and the names of the tool's parameters. */
 const documentOf = ({ connector, origin: { server, tool }, spec }: AppTool) => {
   const { properties = {} } = spec.parameters as { readonly properties?: object }
   const parts = [spec.name, tool.name, tool.title, tool.description, connector.name, connector.id, server.name]
   return { name: spec.name, text: [...parts, ...Object.keys(properties)].join(" ") }
 }
 
-/** The record about a turn. */
+/** The facts that were recorded about a turn. */
 interface Noted {
   readonly connectors: Set<string>
   readonly unknown: Set<string>
@@ -165,7 +166,7 @@ interface Noted {
 
 const noted = new WeakMap<Turn, Noted>()
 
-/** Records which apps the turn has selected since its last request, and warns of links to apps that do not exist. */
+/** Records the apps that the turn has selected since its last request, and warns of links to unknown apps. */
 const note = Effect.fnUntraced(function* (table: ToolTable) {
   const turn = yield* Turn
   const { connectors } = appsOf(table)
@@ -190,8 +191,8 @@ const unknownApp = (id: string): string => `the input mentions the app ${id}, wh
 const hasApps = ({ servers }: McpTools.McpTools): boolean => servers.some(({ config }) => config.apps === true)
 
 /**
- * Hooks that warn of links to apps if no server has apps. If one has, its apps are known when the request is made, so no
- * prompt waits for a server.
+ * Hooks that warn of links to apps if no server has apps. If a server has apps, they are known when the request is
+ * made, so no prompt waits for a server.
  */
 export const hooks: Hooks.Hooks<never, McpTools.McpTools | Turn> = {
   ...Hooks.none,

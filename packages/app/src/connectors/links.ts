@@ -29,7 +29,7 @@ export const read = (text: string): Links => {
   return { apps, skills, rest }
 }
 
-/** Whether links name an id or a path. */
+/** Returns true if links name an id or a path. */
 export const has = (links: ReadonlySet<string>, path: string): boolean => links.has(Input.escapePath(path))
 
 /** Returns the links that name none of these. */

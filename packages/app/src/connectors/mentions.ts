@@ -1,4 +1,4 @@
-/** The apps that items of a turn select: by a mention in the user's words or in a skill, or by a search. */
+/** Finds the apps that items of a turn select: by a mention in the user's words or in a skill, or by a search. */
 import * as Input from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
 import * as Exit from "effect/Exit"
@@ -103,7 +103,7 @@ const linkedConnectors = (connectors: ReadonlyArray<Connector>, text: string): R
   return connectors.filter(({ id }) => Links.has(ids, id))
 }
 
-/** The name of the skill whose body a text is. */
+/** Returns the name of the skill whose body is this text, as a list; empty for any other text. */
 const skillNamesOf = (text: string): ReadonlyArray<string> => {
   const name = /^<skill>\n<name>([^<]*)<\/name>/.exec(text)?.[1]
   return name === undefined ? [] : [slugOf(name)]

@@ -6,11 +6,11 @@ export interface Document {
   readonly text: string
 }
 
-// the usual constants: how much a repeated word counts, and how much a long text is held back
+// the usual constants: the weight of a repeated word, and the discount of a long text
 const saturation = 1.2
 const lengthWeight = 0.75
 
-/** Returns the documents that have a word of the query, the best first; equal ones in their order. */
+/** Returns the documents that have a word of the query, the best first, and equal ones in their order. */
 export const rank = (documents: ReadonlyArray<Document>, query: string, limit: number): ReadonlyArray<Document> => {
   const terms = [...new Set(wordsOf(query))]
   const entries = documents.map((document) => {
@@ -37,7 +37,7 @@ export const rank = (documents: ReadonlyArray<Document>, query: string, limit: n
     .map(({ document }) => document)
 }
 
-/** The words of a text in lower case. Names are cut where their case changes. */
+/** Returns the words of a text in lower case. Names are split where their case changes. */
 const wordsOf = (text: string): ReadonlyArray<string> =>
   text
     .replaceAll(/([a-z0-9])([A-Z])/g, "$1 $2")

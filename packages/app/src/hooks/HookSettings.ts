@@ -1,5 +1,6 @@
 /**
- * Which commands are hooks: `hooks.json` and the table `[hooks]` of the home, then `.spindle/hooks.json` of the project.
+ * Reads the commands that are hooks: `hooks.json` and the table `[hooks]` of the home, then `.spindle/hooks.json` of
+ * the project.
  *
  * ```json
  * { "hooks": { "PreToolUse": [{ "matcher": "exec_command", "hooks": [{ "type": "command", "command": "./check" }] }] } }
@@ -35,7 +36,7 @@ export const events = [
 /** @see {@link events} */
 export type HookEvent = (typeof events)[number]
 
-// the other events have nothing to match
+// the other events have no subject
 const matched: ReadonlyArray<HookEvent> = [
   "SessionStart",
   "PreToolUse",
@@ -52,20 +53,20 @@ export interface Handler {
   readonly order: number
   readonly event: HookEvent
   /**
-   * Selects the subject of an event: a tool, how the session starts, why it compacts or was aborted, the type of a
-   * notification. Undefined if everything is selected.
+   * Selects the subject of an event: a tool, the way in which the session starts, the reason for a compaction or an
+   * abort, the type of a notification. Undefined if everything is selected.
    */
   readonly matcher: RegExp | undefined
   readonly command: string
   readonly timeoutMillis: number
-  /** Whether a handler that fails blocks the event. */
+  /** True if a failure of the handler blocks the event. */
   readonly isClosed: boolean
   readonly statusMessage: string | undefined
   /** The file that declares it. */
   readonly source: string
 }
 
-/** The hooks of a project, whether or not they may run. */
+/** The hooks of a project, including those that may not run. */
 export interface ProjectHooks {
   readonly file: string
   /** The SHA-256 of the file, in hexadecimal. */
@@ -74,7 +75,7 @@ export interface ProjectHooks {
   readonly handlers: ReadonlyArray<Handler>
 }
 
-/** The hooks that were found. `handlers` are those that may run. Each problem is one line that begins with its place. */
+/** The hooks that were found. `handlers` are those that may run. Each problem is a line that begins with its place. */
 export interface HookSettings {
   readonly handlers: ReadonlyArray<Handler>
   readonly project: ProjectHooks | undefined
@@ -142,7 +143,7 @@ const trustFile = (home: string): string => Path.join(home, "trusted-hooks.json"
 
 const Hashes = Schema.fromJsonString(Schema.Record(Schema.String, Schema.String))
 
-/** The hashes of the files that were trusted, by path. A file that cannot be read trusts nothing. */
+/** Returns the hashes of the files that were trusted, by path; none if the list cannot be read. */
 const trustedHashes = (home: string): Effect.Effect<typeof Hashes.Type, never, FileSystem.FileSystem> =>
   Effect.map(readFile(trustFile(home), limitBytes), (file) => {
     if (file?._tag !== "File") return {}
@@ -154,12 +155,12 @@ const hashOf = (text: string): string => createHash("sha256").update(text).diges
 
 const limitBytes = 1 << 20
 
-/** The hooks of one file. Without `text` they come from a table, where places are not known. */
+/** The hooks of one file. Without `text` they come from a table, whose places are not known. */
 interface Layer {
   readonly source: string
   readonly text: string | undefined
   readonly table: unknown
-  /** How many handlers are declared in earlier files. */
+  /** The number of handlers in earlier files. */
   readonly before?: number
 }
 
@@ -249,10 +250,10 @@ const Group = Schema.Struct({
   )
 })
 
-/** The default limit in seconds: the end of an aborted turn waits for its hooks. */
+/** Returns the default limit in seconds. It is short for `Interrupt`, because the end of an aborted turn waits. */
 const timeoutOf = (event: HookEvent): number => (event === "Interrupt" ? 1 : 600)
 
-/** How long an aborted turn waits for its hooks: as long as the slowest of them may take, and until it has ended. */
+/** Returns the time that an aborted turn waits for its hooks: the limit of the slowest, and the time to end it. */
 export const interruptLimitMillis = ({ handlers }: Pick<HookSettings, "handlers">): number =>
   Math.max(1_000, ...handlers.flatMap((one) => (one.event === "Interrupt" ? [one.timeoutMillis + 1_000] : [])))
 
@@ -265,7 +266,7 @@ const matcherOf = (event: HookEvent, text: string | undefined): RegExp | undefin
   }
 }
 
-/** The file, with line and column of the first key of this name if its text is known. */
+/** Returns the file, with line and column of the first key of this name if its text is known. */
 const placeOf = ({ source, text }: Layer, name: string): string => {
   const at = text?.indexOf(JSON.stringify(name)) ?? -1
   if (text === undefined || at < 0) return source

@@ -3,7 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type { HookEvent } from "./HookSettings.ts"
 
-/** How a command ended. `exitCode` is null if a signal ended it. */
+/** The end of a command. `exitCode` is null if a signal ended it. */
 export interface HookEnd {
   readonly exitCode: number | null
   readonly stdout: string
@@ -12,10 +12,10 @@ export interface HookEnd {
 
 /** The decision of a handler. */
 export interface HookResult {
-  /** `stopped` and `blocked` have a reason; so has `failed`, which decides nothing. */
+  /** `stopped`, `blocked` and `failed` have a reason. `failed` decides nothing. */
   readonly status: "completed" | "stopped" | "blocked" | "failed"
   readonly reason?: string
-  /** Whether it permits what was asked. */
+  /** True if it allows the call or the permission. */
   readonly allows?: true
   /** A text for the model. */
   readonly context?: string
@@ -56,9 +56,9 @@ const isBlank = (text: string | undefined): text is undefined => text === undefi
  * Reads the end of a handler of an event.
  *
  * - Exit code 2 blocks, with standard error as the reason. Any other code than 0 is a failure.
- * - Output that is a JSON object decides by its fields. `continue: false` wins over a block. A block without a reason is a
- *   failure, and its context is dropped.
- * - Other output is a text for the model where an event takes one, a failure of a stop hook, and ignored elsewhere.
+ * - Output that is a JSON object decides by its fields. `continue: false` wins over a block. A block without a reason
+ *   is a failure, and its context is dropped.
+ * - Other output is a text for the model if the event takes one, and a failure of a stop hook. Otherwise it is ignored.
  */
 export const read = (event: HookEvent, { exitCode, stderr, stdout }: HookEnd): HookResult => {
   if (exitCode === 2 && !unblockable.includes(event)) {
@@ -96,7 +96,7 @@ const readOutput = (event: HookEvent, output: typeof Output.Type): HookResult =>
   return { status: "completed", ...(allows ? { allows } : {}), ...common }
 }
 
-/** The reason of a block in any of the forms of the events; undefined if nothing is blocked. */
+/** Returns the reason of a block in any of the forms of the events; undefined if nothing is blocked. */
 const denialOf = (
   event: HookEvent,
   { decision, hookSpecificOutput: specific, reason }: typeof Output.Type

@@ -1,6 +1,6 @@
 /**
- * Changes of the MCP servers in the text of a configuration file. Everything else in the text stays as it is, comments
- * included.
+ * Changes the MCP servers in the text of a configuration file. Everything else in the text stays as it is, with its
+ * comments.
  */
 import type { StdioServer, HttpServer } from "@spindle/mcp/ServerConfig"
 import { parse, stringify } from "smol-toml"
@@ -27,8 +27,8 @@ const tableOf = (name: string, table: { readonly [name: string]: string } | unde
   table === undefined || Object.keys(table).length === 0 ? {} : { [name]: { ...table } }
 
 /**
- * Returns the text without the tables of a server, or undefined if they cannot be cut out alone: for example, if they are
- * written inside another table.
+ * Returns the text without the tables of a server; undefined if they cannot be cut out alone, for example if they are
+ * inside another table.
  */
 export const remove = (text: string, name: string): string | undefined => {
   let isOfServer = false
@@ -41,7 +41,7 @@ export const remove = (text: string, name: string): string | undefined => {
   return isWithout(text, without, name) ? without : undefined
 }
 
-/** The path of a line that begins a table. */
+/** Returns the path of the table that a line begins; undefined for any other line. */
 const headerOf = (line: string): ReadonlyArray<string> | undefined => {
   if (!/^\s*\[[^[]/.test(line)) return undefined
   try {
@@ -51,12 +51,12 @@ const headerOf = (line: string): ReadonlyArray<string> | undefined => {
     }
     return names
   } catch {
-    // a line of a value
+    // the line is a part of a value
     return undefined
   }
 }
 
-/** Whether a text says what another one does, except for the server. */
+/** Returns true if a text has the same content as another one, except for the server. */
 const isWithout = (text: string, without: string, name: string): boolean => {
   try {
     const { mcp_servers: servers, ...others } = parse(text) as {

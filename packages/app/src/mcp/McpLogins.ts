@@ -1,6 +1,6 @@
 /**
- * The logins to MCP servers: a file for each server in `mcp` in the home, which only this user can read, and the login
- * itself with an address of this machine.
+ * The logins to MCP servers. Each is a file in `mcp` in the home, which only this user can read. A login uses an
+ * address of this machine.
  */
 import { createHash, randomUUID } from "node:crypto"
 import * as FileSystem from "node:fs"
@@ -20,13 +20,13 @@ import * as RegularFile from "../storage/RegularFile.ts"
 import * as SessionLease from "../storage/SessionLease.ts"
 import * as Loopback from "./loopback.ts"
 
-/** Whether the configuration of a server has its token, so that it takes no login. */
+/** Returns true if the configuration of a server has its token, so that it takes no login. */
 export { isAuthorized as isConfigured } from "@spindle/mcp/ServerConfig"
 export { LoginFailed } from "@spindle/mcp/Login"
 export { GrantsFailed } from "@spindle/mcp/Grants"
 export { LoopbackFailed } from "./loopback.ts"
 
-/** How long a program waits for another one that renews the same grant. */
+/** The time that a program waits for another one that renews the same grant. */
 const waitMillis = 60_000
 const pauseMillis = 50
 
@@ -125,7 +125,7 @@ export interface Options extends Pick<Login.Options, "open" | "scopes" | "server
 }
 
 /**
- * Logs in to a server, and stores the grant. **Interruption** leaves nothing behind. **Errors**: `LoginFailed`,
+ * Logs in to a server, and stores the grant. **Interruption** stores nothing. **Errors**: `LoginFailed`,
  * `LoopbackFailed` if no address of this machine is free, and `GrantsFailed` if the grant cannot be stored.
  */
 export const login: (
@@ -148,11 +148,11 @@ export const login: (
 
 /** The result of `logout`. */
 export type LoggedOut =
-  /** There was no login. */
+  /** The server had no login. */
   | { readonly _tag: "NotLoggedIn" }
   /** Its tokens are no longer valid. */
   | { readonly _tag: "Revoked" }
-  /** It is no longer stored; its tokens stay valid until they expire. `detail` says why. */
+  /** The login is no longer stored, but its tokens stay valid until they expire. `detail` is the reason. */
   | { readonly _tag: "Forgotten"; readonly detail: string }
 
 const notLoggedIn: LoggedOut = { _tag: "NotLoggedIn" }
@@ -160,8 +160,8 @@ const revoked: LoggedOut = { _tag: "Revoked" }
 const makeForgotten = (detail: string): LoggedOut => ({ _tag: "Forgotten", detail })
 
 /**
- * Removes the login to a server, and revokes its tokens where the authorization server offers that. The login is removed even
- * if its tokens cannot be revoked. **Errors**: `GrantsFailed` if it cannot be removed.
+ * Removes the login to a server, and revokes its tokens if the authorization server offers that. The login is removed
+ * even if its tokens cannot be revoked. **Errors**: `GrantsFailed` if it cannot be removed.
  */
 export const logout: (
   options: Pick<Options, "home" | "server">

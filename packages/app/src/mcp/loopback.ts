@@ -1,4 +1,4 @@
-/** An address of this machine, to which the browser comes back after a login. */
+/** Listens at an address of this machine, to which the browser returns after a login. */
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Arrival, Redirect } from "@spindle/mcp/Login"
@@ -14,7 +14,7 @@ export class LoopbackFailed extends Schema.TaggedError<LoopbackFailed>()("Loopba
   }
 }
 
-/** How many browsers may wait at the same time. */
+/** The number of browsers that may wait at the same time. */
 const limit = 16
 
 /** Listens on a free port until the scope closes. */
@@ -22,7 +22,7 @@ export const listen: Effect.Effect<Redirect, LoopbackFailed, Scope.Scope> = Effe
   const arrivals = yield* Queue.dropping<Arrival>(limit)
   const server = Http.createServer((request, response) => {
     const reply = (status: number, sentence: string) =>
-      // the connection would keep the port open
+      // an open connection would keep the port open
       response
         .writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" })
         .end(`${sentence}\n`)

@@ -1,8 +1,8 @@
 /**
  * The list of models that a provider serves, from its address `/models`, with a cache in the home.
  *
- * The list is fetched in the background, so it delays nothing: until it has arrived, the cache is used. Without a network
- * the cache is used whatever its age.
+ * The list is fetched in the background, so it delays nothing: until it has arrived, the cache is used. Without a
+ * network the cache is used whatever its age.
  */
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
@@ -25,7 +25,7 @@ import * as Catalog from "../settings/catalog.ts"
 export interface ModelList {
   /** Returns the model, if the list has it. */
   readonly find: (name: string) => Catalog.ModelInfo | undefined
-  /** Whether there is a list at all. */
+  /** Returns true once there is a list. */
   readonly isKnown: () => boolean
 }
 
@@ -37,16 +37,16 @@ export interface Source {
   readonly query: ReadonlyArray<readonly [name: string, value: string]>
   readonly headers: ReadonlyArray<readonly [name: string, value: Redacted.Redacted]>
   readonly key: Effect.Effect<Redacted.Redacted<string> | undefined, { readonly message: string }>
-  /** Puts the key on a request. */
+  /** Adds the key to a request. */
   readonly authorize: (
     request: HttpClientRequest.HttpClientRequest,
     key: Redacted.Redacted<string>
   ) => HttpClientRequest.HttpClientRequest
 }
 
-/** How old a list may become before it is fetched again, in milliseconds. */
+/** The age at which a list is fetched again, in milliseconds. */
 export const maxAge = 3_600_000
-/** How long fetching may take. */
+/** The limit of a fetch. */
 const fetchLimit = "10 seconds"
 const mostBytes = 8 * 1_048_576
 
@@ -60,8 +60,8 @@ const Cached = Schema.fromJsonString(
 type Cached = typeof Cached.Type
 
 /**
- * Makes the list, and fetches it in the background if the cache is too old. A failure leaves the cache as it was, and is
- * logged. **Interruption**: the closing of the scope ends the request.
+ * Makes the list, and fetches it in the background if the cache is too old. A failure is logged and leaves the cache as
+ * it was. Closing the scope ends the request.
  */
 export const make = (source: Source): Effect.Effect<ModelList, never, HttpClient.HttpClient | Scope.Scope> =>
   Effect.gen(function* () {
@@ -86,7 +86,7 @@ export const make = (source: Source): Effect.Effect<ModelList, never, HttpClient
     return { find: (name) => models.get(name), isKnown: () => cached !== undefined }
   })
 
-/** The file of the cache. A provider with another address has another list. */
+/** Returns the file of the cache. A provider with another address has another list. */
 export const fileOf = ({ baseUrl, home, provider }: Pick<Source, "baseUrl" | "home" | "provider">): string => {
   const digest = createHash("sha256").update(`${provider}\0${baseUrl}`).digest("hex")
   return Path.join(home, "models", `${digest.slice(0, 16)}.json`)
@@ -120,7 +120,7 @@ interface Failure {
   readonly message: string
 }
 
-/** Fetches the list; the cached one if the provider says that it has not changed. */
+/** Fetches the list. Returns the cached one if the provider reports no change. */
 const fetch = (
   source: Source,
   cached: Cached | undefined
@@ -160,10 +160,13 @@ const jsonOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
     )
   })
 
-/** Keys for the number of tokens that fit, as servers name them. */
+/** The keys by which servers name the size of the context in tokens. */
 const windowKeys = ["context_window", "context_length", "max_model_len", "max_context_length", "max_input_tokens"]
 
-/** The models of a reply: entries of a catalog, or the models that servers of the OpenAI API list. Others are left out. */
+/**
+ * Returns the models of a reply: entries of a catalog, or the models that servers of the OpenAI API list. Others are
+ * left out.
+ */
 const modelsOf = (body: unknown): ReadonlyArray<typeof Catalog.CatalogModel.Type> => {
   const entries = ["models", "data"].flatMap((key) => {
     const list = (body as { readonly [key: string]: unknown } | null)?.[key]

@@ -2,8 +2,8 @@
  * The last output of commands that run, for another program of the same user: the journal has only the output that the
  * agent has read.
  *
- * The program that runs sessions listens at a socket below the home. A request is the id of a process in one line. The reply is
- * `+` and the output, or `-` if the program does not run that process.
+ * The program that runs sessions listens at a socket below the home. A request is the id of a process in one line. The
+ * reply is `+` and the output, or `-` if the program does not run that process.
  */
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -18,14 +18,14 @@ const directoryOf = (home: string): string => Path.join(home, "commands")
 
 /** The longest request, in characters. */
 const maxRequest = 256
-/** How long a program waits for another one. */
+/** The time that a program waits for another one. */
 const waitMillis = 5_000
 
 let last = 0
 
 /**
- * Replies to other programs until the scope closes. Where that is not possible, for example because the path of the home is
- * longer than that of a socket may be, it only logs why.
+ * Replies to other programs until the scope closes. If that is not possible, for example because the path of the home
+ * is too long for a socket, it only logs the reason.
  */
 export const serve = (home: string): Effect.Effect<void, never, Commands | Scope.Scope> =>
   Effect.gen(function* () {

@@ -1,9 +1,10 @@
 /**
- * The proxy through which confined commands reach the hosts of a list: HTTP `CONNECT`, and requests with an absolute URL.
+ * The proxy through which confined commands reach the hosts of a list: HTTP `CONNECT`, and requests with an absolute
+ * URL.
  *
- * Each command has its own, so that a denial belongs to a command. A name is resolved once, here, and the connection goes to
- * an address that was checked: a name that resolves to something else later gains nothing. Both directions are piped, so that
- * the slower side slows the other one down.
+ * Each command has its own proxy, so that a denial belongs to a command. The proxy resolves a name once and connects to
+ * an address that it has checked, so a name that later resolves to another address gains nothing. Both directions are
+ * piped, so that the slower side slows the other one down.
  */
 import * as Dns from "node:dns/promises"
 import * as Http from "node:http"
@@ -21,21 +22,21 @@ export interface Address {
   readonly family: number
 }
 
-/** How the proxy is made. */
+/** The options of the proxy. */
 export interface Options {
   /** A directory that no command writes. The sockets of commands are in `proxy` below it. */
   readonly directory: string
   /** The absolute path of Node. */
   readonly node: string
-  /** Resolves a name. The default is the resolver of the system. */
+  /** Resolves a name. Default: the resolver of the system. */
   readonly lookup?: ((host: string) => Promise<ReadonlyArray<Address>>) | undefined
 }
 
-/** How many connections a command may have at the same time. */
+/** The number of connections that a command may have at the same time. */
 const maxConnections = 256
-/** How many denials of a command are remembered. */
+/** The number of denials of a command that are remembered. */
 const maxDenials = 100
-/** How long a connection to a host may take. */
+/** The time in which a connection to a host must be made. */
 const connectMillis = 30_000
 
 /** Makes the proxies of the commands of this program. */
@@ -125,7 +126,7 @@ interface Target {
   readonly port: number
 }
 
-/** The target of a connection: checked addresses, none because the list refuses it, or none at all. */
+/** The decision about a target: checked addresses, a refusal by the list, or no address. */
 type Decision =
   | { readonly _tag: "Allowed"; readonly addresses: ReadonlyArray<Address> }
   | { readonly _tag: "Refused"; readonly reason: NetworkPolicy.Reason; readonly detail: string }
@@ -151,7 +152,7 @@ const decideAbout = async (
 
 type Decide = (target: Target) => Promise<Decision>
 
-/** Options of a connection to checked addresses. Node asks `lookup` for them instead of the resolver. */
+/** Returns the options of a connection to checked addresses. Node calls `lookup` instead of the resolver. */
 const connectionTo = ({ host, port }: Target, addresses: ReadonlyArray<Address>): Net.TcpNetConnectOpts => ({
   host,
   port,
@@ -159,14 +160,14 @@ const connectionTo = ({ host, port }: Target, addresses: ReadonlyArray<Address>)
   lookup: (_host, _options, callback) => callback(null, [...addresses])
 })
 
-/** Gives up on a connection that is not made in time. */
+/** Ends a connection that is not made in time. */
 const limit = (socket: Net.Socket): void => {
   socket.unref()
   socket.setTimeout(connectMillis, () => socket.destroy(new Error("the host does not reply")))
   socket.once("connect", () => socket.setTimeout(0))
 }
 
-/** The connection of a `CONNECT` request, and the bytes that came after the request. */
+/** The connection of a `CONNECT` request, and the bytes that followed the request. */
 interface Opened {
   readonly client: Duplex
   readonly head: Buffer
@@ -254,10 +255,10 @@ const forward = async (request: Http.IncomingMessage, response: Http.ServerRespo
   request.pipe(upstream)
 }
 
-/** Headers of one connection (RFC 9110). `transfer-encoding` is kept: Node frames the message again. */
+/** The headers of one connection (RFC 9110). `transfer-encoding` is kept, because Node frames the message again. */
 const hopByHop = ["connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "upgrade"]
 
-/** Returns the names and values that are not about one connection, in one list. */
+/** Returns the names and values of the headers that belong to the message and not to one connection, in one list. */
 const endToEnd = (raw: ReadonlyArray<string>, without: ReadonlyArray<string> = []): Array<string> => {
   const pairs = raw.flatMap((name, index) => (index % 2 === 0 ? [[name, raw[index + 1] ?? ""] as const] : []))
   const named = pairs.flatMap(([name, value]) => (name.toLowerCase() === "connection" ? value.split(",") : []))

@@ -1,8 +1,9 @@
 /**
  * The context of the turns of a session: the values in the journal, and the changes that an input may make.
  *
- * An input may change the model, its effort and its summary, the approval policy and the sandbox, and the form of the answer of
- * its turn, and the directory in which calls start. The day passes by itself, and the provider is that of the settings.
+ * An input may change the model, its effort and its summary, the approval policy, the sandbox, the directory in which
+ * calls start, and the form of the answer of its turn. The day changes by itself, and the provider is that of the
+ * settings.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -40,7 +41,7 @@ const providerOf = ({ provider }: Settings): string => (provider._tag === "Scrip
 
 const fields = "model, effort, summary, approvalPolicy, sandbox, cwd and output"
 
-/** Returns why an input may not change the context of turns like this; undefined if it may. */
+/** Returns the reason why an input may not change the context of turns like this; undefined if it may. */
 export type Rule = (change: TurnContext) => string | undefined
 
 /** The options of the rule. `mayChange` is the rule of the face. */
@@ -69,7 +70,10 @@ export const ruleOf =
     return mayChange(change)
   }
 
-/** Whether an absolute path leads to a directory inside another one, by its names and after symbolic links are resolved. */
+/**
+ * Returns true if an absolute path leads to a directory inside another one, by its names and after symbolic links are
+ * resolved.
+ */
 const isDirectoryInside = (directory: string, path: string): boolean => {
   if (!Path.isAbsolute(path)) return false
   try {
@@ -78,7 +82,7 @@ const isDirectoryInside = (directory: string, path: string): boolean => {
     const isNamed = [directory, root].some((one) => isInside(Path.resolve(one), Path.resolve(path)))
     return isNamed && isInside(root, real) && Fs.statSync(real).isDirectory()
   } catch {
-    // it does not exist, or cannot be reached
+    // the directory does not exist, or cannot be reached
     return false
   }
 }
@@ -110,8 +114,8 @@ export const directoryIn =
     cwd
 
 /**
- * Returns the change that sets the values that a person sees of a session: the policy, the sandbox and the directory,
- * whatever inputs have changed before.
+ * Returns the change that sets the values that a person sees of a session: the policy, the sandbox and the directory.
+ * It overrides the changes of earlier inputs.
  */
 export const visibleContextOf = ({ cwd, settings: { approvalPolicy, sandboxMode } }: Options): TurnContext => ({
   approvalPolicy: nameOf(approvalPolicy),
@@ -119,7 +123,7 @@ export const visibleContextOf = ({ cwd, settings: { approvalPolicy, sandboxMode 
   cwd
 })
 
-/** The part of the command line that is about the model. */
+/** The part of the command line that concerns the model. */
 export interface CommandLine extends Pick<Sources, "config"> {
   readonly flags: Pick<Sources["flags"], "model">
 }
@@ -138,7 +142,7 @@ export const commandLineContextOf = (
 }
 
 /**
- * Returns the change that takes back the model that an input has chosen, if the last turn ran with another provider, which
+ * Returns the change that reverts the model that an input has chosen, if the last turn ran with another provider, which
  * has other models. A journal without the name of a provider changes nothing.
  */
 export const ownModelContextOf = (settings: Settings, last: TurnContext | undefined): TurnContext => {
@@ -171,7 +175,7 @@ interface About extends Pick<Model, "provider" | "model" | "contextWindow"> {
   readonly compacts: boolean
 }
 
-/** A model that is made with its first request. */
+/** Returns a model that is made with its first request. */
 const onDemand = (make: Effect.Effect<Model>, { compacts, ...about }: About): Model => {
   let made: Model | undefined
   const model = Effect.suspend(() =>

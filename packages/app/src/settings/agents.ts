@@ -1,7 +1,7 @@
 /**
- * The settings of agents that the model may start: the limits in the table `agents`, its roles, and the models to choose
- * from. The keys are the reference's, except `instructions_file` of a role. A key of a role that would give an agent other
- * requests than this program can make stops the program.
+ * The settings of agents that the model may start: the limits in the table `agents`, its roles, and the models to
+ * choose from. The keys are the reference's, except `instructions_file` of a role. A key of a role that needs requests
+ * which this program cannot make stops the program.
  */
 import * as Catalog from "./catalog.ts"
 import type { Files } from "./files.ts"
@@ -34,10 +34,10 @@ export interface AgentModel {
 
 /** Limits, roles and models of agents. */
 export interface AgentSettings {
-  /** How many may run at the same time. */
+  /** The number of agents that may run at the same time. */
   readonly threads: number
   readonly depth: number
-  /** How long one may live, in seconds. */
+  /** The time after which an agent is ended, in seconds. */
   readonly runtimeSeconds: number
   readonly roles: ReadonlyArray<AgentRole>
   readonly models: ReadonlyArray<AgentModel>
@@ -66,7 +66,7 @@ export const read = (sources: Sources): AgentSettings => {
   }
 }
 
-/** Returns the keys of the files of roles that nothing reads. */
+/** Returns the keys in the files of roles that nothing reads. */
 export const unusedOf = ({ files, table }: Pick<Sources, "files" | "table">): ReadonlyArray<string> =>
   roleNamesOf(table).flatMap((name) => {
     const key = [`agents.${name}`, "config_file"] as const

@@ -1,4 +1,7 @@
-/** The known facts about models: those in the file that `model_catalog_json` names, and those about OpenAI and Anthropic. */
+/**
+ * The known facts about models: those in the file that `model_catalog_json` names, and those about OpenAI and
+ * Anthropic.
+ */
 import * as Schema from "effect/Schema"
 import type { Files } from "./files.ts"
 import type * as Table from "./table.ts"
@@ -6,15 +9,15 @@ import type * as Table from "./table.ts"
 /** A model. A field that is undefined is not known. */
 export interface ModelInfo {
   readonly name: string
-  /** How many tokens fit. */
+  /** The size of the context in tokens. */
   readonly contextWindow: number | undefined
-  /** The number of tokens from which onwards a conversation is compacted. */
+  /** The number of tokens at which a conversation is compacted. */
   readonly compactFromTokens: number | undefined
   /** The reasoning efforts that it has. */
   readonly efforts: ReadonlyArray<string> | undefined
-  /** Whether it may call several tools at once. */
+  /** True if it may call several tools at once. */
   readonly parallelToolCalls: boolean | undefined
-  /** Whether it gets tools with a grammar as such, or as functions with one text. */
+  /** The form of tools with a grammar: `freeform` with the grammar, `function` as functions with one text. */
   readonly toolFlavour: "freeform" | "function" | undefined
 }
 
@@ -42,7 +45,10 @@ export const infoOf = (entry: typeof CatalogModel.Type): ModelInfo => ({
   toolFlavour: entry.apply_patch_tool_type ?? undefined
 })
 
-/** Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is not a catalog. */
+/**
+ * Returns the models of the catalog; undefined if no file is named. Throws `SettingsInvalid` for a file that is not a
+ * catalog.
+ */
 export const read = (table: Table.Settings, files: Pick<Files, "json">): ReadonlyArray<ModelInfo> | undefined =>
   files.json(table, "model_catalog_json", CatalogFile)?.models.map(infoOf)
 
@@ -59,7 +65,7 @@ const family = (
     ...known
   }))
 
-/** The models of a provider that this program knows without asking; undefined for a provider that it does not know. */
+/** The models that this program knows without a list, by provider. */
 const builtIn: { readonly [provider: string]: ReadonlyArray<ModelInfo> | undefined } = {
   openai: [
     ...family(["gpt-5", "gpt-5-mini", "gpt-5-nano"], {
@@ -111,13 +117,13 @@ export const find = ({ models }: Pick<Catalog, "models">, name: string): ModelIn
 /** The known facts about models before the provider is asked. */
 export interface Catalog {
   readonly models: ReadonlyMap<string, ModelInfo>
-  /** Whether the models of the provider are listed, so that another name is not known. */
+  /** True if all models of the provider are listed, so that another name is not known. */
   readonly isComplete: boolean
 }
 
 /**
- * Makes the catalog. `model_context_window` and `model_auto_compact_token_limit` apply to the configured model, and win over
- * the file; the file wins over what this program knows.
+ * Makes the catalog. `model_context_window` and `model_auto_compact_token_limit` apply to the configured model and win
+ * over the file. The file wins over the facts in this program.
  */
 export const make = ({ files, model, provider, table }: Sources): Catalog => {
   const known = provider === undefined ? undefined : builtIn[provider]

@@ -1,6 +1,6 @@
 /**
- * How commands run: the environment that they get (`shell_environment_policy`), whether their shells read the profile of
- * the user (`allow_login_shell`), and how long a call waits for one (`background_terminal_max_timeout`).
+ * The settings of commands: their environment (`shell_environment_policy`), login shells, which read the profile of the
+ * user (`allow_login_shell`), and the longest wait of a call for a command (`background_terminal_max_timeout`).
  */
 import { type ServerConfig, variablesOf } from "@spindle/mcp/ServerConfig"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import type { Provider } from "./providers.ts"
 import type * as Table from "./table.ts"
 
-/** How commands run. */
+/** The settings of commands. */
 export interface CommandSettings {
   readonly environment: CommandEnvironment.Policy
   readonly allowsLoginShell: boolean

@@ -7,8 +7,8 @@ export interface FrontMatter {
 }
 
 /**
- * Reads the head of a document. Values are texts: plain, quoted, or on the indented lines that follow `>` or `|`. Lines of
- * any other form are passed over. A document without a head is all body.
+ * Reads the head of a document. Values are texts: plain, quoted, or on the indented lines that follow `>` or `|`. Lines
+ * of any other form are skipped. A document without a head is only body.
  */
 export const frontMatterOf = (text: string): FrontMatter => {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/)

@@ -8,7 +8,7 @@ export interface Configured {
   readonly isEnabled: boolean
 }
 
-/** Reads the servers. reject is called with a table that describes no server, and must throw. */
+/** Reads the servers. `reject` is called with a table that describes no server, and must throw. */
 export const read = (
   table: Table.Settings,
   reject: (key: string, expected: string) => never

@@ -1,5 +1,5 @@
 /**
- * The model provider of a configuration, and where its key comes from: a variable of the environment, a token in the
+ * The model provider of a configuration, and the source of its key: a variable of the environment, a token in the
  * configuration, a command, or the store of `spindle login`, in this order.
  */
 import * as Path from "node:path"
@@ -12,18 +12,18 @@ import type * as Table from "./table.ts"
 
 /**
  * A server that speaks the Responses API, the chat completions API or the Messages API. `requestRetries` and
- * `streamRetries` count how often a request is repeated.
+ * `streamRetries` are the most repetitions of a request.
  */
 export interface ServerProvider {
   readonly _tag: "Responses" | "ChatCompletions" | "Messages"
   readonly id: string
-  /** Whether it is the one that this program knows by this id, and no other server with its name. */
+  /** True if it is the one that this program knows by this id, and not another server with its name. */
   readonly isBuiltIn: boolean
   readonly name: string
   readonly baseUrl: string
   /** Without a key, requests carry no authorization. */
   readonly key: Redacted.Redacted | undefined
-  /** Prints the key, in place of `key`. */
+  /** The command that prints the key, in place of `key`. */
   readonly keyCommand: Accounts.KeyCommand | undefined
   /** The store in which `spindle login` has put the key, in place of both. */
   readonly keyStore: Accounts.StoreKind | undefined
@@ -46,7 +46,7 @@ export const retriesOf = (provider: Provider): Pick<SessionConfig, "requestRetri
 /** The sources of a provider. */
 export interface Sources {
   readonly env: Accounts.Environment
-  /** Whether a script takes the place of a model that is not configured. */
+  /** True if a script replaces a model that is not configured. */
   readonly isDemo: boolean
   readonly table: Table.Settings
   /** The configuration file. */
@@ -126,11 +126,11 @@ const builtInProvider = (sources: Sources, id: string, builtIn: BuiltIn): Provid
 export interface Account {
   readonly provider: string
   readonly store: Accounts.Store
-  /** The source of its key if not the store, for people. */
+  /** The source of its key, for people. Undefined if it is the store. */
   readonly source: string | undefined
 }
 
-/** Reads the account of a provider, by default that of the configuration. Throws `SettingsInvalid` for an unknown one. */
+/** Reads the account of a provider, by default the configured one. Throws `SettingsInvalid` for an unknown provider. */
 export const accountOf = (sources: Omit<Sources, "isDemo">, wanted: string | undefined): Account => {
   const { env, home, table } = sources
   const provider = wanted ?? table.text("model_provider") ?? "openai"
@@ -156,11 +156,11 @@ export const accountOf = (sources: Omit<Sources, "isDemo">, wanted: string | und
   return { provider, store: Accounts.storeOf(storeKindOf(table), home), source }
 }
 
-/** The store that `cli_auth_credentials_store` names. */
+/** Returns the store that `cli_auth_credentials_store` names. */
 const storeKindOf = (table: Table.Settings): Accounts.StoreKind =>
   table.choice("cli_auth_credentials_store", Accounts.storeKinds) ?? "file"
 
-/** The store with the key of a provider. A keyring is not opened before the first request, so it only may have one. */
+/** Returns the store that may have the key of a provider. A keyring is not opened before the first request. */
 const storeOf = ({ home, table }: Sources, id: string, isKeyNeeded: boolean): Accounts.StoreKind | undefined => {
   const kind = storeKindOf(table)
   if (kind !== "file") return isKeyNeeded ? kind : undefined
@@ -213,7 +213,7 @@ const ownProvider = (sources: Sources, id: string): ServerProvider => {
   }
 }
 
-/** The value of the first of these variables that is set, which becomes a header of each request. */
+/** Returns the value of the first of these variables that is set. It becomes a header of each request. */
 const keyIn = (env: Accounts.Environment, variables: ReadonlyArray<string>): Redacted.Redacted | undefined => {
   const key = Accounts.keyOf(env, variables)
   if (key === undefined) return undefined
@@ -222,7 +222,7 @@ const keyIn = (env: Accounts.Environment, variables: ReadonlyArray<string>): Red
   return refuse({ _tag: "VariableUnusable", variable: Accounts.variableOf(env, variables)!, problem })
 }
 
-/** The variables that may have the key: the one that is named, or those of OpenAI if its key is required. */
+/** Returns the variables that may have the key: the named one, or those of OpenAI if its key is required. */
 const variablesOf = (table: Table.Settings, at: string): ReadonlyArray<string> => {
   const named = table.text([at, "env_key"])
   if (named !== undefined) return [named]

@@ -18,11 +18,11 @@ export const Reason = Schema.Union([
   Schema.TaggedStruct("MissingKey", {
     provider: Schema.String,
     variables: Schema.Array(Schema.String),
-    /** How to get a key. */
+    /** Instructions for getting a key. */
     instructions: Schema.optionalKey(Schema.String)
   }),
   Schema.TaggedStruct("KeysUnusable", { detail: Schema.String }),
-  /** A variable of the environment whose value no HTTP header can carry. `problem` is why, without the value. */
+  /** A variable of the environment whose value no HTTP header can carry. `problem` is the reason, without the value. */
   Schema.TaggedStruct("VariableUnusable", { variable: Schema.String, problem: Schema.String }),
   Schema.TaggedStruct("WireApiNotSupported", { provider: Schema.String, wireApi: Schema.String }),
   Schema.TaggedStruct("UnusedKeys", { keys: Schema.Array(Schema.String) }),
@@ -33,7 +33,7 @@ export const Reason = Schema.Union([
 /** @see {@link Reason} */
 export type Reason = typeof Reason.Type
 
-/** The configuration cannot be used. Trying again helps only after it was changed. */
+/** The configuration cannot be used. A retry helps only after a change. */
 export class SettingsInvalid extends Schema.TaggedError<SettingsInvalid>()("SettingsInvalid", { reason: Reason }) {
   override get message() {
     return describe(this.reason)

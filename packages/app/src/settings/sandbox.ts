@@ -1,6 +1,6 @@
 /**
- * The settings of the sandbox: the mode, the table `sandbox_workspace_write`, and the network of the permission profile that
- * `default_permissions` names. The keys are the reference's, except `sandbox_max_processes`.
+ * The settings of the sandbox: the mode, the table `sandbox_workspace_write`, and the network of the permission profile
+ * that `default_permissions` names. The keys are the reference's, except `sandbox_max_processes`.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -18,11 +18,11 @@ export interface SandboxSettings {
   readonly writableRoots: ReadonlyArray<string>
   /** The directories of temporary files that commands may write. */
   readonly scratch: ReadonlyArray<string>
-  /** The part of the network that commands reach. */
+  /** The part of the network that commands can reach. */
   readonly network: NetworkPolicy.NetworkPolicy
   /** The same in read-only mode, to which `sandbox_workspace_write` does not apply. */
   readonly readOnlyNetwork: NetworkPolicy.NetworkPolicy
-  /** How many processes and threads a command may have at the same time; undefined for any number. */
+  /** The number of processes and threads that a command may have at the same time; undefined for any number. */
   readonly processes: number | undefined
   /** The directories of this program, which commands and patches never write. */
   readonly protectedPaths: ReadonlyArray<string>
@@ -39,7 +39,7 @@ export interface Sources {
   readonly reject: (key: string, expected: string) => never
 }
 
-/** Enough for the largest builds, and not for a fork bomb. */
+/** The default limit. It is enough for the largest builds, and stops a fork bomb. */
 const maxProcesses = 4_096
 
 /** Reads the settings. Roots are relative to the directory of the configuration. */
@@ -66,8 +66,8 @@ export const read = ({ added, directory, env, protectedPaths, table, reject }: S
 }
 
 /**
- * Reads the network of the chosen profile; undefined if it has none. A profile of the reference itself, whose name begins
- * with a colon, has no table.
+ * Reads the network of the chosen profile; undefined if it has none. A profile of the reference itself, whose name
+ * begins with a colon, has no table.
  */
 const networkOf = (table: Table.Settings, reject: Sources["reject"]): NetworkPolicy.NetworkPolicy | undefined => {
   const name = table.text("default_permissions")
@@ -125,7 +125,7 @@ export const networkIn = (mode: SandboxMode, settings: SandboxSettings): Network
 export const narrowerMode = (one: SandboxMode, other: SandboxMode): SandboxMode =>
   sandboxModes.indexOf(one) <= sandboxModes.indexOf(other) ? one : other
 
-/** The real path of a directory; the path itself if there is none. */
+/** Returns the real path of a directory; the path itself if there is no such directory. */
 const realPath = (path: string): string => {
   try {
     return Fs.realpathSync(path)

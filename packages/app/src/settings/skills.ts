@@ -1,4 +1,7 @@
-/** The skills that the configuration switches off: the tables `[[skills.config]]`, each with `path` or `name`, and `enabled`. */
+/**
+ * The skills that the configuration switches off: the tables `[[skills.config]]`, each with `path` or `name`, and
+ * `enabled`.
+ */
 import * as Path from "node:path"
 import * as Schema from "effect/Schema"
 import type * as Table from "./table.ts"
@@ -20,12 +23,12 @@ export interface SkillSelection {
   readonly names: ReadonlySet<string>
 }
 
-/** Where to read from. `reject` throws the error for a value of a wrong type. */
+/** The sources of the selection. `reject` throws the error for a value of a wrong type. */
 export interface Sources {
   readonly table: Table.Settings
   /** The directory of the configuration, to which paths are relative. */
   readonly directory: string
-  /** What `~` is in a path. */
+  /** The directory that `~` means in a path. */
   readonly homeDirectory: string
   readonly reject: (key: string, expected: string) => never
 }

@@ -2,7 +2,7 @@
 import { TomlError, parse as parseToml } from "smol-toml"
 import * as Headers from "./headers.ts"
 
-/** A table and where it comes from. */
+/** A table and its source. */
 export interface Layer {
   readonly source: string
   readonly table: Tree
@@ -35,11 +35,11 @@ export interface Settings {
   /** A number of seconds, which may have decimals. */
   readonly seconds: (key: Key) => number | undefined
   readonly flag: (key: Key) => boolean | undefined
-  /** One of some names, alone or as the only key of a table with more settings. */
+  /** One of the choices, alone or as the only key of a table with more settings. */
   readonly variant: <const A extends string>(key: Key, choices: ReadonlyArray<A>) => A | undefined
   /** The value as it is. */
   readonly value: (key: Key) => unknown
-  /** Whether the value is a table. */
+  /** Returns true if the value is a table. */
   readonly isTable: (key: Key) => boolean
   /** A table of texts, merged from all layers. */
   readonly texts: (key: Key) => ReadonlyArray<readonly [string, string]>
@@ -50,8 +50,8 @@ export interface Settings {
 }
 
 /**
- * Combines layers, the strongest first. `reject` is called for a value of a wrong type and must throw. Its `source` ends
- * in `:line:column` if the value comes from a document.
+ * Combines layers, the strongest first. `reject` is called for a value of a wrong type and must throw. Its `source`
+ * ends in `:line:column` if the value comes from a document.
  */
 export const make = (
   layers: ReadonlyArray<Layer>,
@@ -156,8 +156,8 @@ const at = (
 }
 
 /**
- * Finds where the value at a path begins: at the statement without which the document before it has no such value. No
- * statement changes a value that exists, so half of the statements can be left out at each step.
+ * Returns the place at which the value at a path begins: the first statement after which the document has this value.
+ * No statement changes an existing value, so each step of the search halves the statements.
  */
 const placeOf = (
   text: string,
@@ -180,7 +180,7 @@ const placeOf = (
 // strings of several lines, strings, comments, brackets, line breaks
 const tokens = /"""[^]*?(?<!\\)(?:\\\\)*"{3,5}|'''[^]*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[[{]|[\]}]|\n/g
 
-/** Returns where the statements of a valid document begin: at the lines that do not continue a value. */
+/** Returns the places at which the statements of a valid document begin: the lines that do not continue a value. */
 const statements = (text: string): ReadonlyArray<number> => {
   const starts = [0]
   let depth = 0
@@ -192,7 +192,7 @@ const statements = (text: string): ReadonlyArray<number> => {
   return starts
 }
 
-/** Parses a TOML document, or returns where and why it is not one. */
+/** Parses a TOML document. Returns the place and the reason if it is not one. */
 export const parse = (
   text: string
 ): { readonly table: Tree } | { readonly line?: number; readonly column?: number; readonly detail: string } => {
@@ -225,8 +225,8 @@ const unclosedString = (line: string, column: number): number | undefined => {
 }
 
 /**
- * Makes a table from `key=value` overrides; the last one wins. A value is TOML, or plain text if it is not TOML. A key is
- * dotted, and its parts may be quoted.
+ * Makes a table from `key=value` overrides; the last one wins. A value is TOML, or plain text if it is not TOML. A key
+ * is dotted, and its parts may be quoted.
  */
 export const overrides = (pairs: ReadonlyArray<readonly [key: string, value: string]>): Tree => {
   const table: { [key: string]: unknown } = {}

@@ -1,8 +1,8 @@
 /**
- * The destinations of traces and metrics, from `--otel`, the table `[otel]` of the configuration, and the `OTEL_*` variables of the
- * OpenTelemetry specification.
+ * The destinations of traces and metrics, from `--otel`, the table `[otel]` of the configuration, and the `OTEL_*`
+ * variables of the OpenTelemetry specification.
  *
- * Nothing is sent unless one of them asks for it. `OTEL_SDK_DISABLED=true` turns everything off. The table wins over the
+ * Nothing is sent unless one of them enables it. `OTEL_SDK_DISABLED=true` turns everything off. The table wins over the
  * variables, and the variable of one signal wins over the one for all. A variable that cannot be understood is ignored
  * with a warning, as the specification demands. A wrong key of the table is a `SettingsInvalid`.
  */
@@ -14,11 +14,11 @@ import type * as Table from "./table.ts"
 /** The destination of one signal. */
 export type Destination = "none" | "otlp" | "console"
 
-/** The signals to send, their destinations and their form. Undefined fields have the defaults of `Telemetry.layerOtlp`. */
+/** The signals to send, their destinations and form. Undefined fields have the defaults of `Telemetry.layerOtlp`. */
 export interface TelemetrySettings {
   readonly traces: Destination
   readonly metrics: Exclude<Destination, "console">
-  /** Whether spans may contain the content of messages and calls. */
+  /** True if spans may contain the content of messages and calls. */
   readonly content: boolean
   readonly sampleRatio: number
   readonly resource: { readonly [name: string]: string }
@@ -45,7 +45,7 @@ export type Environment = { readonly [name: string]: string | undefined }
 export interface Sources {
   readonly table: Table.Settings
   readonly env: Environment
-  /** Whether `--otel` was given. */
+  /** True if `--otel` was given. */
   readonly isAsked: boolean
 }
 
@@ -54,7 +54,7 @@ const defaultEndpoint = "http://localhost:4318"
 
 const exporters = ["none", "otlp-http", "otlp-grpc", "statsig"] as const
 
-/** Exporters of the reference that this program does not have. */
+/** The exporters of the reference that this program does not have. */
 const otherExporters: ReadonlyArray<string | undefined> = ["otlp-grpc", "statsig"]
 
 /**
@@ -180,11 +180,11 @@ interface Variables {
   readonly count: (name: string) => number | undefined
   readonly ratio: (name: string) => number | undefined
   readonly choice: <const A extends string>(name: string, choices: ReadonlyArray<A>) => A | undefined
-  /** The entries of a list that are known. The others are named in a warning. */
+  /** Returns the known entries of a list. The others are named in a warning. */
   readonly choices: <const A extends string>(name: string, choices: ReadonlyArray<A>) => ReadonlyArray<A>
-  /** `key=value,key=value`, percent-encoded. */
+  /** Reads `key=value,key=value`, percent-encoded. */
   readonly pairs: (name: string) => { readonly [key: string]: string }
-  /** The same, of HTTP headers. */
+  /** Reads the same form with HTTP headers. */
   readonly headers: (name: string) => { readonly [name: string]: string }
 }
 
@@ -238,7 +238,7 @@ const variables = (env: Environment): Variables => {
   }
 }
 
-/** The longest time of a timer, in milliseconds. A longer one would fire at once. */
+/** The longest time of a timer, in milliseconds. A timer with a longer time would fire at once. */
 const greatest = 0x7fffffff
 
 const urlOf = (value: string): string | undefined =>
@@ -260,8 +260,8 @@ const pairsOf = (value: string): { readonly [key: string]: string } | undefined 
 }
 
 /**
- * Reads the trace that the program was started in from `TRACEPARENT` and `TRACESTATE`. A malformed one is ignored with a
- * warning.
+ * Reads the trace in which the program was started from `TRACEPARENT` and `TRACESTATE`. A malformed one is ignored with
+ * a warning.
  */
 export const callerOf = (
   env: Environment

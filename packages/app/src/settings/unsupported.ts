@@ -1,15 +1,15 @@
 /**
- * The keys of the reference that stop the program: they would change the text or the tools that a model receives, the model
- * itself or the account, and this program cannot do that
+ * The keys of the reference that stop the program: they would change the text or the tools that a model receives, the
+ * model itself or the account, and this program cannot do that
  * ([decision 93](../../../../docs/decisions/0093-keys-that-change-model-requests.md)).
  *
- * A key counts with the value that is in force: that of a profile that is not chosen, or of a provider that is not used,
- * stops nothing.
+ * Only the value in force counts: a key of a profile that is not chosen, or of a provider that is not used, stops
+ * nothing.
  */
 import { isDeepStrictEqual } from "node:util"
 import type * as Table from "./table.ts"
 
-/** A key that stops the program, and what to do about it. */
+/** A key that stops the program, and the advice for the person. */
 export interface Unsupported {
   readonly key: string
   readonly advice: string
@@ -23,7 +23,7 @@ const always: ReadonlyArray<Unsupported> = [
   { key: "tool_output_token_limit", advice: "remove it; the limits of tools are fixed" }
 ]
 
-/** Parts of a request that this program always sends: only `false` would change something. */
+/** The parts of a request that this program always sends. Only `false` would change something. */
 const sent: ReadonlyArray<string> = [
   "tools.view_image",
   "include_environment_context",
@@ -34,8 +34,8 @@ const sent: ReadonlyArray<string> = [
 ]
 
 /**
- * Features of the reference that change the tools or the texts of a request, with the value that this program cannot do.
- * A feature that is not in this list changes no request, or has that value in the reference without being switched.
+ * The features of the reference that change the tools or the texts of a request, with the value that this program does
+ * not support. A feature that is not in this list changes no request, or has that value in the reference by default.
  */
 const features: { readonly [name: string]: boolean } = {
   artifact: true,
@@ -56,7 +56,7 @@ const features: { readonly [name: string]: boolean } = {
   view_image: false
 }
 
-/** What the requests of an agent take from its session: a role can have no other value. */
+/** The keys whose value the requests of an agent take from its session. A role can have no other value. */
 const shared: ReadonlyArray<string> = [
   "model_provider",
   "model_reasoning_summary",
@@ -90,7 +90,7 @@ export const findInRole = (
     : { key: `${at}: ${key}`, advice: "remove it; agents share it with their session" }
 }
 
-/** Whether a value, or a part of a table, is set and differs. */
+/** Returns true if a value, or a part of a table, is set and differs. */
 const differs = (value: unknown, from: unknown): boolean =>
   isTree(value)
     ? Object.entries(value).some(([name, inner]) => differs(inner, isTree(from) ? from[name] : undefined))
@@ -99,7 +99,7 @@ const differs = (value: unknown, from: unknown): boolean =>
 const isTree = (value: unknown): value is Table.Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Keys that an API has no words for, with the values that change nothing. */
+/** The keys that an API cannot express, with the values that change nothing. */
 const withoutWords: ReadonlyArray<{
   readonly key: string
   readonly apis: ReadonlyArray<string>
@@ -117,7 +117,10 @@ interface Used {
   readonly id: string
 }
 
-/** Returns the first key in force that stops the program, whatever the API. `provider` is the id of the one that is used. */
+/**
+ * Returns the first key in force that stops the program, whatever the API. `provider` is the id of the one that is
+ * used.
+ */
 export const find = (table: Table.Settings, provider: string | undefined): Unsupported | undefined => {
   const unconditional = always.find(({ key }) => table.value(key) !== undefined)
   if (unconditional !== undefined) return unconditional
@@ -141,7 +144,7 @@ export const find = (table: Table.Settings, provider: string | undefined): Unsup
   }
 }
 
-/** Returns the first key that the API of the provider has no words for. `webSearch` is in force, whatever key says so. */
+/** Returns the first key that the provider's API cannot express. `webSearch` is in force, whatever key sets it. */
 export const findForApi = (
   table: Table.Settings,
   { provider, webSearch }: { readonly provider: Used; readonly webSearch: string | undefined }

@@ -4,7 +4,7 @@
  */
 import type { Layer, Tree } from "./table.ts"
 
-/** The part below a key that is read: everything, or some names. `*` is any name. */
+/** The part below a key that is read: everything, or some names. `*` means any name. */
 type Known = true | { readonly [name: string]: Known }
 
 const names = (...known: ReadonlyArray<string>): { readonly [name: string]: true } =>
@@ -128,7 +128,7 @@ export const of = (layers: ReadonlyArray<Pick<Layer, "table">>): ReadonlyArray<s
   ...new Set(layers.flatMap(({ table }) => unusedNames(table, root, "")))
 ]
 
-/** What is read in the `config_file` of a role of an agent. */
+/** The keys that are read in the `config_file` of a role. */
 const role = names(
   "name",
   "description",

@@ -3,8 +3,8 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 
 /**
- * Makes a directory and those above it, for this user only. Throws the errors of the file system. The recursive `mkdirSync`
- * of Node never returns if the file system reports that an existing parent does not exist, as `/proc` does.
+ * Makes a directory and those above it, for this user only. Throws the errors of the file system. The recursive
+ * `mkdirSync` of Node never returns if the file system reports that an existing parent does not exist, as `/proc` does.
  */
 export const makeUnsafe = (path: string): void => {
   const missing: Array<string> = []

@@ -3,9 +3,9 @@
  * dies (contract J2). {@link layer} provides it as core's `JournalLease`, to this application and to any other Node
  * program.
  *
- * A lease is a listening socket whose name is derived from the home and the session: an abstract socket on Linux, a named
- * pipe on Windows, and a socket file below the home elsewhere. The first two vanish with their process. A file stays, and
- * is stale if no process listens on it; taking over a file is serialised by a port of the loopback address.
+ * A lease is a listening socket whose name is derived from the home and the session: an abstract socket on Linux, a
+ * named pipe on Windows, and a socket file below the home elsewhere. The first two vanish with their process. A file
+ * stays, and is stale if no process listens on it; taking over a file is serialised by a port of the loopback address.
  *
  * Processes that share a home over a network file system, or from containers with separate network namespaces, do not
  * see each other's leases. There the fence of the journal is the only guard.
@@ -26,21 +26,21 @@ import * as Directories from "./Directories.ts"
 
 /**
  * Leases for the journals of a directory; provide it to `JournalFile.layer`. All processes that write there must give
- * the same `directory`, usually that of the journals; for the sessions of the program it is its home. Where leases are
- * files, they are in `leases` below it. Opening a journal then also fails with the **errors** of {@link acquire}.
+ * the same `directory`, usually that of the journals; for the sessions of the program it is its home. Leases that are
+ * files are in `leases` below it. Opening a journal then also fails with the **errors** of {@link acquire}.
  */
 export const layer = (directory: string): Layer.Layer<never> =>
   Layer.succeed(JournalLease, { acquire: (sessionId) => acquire(sessionId, directory) })
 
-/** The place of a lease. `file`: it is a file, which outlives its process. */
+/** The place of a lease. `file` is true if it is a file, which outlives its process. */
 export interface Place {
   readonly path: string
   readonly file: boolean
 }
 
 /**
- * Returns the place of a session's lease on a platform (as in `process.platform`). It is the same for every process with
- * this home.
+ * Returns the place of a session's lease on a platform (as in `process.platform`). It is the same for every process
+ * with this home.
  */
 export const place = (sessionId: SessionId, home: string, platform: string = process.platform): Place => {
   const name = digest(`${realPath(home)}\0${sessionId}`).slice(0, 32)
@@ -83,7 +83,10 @@ const takeName = Effect.fnUntraced(function* (sessionId: SessionId, path: string
   return yield* server.code === "EADDRINUSE" ? failBusy(sessionId, yield* holderOf(path)) : fail(sessionId, server)
 })
 
-/** Takes over a file. A stale one is removed by name, which could remove a fresh one, so only one process does it at a time. */
+/**
+ * Takes over a file. A stale file is removed by name, which could remove a fresh one. So only one process does this at
+ * a time.
+ */
 const takeFile = Effect.fnUntraced(function* (sessionId: SessionId, path: string) {
   Directories.makeUnsafe(Path.dirname(path))
   yield* Effect.catch(acquirePort(path), (error) => fail(sessionId, error))
@@ -95,8 +98,9 @@ const takeFile = Effect.fnUntraced(function* (sessionId: SessionId, path: string
 }, Effect.scoped)
 
 /**
- * Excludes other processes until the scope closes, by listening on a port of the loopback address, which the kernel frees
- * when its process dies. It is held for milliseconds; after five seconds of waiting the port is another program's.
+ * Excludes other processes until the scope closes, by listening on a port of the loopback address, which the kernel
+ * frees when its process dies. The port is held for milliseconds. After five seconds of waiting it counts as another
+ * program's.
  */
 const acquirePort = (path: string) => {
   const port = 20_000 + (Number.parseInt(digest(path).slice(0, 8), 16) % 20_000)

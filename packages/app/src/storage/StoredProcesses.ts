@@ -1,5 +1,5 @@
 /**
- * The processes of a session as its journal shows them, for a program that does not run the session.
+ * Finds the processes of a session in its journal, for a program that does not run the session.
  */
 import type { CallId, ProcessId, SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
@@ -15,7 +15,7 @@ export interface StoredProcess {
   /** The command line of the call that started it, else its words. */
   readonly title: string
   readonly cwd: string
-  /** When it was started, in milliseconds since 1970. */
+  /** The time at which it was started, in milliseconds since 1970. */
   readonly startedAt: number
   /** The output that the calls of the agent have read. */
   readonly output: string
@@ -30,12 +30,12 @@ export const listLiving = Effect.fnUntraced(function* (sessionId: SessionId) {
 })
 
 /**
- * Returns the last output of a process that a program with this home runs, whether or not the agent has read it; undefined if
- * no such program replies.
+ * Returns the last output of a process that a program with this home runs, including output that the agent has not
+ * read; undefined if no such program replies.
  */
 export const tail: (home: string, processId: ProcessId) => Effect.Effect<string | undefined> = LiveOutput.read
 
-/** Returns the processes that a journal does not record as ended, the oldest first. They may have ended with their host. */
+/** Returns the processes without a recorded end in a journal, the oldest first. They may have ended with their host. */
 export const of = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<StoredProcess> => {
   const running = new Map<ProcessId, StoredProcess>()
   const lines = new Map<CallId, string>()

@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
-/** The session that started this one, and the name of this one there; undefined for a session without a parent. */
+/** Returns the session that started this one, and the name of this one there; undefined for one without a parent. */
 export const parentOf = (
   records: ReadonlyArray<JournalRecord>
 ): { readonly id: string; readonly name: string | undefined } | undefined => {
@@ -24,25 +24,26 @@ export const parentOf = (
   return { id: first.meta["parent"], name: first.meta["name"] }
 }
 
-/** The directory that a session works in, if its journal says so. */
+/** Returns the working directory of a session; undefined if its journal has none. */
 export const directoryOf = (records: ReadonlyArray<JournalRecord>): string | undefined =>
   records[0]?._tag === "SessionStarted" ? records[0].meta["cwd"] : undefined
 
-/** Whether two paths name the same directory, through links as well. */
+/** Returns true if two paths name the same directory, after symbolic links are resolved. */
 export const isSameDirectory = (one: string, other: string): boolean => realPath(one) === realPath(other)
 
 const realPath = (path: string): string => {
   try {
     return FileSystem.realpathSync(path)
   } catch {
-    // it no longer exists
+    // the directory no longer exists
     return path
   }
 }
 
 /**
  * Finds the session that was written last, has a turn and has no parent; undefined if there is none. With `cwd`, only a
- * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be read.
+ * session of that directory counts. It reads each journal that it skips, and logs a warning for one that cannot be
+ * read.
  */
 export const findLatest = Effect.fnUntraced(function* (options: {
   readonly cwd?: string | undefined
@@ -117,7 +118,7 @@ const textOfBeginning = (record: JournalRecord): string | undefined => {
   return record._tag === "TaskNote" ? record.message : undefined
 }
 
-/** The file that `spindle trace` writes for a session unless it is given another. */
+/** Returns the file that `spindle trace` writes for a session by default. */
 export const pageOf = (home: string, sessionId: SessionId): string => Path.join(home, "traces", `${sessionId}.html`)
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The review task: a one-shot delegate looks at changes, and its findings are recorded.
+ * The review task: a one-shot delegate reviews changes, and its findings are recorded.
  *
  * ```
  * found      TurnStarted  ReviewEntered  DelegateStarted  [ReviewProgress]  DelegateEnded
@@ -12,8 +12,8 @@
  * crashed    TurnStarted  ReviewEntered  DelegateStarted  TurnAborted, by the next start
  * ```
  *
- * A message of the delegate is held back until the next one: the last one is the result, and is not shown in its raw form. The
- * turn has no last message; `outputOf` reads the findings from its notes.
+ * A message of the delegate is held until the next one arrives: the last one is the result, and is not shown in its raw
+ * form. The turn has no last message; `outputOf` reads the findings from its notes.
  */
 import { Fragments } from "@spindle/core/Fragments"
 import type { TurnId } from "@spindle/core/Ids"
@@ -44,8 +44,8 @@ export { NoCommonCommit, NothingToReview, ReviewTarget } from "./reviewTarget.ts
 export const Params = Schema.Struct({ target: ReviewTarget })
 
 /**
- * A review has begun. `hint` describes its target to a person, and `differences` names the fields of the turn context that
- * are different for the reviewer. The journal of the reviewer has its context.
+ * A review has begun. `hint` describes its target to a person. `differences` names the fields of the turn context that
+ * are different for the reviewer, whose journal has its context.
  */
 export const ReviewEntered = NoteKind.make("review.entered", {
   data: Schema.Struct({
@@ -70,13 +70,13 @@ export const ReviewExited = NoteKind.make("review.exited", {
 /** The name of the fragment with the findings of a review, for the model. */
 export const fragment = "review"
 
-/** How long a review may take. */
+/** The limit of a review. */
 const deadline = "30 minutes"
 
 /** The longest that an abort waits until the exit is recorded. */
 const abortLimit = "5 seconds"
 
-/** The repository that reviews look at. */
+/** The repository to review. */
 export interface Options {
   readonly cwd: string
 }
@@ -118,7 +118,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
     deadline,
     source: reviewer,
     input: Input.text(prompt),
-    // it starts no agents
+    // the reviewer starts no agents
     limits: { depth: 0 },
     onEvent: heldBack.onEvent
   }).pipe(
@@ -133,7 +133,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   return output
 })
 
-/** The messages of the delegate: each is released when the next one has come. */
+/** The messages of the delegate. Each is released when the next one has arrived. */
 class HeldBack {
   private last: string | undefined
   readonly superseded: Queue.Queue<string>
@@ -168,7 +168,7 @@ const tellModel = (text: string | undefined): string =>
     ? `<${fragment}>\nThe user started a review, which did not come to an end. Ask before you start it again.\n</${fragment}>`
     : `<${fragment}>\nThe user had changes reviewed. The reviewer found:\n\n${text}\n</${fragment}>`
 
-/** Returns the findings of a review, from the notes of its turn; undefined if it did not come to an end. */
+/** Returns the findings of a review, from the notes of its turn; undefined if the review did not complete. */
 export const outputOf = (notes: ReadonlyArray<TaskNote>): ReviewOutput | undefined => {
   for (const note of notes.toReversed()) {
     const exited = ReviewExited.decode(note)

@@ -1,5 +1,5 @@
 /**
- * The undo task: takes back the changes of the last turns to files, and tells the model.
+ * The undo task: reverts the changes of the last turns to files, and informs the model.
  *
  * ```
  * restored   TurnStarted  UndoStarted  UndoCompleted(restored)   UserMessage  TurnCompleted
@@ -11,8 +11,8 @@
  * crashed    TurnStarted  UndoStarted                                         TurnAborted, by the next start
  * ```
  *
- * An abort before the first file is moved leaves every file as it was. After that it comes too late: the abort hook waits
- * for the end and reports it. After a crash, `TurnSnapshots.recover` finishes an undo that had started.
+ * An abort before the first file is moved leaves every file as it was. A later abort is too late: its hook waits for
+ * the end and reports it. After a crash, `TurnSnapshots.recover` finishes an undo that had started.
  */
 import type { TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
@@ -37,11 +37,11 @@ import * as Schema from "effect/Schema"
 
 /** The parameters of an undo. */
 export const Params = Schema.Struct({
-  /** How many turns to take back. Default: 1. */
+  /** The number of turns to revert. Default: 1. */
   turns: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
-  /** Takes the last undo back instead. */
+  /** Reverts the last undo instead. */
   redo: Schema.optionalKey(Schema.Boolean),
-  /** Reports what an undo would change, and changes nothing. */
+  /** Reports the changes of an undo without making them. */
   dryRun: Schema.optionalKey(Schema.Boolean),
   /** Restores files even if they were changed since. */
   force: Schema.optionalKey(Schema.Boolean)
@@ -51,7 +51,7 @@ export type Params = typeof Params.Type
 
 const PathProblem = Schema.Struct({ path: Schema.String, detail: Schema.String })
 
-/** An undo starts. The note lists what it is about to do. */
+/** An undo starts. The note lists the changes that it is about to make. */
 export const UndoStarted = NoteKind.make("undo.started", {
   data: Schema.Struct({
     dryRun: Schema.Boolean,
@@ -70,28 +70,28 @@ export const UndoStarted = NoteKind.make("undo.started", {
     ].join("\n")
 })
 
-/** A name with a line break is quoted, so that it cannot pass for two. */
+/** Returns a path as one line. A path with a line break is quoted, so that it cannot look like two. */
 const nameOf = (path: string): string => (/[\r\n]/.test(path) ? JSON.stringify(path) : path)
 
 const signs = { replaced: "M", removed: "D", created: "A" } as const
 
 const countOf = (count: number): string => (count === 1 ? "1 file" : `${count} files`)
 
-/** How an undo ended. */
+/** An undo has ended. */
 export const UndoCompleted = NoteKind.make("undo.completed", {
   data: Schema.Struct({
     result: Schema.Literals(["restored", "dryRun", "refused", "failed", "cancelled"]),
     message: Schema.String,
-    /** The change that the undo made; taking it back is the redo. */
+    /** The change that the undo made. Reverting it is the redo. */
     snapshotId: Schema.optionalKey(Schema.String)
   }),
   message: ({ message }) => message
 })
 
-/** The name of the fragment that tells the model about an undo. */
+/** The name of the fragment that informs the model about an undo. */
 export const fragment = "undo"
 
-/** Why an undo failed. */
+/** The errors of an undo. */
 export type UndoFailed = GitFailed | SnapshotFailed | NothingToUndo | UndoConflict
 
 /** The longest that an abort waits for files that are being moved. */
@@ -100,11 +100,11 @@ const abortLimit = "30 seconds"
 /** An undo between its two notes. */
 interface Running {
   readonly plan: Plan
-  /** How the restoration ended; undefined until it has begun. */
+  /** Waits for the end of the restoration; undefined until it has begun. */
   exit: Effect.Effect<Exit.Exit<Change, UndoFailed>> | undefined
 }
 
-/** The kind of undo tasks. They take the last changes of their session back. */
+/** The kind of undo tasks. They revert the last changes of their session. */
 export const kind: TaskKind.TaskKind<Snapshots> = TaskKind.make("undo", {
   params: Params,
   task: (params) => {
@@ -157,7 +157,7 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
     return message
   }
   yield* turn.flush
-  // in the scope of the session: an abort that comes too late must not cut it
+  // forked in the scope of the session, because an abort that is too late must not cut it
   const scope = yield* turn.session.scope
   // the exit of the fiber says only that it was interrupted, even if it ended its work
   let restored: Exit.Exit<Change, UndoFailed> = cancelled
@@ -167,8 +167,8 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
   // mutant undo-outlives-its-task (S12: files that are being moved are moved to the end, whatever cuts the task):
   //   replace: `Effect.forkIn(Effect.uninterruptible(restore), scope,` => `Effect.forkChild(Effect.interruptible(restore),`
   const fiber = yield* Effect.uninterruptible(
-    // it begins at once, so that an interruption finds it in its uninterruptible region; in a session that has closed it
-    // does not begin at all
+    // It starts at once, so that an interruption finds it in its uninterruptible region. In a session that has closed
+    // it does not start at all.
     Effect.map(Effect.forkIn(Effect.uninterruptible(restore), scope, { startImmediately: true }), (restoring) => {
       state.exit = Effect.map(Fiber.await(restoring), () => restored)
       return restoring
@@ -179,7 +179,7 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
   return exit._tag === "Failure" ? yield* Effect.failCause(exit.cause) : message
 })
 
-/** Records how the undo ended, and tells the model if files have changed. */
+/** Records the end of the undo, and informs the model if files have changed. */
 const report = Effect.fnUntraced(function* (turn: Turn, plan: Plan, exit: Exit.Exit<Change, UndoFailed>) {
   if (exit._tag === "Failure") {
     const message = Cause.hasInterruptsOnly(exit.cause)
@@ -201,7 +201,7 @@ const refusalOf = (cause: Cause.Cause<UndoFailed>): "refused" | "failed" => {
   return error._tag === "UndoConflict" ? "refused" : "failed"
 }
 
-/** How many paths the text for the model names. */
+/** The most paths that the text for the model names. */
 const toldPaths = 50
 
 const tellModel = ({ changes, paths }: Plan, isRedo: boolean): string => {

@@ -1,22 +1,22 @@
 /**
- * The task that runs a command of the user, as a client asks for it: `Op.startTask("user_shell", { command })`.
+ * The task that runs a command of the user. A client starts it with `Op.startTask("user_shell", { command })`.
  *
  * ```
  *   TurnStarted(user_shell) ─► UserShellStarted ─► ProcessStarted, output ─► UserShellEnded ─► fragment ─► TurnCompleted
  *                                                     └ abort: fragment ─► UserShellEnded ─► TurnAborted
  * ```
  *
- * The command runs in a login shell, without a sandbox and without approval: the user wrote it. No model sees it before the
- * next turn, which finds the command and its output as a fragment of the history.
+ * The command runs in a login shell, without a sandbox and without approval, because the user wrote it. The model sees
+ * it with the next turn: the command and its output are a fragment of the history.
  *
- * While a turn runs, the command runs alongside it, unless the client asks that it wait:
+ * While a turn runs, the command runs alongside it, unless the client wants it to wait:
  *
  * ```
  *   InputAccepted(turn) ─► UserShellStarted ─► ProcessStarted, output ─► UserShellEnded ─► TaskReported ─► fragment
  *                                                  └ abort of the turn: TaskReported ─► UserShellEnded ─► TurnAborted
  * ```
  *
- * The turn takes the fragment as input if it takes more input, and the next turn does otherwise.
+ * The turn takes the fragment as input if it takes more input. Otherwise the next turn does.
  */
 import { Alongside } from "@spindle/core/Alongside"
 import { CallId } from "@spindle/core/Ids"
@@ -35,25 +35,25 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
-/** The surroundings of a command: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
+/** The options of commands: an absolute directory, for turns whose context names none, and a shell that takes `-lc`. */
 export interface Options {
   readonly cwd: string
   readonly shell: string
 }
 
-/** How long a command may run. */
+/** The limit of a command. */
 export const limit = "1 hour"
 
 /**
- * How long the rest of the output is waited for once a command has ended: a process that it
- * left running may hold its output open. That process ends with the turn.
+ * The time to wait for the rest of the output once a command has ended. A process that it left running may keep the
+ * output open. That process ends with the turn.
  */
 const drainLimit = "2 seconds"
 
 /** The name of the fragment that has a command and its output. */
 export const userShellFragment = "user_shell_command"
 
-/** How much of the output the history and the note have, in bytes. */
+/** The most output in the history and in the note, in bytes. */
 const keptBytes = 16_384
 
 /** A command is about to start. `callId` names its output among the deltas `ToolOutput`. */
@@ -62,7 +62,7 @@ export const UserShellStarted = NoteKind.make("user_shell.started", {
   message: ({ command }) => `$ ${command}`
 })
 
-/** How a command ended. `failure` is why it did not start. */
+/** The end of a command. `failure` is the reason why it did not start. */
 const Ending = Schema.Struct({
   exitCode: Schema.NullOr(Schema.Finite),
   signal: Schema.optionalKey(Schema.String),
@@ -113,7 +113,7 @@ const run = Effect.fnUntraced(function* ({ cwd: own, shell }: Options, command: 
     onFailure: (error) => Effect.succeed<Ending>({ exitCode: null, failure: error.message }),
     onSuccess: (process) => awaitProcess(process, (text) => task.output(callId, text), output)
   })
-  // an interruption reaches the command only: a command that has started is reported, wherever it comes
+  // an interruption reaches only the command: a command that has started is always reported
   // mutant command-in-its-region (S12: an abort between a command and its report does not lose the report):
   //   replace: `Effect.uninterruptibleMask(` => `((f: any) => f((effect: any) => effect))(`
   yield* Effect.uninterruptibleMask((restore) =>
@@ -135,7 +135,10 @@ const run = Effect.fnUntraced(function* ({ cwd: own, shell }: Options, command: 
   )
 })
 
-/** Publishes and keeps the output of a process until it ends, or ends it at its limit. The fiber that reads ends with this one. */
+/**
+ * Publishes and keeps the output of a process until the process ends, or ends it at its limit. The fiber that reads
+ * ends with this one.
+ */
 const awaitProcess = Effect.fnUntraced(function* (
   process: Process,
   publish: (text: string) => Effect.Effect<void>,

@@ -1,6 +1,6 @@
 /**
- * The agent that reviews: its instructions, and tools that only read. It has no commands, no web and nothing to ask for,
- * so its authority is to read the files of one repository.
+ * The agent that reviews: its instructions, and tools that only read. It has no commands, no web and no questions, so
+ * its authority is to read the files of one repository.
  */
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
@@ -83,7 +83,7 @@ export const agentOf = (top: string): Effect.Effect<Agent.Agent, never, Git.Git>
     const run = (args: ReadonlyArray<string>, none: string) =>
       git.run({ cwd: top, args, env: { GIT_LITERAL_PATHSPECS: "1" } }).pipe(
         Effect.map((output) => cutText(new TextDecoder().decode(output)) || none),
-        // grep exits with 1 and says nothing if nothing matches
+        // grep exits with 1 and prints nothing if nothing matches
         Effect.catch((error) =>
           error.detail.endsWith(" exited with code 1")
             ? Effect.succeed(none)
@@ -126,7 +126,7 @@ export const agentOf = (top: string): Effect.Effect<Agent.Agent, never, Git.Git>
 const cutText = (text: string): string =>
   text.length <= limitCharacters ? text : `${text.slice(0, limitCharacters)}\n[cut after ${limitCharacters} characters]`
 
-/** Reads a regular file that is in the repository after symbolic links are resolved. */
+/** Reads a regular file that is inside the repository after symbolic links are resolved. */
 const read = (
   top: string,
   params: { readonly path: string; readonly start_line?: number | undefined; readonly line_count?: number | undefined }

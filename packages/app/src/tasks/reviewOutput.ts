@@ -1,4 +1,4 @@
-/** The findings of a review: their schema, how they are read from the last message of a model, and how people read them. */
+/** The findings of a review: their schema, their parser for the last message of a model, and their text for people. */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
@@ -26,8 +26,8 @@ export const ReviewOutput = Schema.Struct({
 export type ReviewOutput = typeof ReviewOutput.Type
 
 /**
- * Reads the output of a review from a text: JSON, JSON in a fenced block or between other words, or prose. What is
- * missing gets a default, and a text without any finding becomes the explanation.
+ * Reads the output of a review from a text: JSON, JSON in a fenced block or between other words, or prose. A missing
+ * field gets a default, and a text without any finding becomes the explanation.
  */
 export const parse = (text: string): ReviewOutput => {
   for (const candidate of candidates(text)) {
@@ -37,7 +37,7 @@ export const parse = (text: string): ReviewOutput => {
   return fromProse(text)
 }
 
-/** The parts of a text that may be JSON, the likeliest first. */
+/** Returns the parts of a text that may be JSON, the likeliest first. */
 const candidates = (text: string): ReadonlyArray<string> => {
   const fenced = Array.from(text.matchAll(/```[a-z]*[^\S\n]*\n(.*?)```/gis), ([, inner]) => inner!)
   const partBetween = (open: string, close: string) => {
@@ -129,7 +129,7 @@ const numberIn = (fields: Fields, ...names: ReadonlyArray<string>): number | und
   return undefined
 }
 
-/** A share from 0 to 1; a number above 1 is a percentage. */
+/** Returns a share from 0 to 1. A number above 1 is a percentage. */
 const share = (value = 0.5): number => Math.min(1, Math.max(0, value > 1 ? value / 100 : value))
 
 const priorityOf = (value = 2): number => Math.min(3, Math.max(0, Math.round(value)))
@@ -140,7 +140,7 @@ const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim()
 const headPattern = /^(?:[-*\u2022]\s+|\d+[.)]\s+)?\*{0,2}\[P([0-3])\]\*{0,2}([^]+)$/
 const placePattern = /\s(?:\u2014|\u2013|-|\()\s*`?([^\s`:]+):(\d+)(?:-(\d+))?`?\)?$/
 
-/** Reads findings from lines as {@link render} writes them; the lines below one are its body. */
+/** Reads findings from lines as {@link render} writes them. The lines below a finding are its body. */
 const fromProse = (text: string): ReviewOutput => {
   const findings: Array<Finding> = []
   const explanation: Array<string> = []

@@ -43,7 +43,7 @@ export const hintOf = (target: ReviewTarget): string => {
   }
 }
 
-/** How much of a difference is put into the prompt. The model reads the rest with its tools. */
+/** The most characters of a difference in the prompt. The model reads the rest with its tools. */
 const limitCharacters = 200_000
 
 /**
@@ -79,7 +79,7 @@ export const promptOf = Effect.fnUntraced(function* (
   }
 })
 
-/** The tree without files; every repository knows it. */
+/** The id of the tree without files, which every repository knows. */
 const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 const emptyTree256 = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
 

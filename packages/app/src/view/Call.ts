@@ -1,8 +1,8 @@
 /**
- * Makes the item of a tool call, as people and clients see it, from what its tool has recorded about it.
+ * Makes the item of a tool call, as people and clients see it, from the records of its tool.
  *
- * The `display` of the call describes it, and the `detail` of the result describes its outcome. A call without a `display` is
- * shown by its name and arguments.
+ * The `display` of the call describes it, and the `detail` of the result describes its outcome. A call without a
+ * `display` is shown by its name and arguments.
  */
 import * as Path from "node:path"
 import type { AgentOperation, AgentState, CallDisplay, CallDetail, FileChange } from "@spindle/core/Display"
@@ -16,7 +16,7 @@ export interface Where {
   readonly cwd: string
 }
 
-/** The item of a call that has just been recorded. */
+/** Makes the item of a call that has just been recorded. */
 export const start = (call: ToolCall, at: number, { cwd, sessionId }: Where): CallItem => {
   const common = { id: call.callId as string, status: "inProgress", startedAtMs: at, completedAtMs: null } as const
   const args = call.invalid ?? call.params ?? null
@@ -111,7 +111,7 @@ const changesOf = (changes: ReadonlyArray<FileChange>, cwd: string): ReadonlyArr
 export interface End {
   readonly cwd: string
   readonly at: number
-  /** How long it ran, without the time that a person took to allow it. */
+  /** The duration in milliseconds, without the time that a person took to allow it. */
   readonly millis: number
   /** The part of its output that was streamed; undefined if nothing was. */
   readonly output: string | undefined
@@ -119,11 +119,11 @@ export interface End {
   readonly exitCode: number | null
 }
 
-/** The text of a result as the model reads it. */
+/** Returns the text of a result as the model reads it. */
 export const textOf = ({ output }: Pick<ToolResult, "output">): string =>
   typeof output === "string" ? output : (JSON.stringify(output) ?? "")
 
-/** The item of a call that has ended. */
+/** Returns the item of a call that has ended. */
 export const complete = (item: CallItem, result: ToolResult, end: End): CallItem => {
   const status = statusOf(result)
   const common = { status, completedAtMs: end.at }

@@ -12,7 +12,7 @@ export const damageText = ({ damage }: Pick<Opened, "damage">): string | undefin
   return `the journal is damaged: ${parts.join(", and ")}`
 }
 
-/** Describes everything that was wrong with a journal when it was opened for writing; undefined if nothing was. */
+/** Describes all faults of a journal that was opened for writing; undefined if it had none. */
 export const openedText = (opened: {
   readonly cutBytes: number
   readonly cutFile?: string | undefined

@@ -1,4 +1,4 @@
-/** The head and the tail of a text that arrives in pieces: a value, so that a fold can hold it. */
+/** The head and the tail of a text that arrives in pieces. A value, so that a fold can keep it. */
 import * as BoundedOutput from "@spindle/tools/BoundedOutput"
 import * as Utf8 from "@spindle/tools/Utf8"
 
@@ -11,11 +11,11 @@ export interface Output {
 /** No text. */
 export const empty: Output = { kept: BoundedOutput.empty(), length: 0 }
 
-/** Returns the part of a piece that is new: pieces can overlap what came before. */
+/** Returns the new part of a piece. Pieces can overlap earlier ones. */
 export const freshOf = ({ length }: Output, piece: { readonly offset: number; readonly text: string }): string =>
   piece.offset < length ? piece.text.slice(length - piece.offset) : piece.text
 
-/** Adds a piece. An offset above the length means that some text was lost in between: a unit of it counts as one byte. */
+/** Adds a piece. An offset above the length means that text was lost in between. A unit of it counts as one byte. */
 export const add = (output: Output, piece: { readonly offset: number; readonly text: string }): Output => ({
   kept: BoundedOutput.add(
     BoundedOutput.skip(output.kept, Math.max(0, piece.offset - output.length)),
@@ -24,5 +24,5 @@ export const add = (output: Output, piece: { readonly offset: number; readonly t
   length: Math.max(output.length, piece.offset + piece.text.length)
 })
 
-/** Joins head and tail, with a line between them that says how much is missing. */
+/** Joins head and tail, with a line between them that gives the size of the missing part. */
 export const textOf = ({ kept }: Output): string => BoundedOutput.toText(BoundedOutput.toKept(kept))

@@ -1,8 +1,8 @@
 /**
  * The view of a session: a pure fold from its records and deltas to the items of a thread.
  *
- * Each step returns the next state and what has changed, in the order of the wire: an item starts, its text or output
- * grows, it is completed. A transcript renders the changes, `exec --json` and a server project them.
+ * Each step returns the next state and the changes, in the order of the wire: an item starts, its text or output grows,
+ * it is completed. A transcript renders the changes, `exec --json` and a server project them.
  */
 import type { CallId, ItemId, ProcessId, QuestionId, SessionId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
@@ -30,7 +30,7 @@ export type { Output } from "./Output.ts"
 /** A call that has no result yet. */
 export interface OpenCall {
   readonly item: CallItem
-  /** When it began to run: when it was recorded, allowed, or its process was started, whichever came last. */
+  /** The time at which it began to run: it was recorded, allowed, or its process was started, whichever came last. */
   readonly runsFrom: number
   readonly output: Output.Output
   readonly exitCode: number | null
@@ -39,7 +39,7 @@ export interface OpenCall {
 /** Returns the output of a running call so far, without its middle if that is too long. */
 export const outputOf = ({ output }: OpenCall): string => Output.textOf(output)
 
-/** A message or thought that is still being written. `length` is how much of it has come, in UTF-16 code units. */
+/** A message or thought that is still being written. `length` is its length so far, in UTF-16 code units. */
 interface OpenText {
   readonly startedAt: number
   readonly length: number
@@ -47,7 +47,7 @@ interface OpenText {
 
 /** The state of the fold. Not changed by {@link step}. */
 export interface Thread extends Call.Where {
-  /** When the running turn has started; undefined between turns. */
+  /** The time at which the running turn started; undefined between turns. */
   readonly turnStartedAt: number | undefined
   /** The usage of the running turn so far. */
   readonly turnUsage: TokenUsage.TokenUsage
@@ -65,22 +65,22 @@ export interface Thread extends Call.Where {
   readonly texts: ReadonlyMap<ItemId, OpenText>
   /** @internal */
   readonly processes: ReadonlyMap<ProcessId, CallId>
-  /** @internal Calls of the history of a resumed session, and up to which record `usage` counts already. */
+  /** @internal Calls of the history of a resumed session, and the last record that `usage` counts already. */
   readonly earlier: { readonly calls: ReadonlyMap<CallId, ToolCall>; readonly seq: number }
   /** @internal The time of the last record: deltas carry none. */
   readonly now: number
 }
 
-/** How a call has ended. */
+/** The end of a call. */
 export interface CallEnd {
   readonly status: ToolStatus
   /** The result as the model reads it. */
   readonly text: string
-  /** How long the call ran, without the time that a person took to allow it. */
+  /** The duration in milliseconds, without the time that a person took to allow it. */
   readonly millis: number
 }
 
-/** Something that has changed in a thread. */
+/** A change in a thread. */
 export type Change =
   | { readonly _tag: "TurnStarted" }
   | { readonly _tag: "ItemStarted"; readonly item: ThreadItem }
@@ -112,17 +112,17 @@ export type Change =
   | { readonly _tag: "Retrying"; readonly retry: typeof ModelRetrying.Type }
   /** A task has reported something to clients. */
   | { readonly _tag: "TaskNoted"; readonly note: typeof TaskNote.Type }
-  /** Something that is worth a line to a person, and no item. */
+  /** A line for a person that is not an item. */
   | { readonly _tag: "Noted"; readonly message: string }
   /** `millis` is undefined for a turn that started before a resume. */
   | { readonly _tag: "TurnEnded"; readonly end: Terminal; readonly millis: number | undefined }
   /** The journal cannot be written: the last change of a thread. */
   | { readonly _tag: "Failed"; readonly message: string; readonly isInTurn: boolean }
 
-/** A thread after an event, and what has changed. */
+/** A thread after an event, and the changes. */
 export type Step = readonly [thread: Thread, changes: ReadonlyArray<Change>]
 
-/** The thread of a session before its first event. */
+/** Returns the thread of a session before its first event. */
 export const initial = ({ cwd, sessionId }: Call.Where): Thread => ({
   sessionId,
   cwd,
@@ -140,7 +140,7 @@ export const initial = ({ cwd, sessionId }: Call.Where): Thread => ({
   now: 0
 })
 
-/** Adds to a thread that begins in the middle of a session the part before it: usage, and the calls of the history. */
+/** Adds the earlier part to a thread that begins in the middle of a session: usage, and the calls of the history. */
 export const resume = (thread: Thread, { items, seq, usage }: Pick<Snapshot, "items" | "seq" | "usage">): Thread => ({
   ...thread,
   usage,
@@ -150,7 +150,7 @@ export const resume = (thread: Thread, { items, seq, usage }: Pick<Snapshot, "it
   }
 })
 
-/** Returns the thread after an event, and what has changed. */
+/** Returns the thread after an event, and the changes. */
 export const step = (before: Thread, event: SessionEvent): Step => {
   const thread = "at" in event && event.at !== before.now ? { ...before, now: event.at } : before
   switch (event._tag) {
@@ -365,7 +365,7 @@ const completeText = (
   type: TextType,
   item: Extract<Item, { readonly _tag: "AssistantMessage" | "Reasoning" }>
 ): Step => {
-  // the part that has not come as deltas
+  // the part that was not in deltas
   const [grown, changes] = addText(thread, type, { itemId: item.id, offset: 0, text: item.text })
   const texts = new Map(grown.texts)
   const startedAt = texts.get(item.id)?.startedAt ?? thread.now
@@ -388,7 +388,7 @@ const completeCall = (thread: Thread, result: ToolResult): Step => {
   return [{ ...thread, calls }, [{ _tag: "ItemCompleted", item, end: callEnd }]]
 }
 
-/** A call that was running when the program was killed, before this thread begins. */
+/** Returns the notice about a call that was running when the program was killed, before this thread begins. */
 const lostCall = (thread: Thread, { callId, name }: ToolResult): Change => {
   const call = thread.earlier.calls.get(callId)
   const what = call?.display?._tag === "Command" ? call.display.command : name

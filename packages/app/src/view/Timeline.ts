@@ -2,8 +2,8 @@
  * Reads the journal of a session as a timeline: its turns, and in each turn the model requests, tool calls, questions,
  * processes and delegates, with their start and their end.
  *
- * This module is pure. What has no end in the journal has no `endedAt`. Calls and messages are the items of the thread
- * (`Thread`), as every other view shows them.
+ * This module is pure. A bar without an end in the journal has no `endedAt`. Calls and messages are the items of the
+ * thread (`Thread`), as every other view shows them.
  */
 import type { SessionId } from "@spindle/core/Ids"
 import type { JournalRecord } from "@spindle/core/SessionEvent"

@@ -1,8 +1,8 @@
 /**
  * Renders a timeline as one HTML page without scripts and requests, which can be read from a disk and printed.
  *
- * Everything from the journal is escaped, characters that cannot be seen are shown by their number, and the policy of
- * the page forbids scripts and requests.
+ * Everything from the journal is escaped, invisible characters are shown by their number, and the policy of the page
+ * forbids scripts and requests.
  */
 import { duration } from "./timeline/durations.ts"
 import * as Html from "./timeline/html.ts"
@@ -39,7 +39,7 @@ const moment = (at: number): string => {
   return Number.isNaN(date.getTime()) ? "at an unknown time" : date.toISOString().replace("T", " ").slice(0, 19)
 }
 
-/** The tokens of a session: own, of its agents, and the sum. */
+/** Returns the tokens of a session: its own, those of its agents, and the sum. */
 const tokensOf = ({ agentTokens, usage }: Timeline): string => {
   const number = (value: number) => value.toLocaleString("en-US")
   const own = `${number(usage.total)} (in ${number(usage.input)}, cached ${number(usage.cachedInput)}, out ${number(usage.output)})`
@@ -80,7 +80,7 @@ const legend = tag(
   tag("span", {}, tag("i", { class: "swatch stopped" }), "aborted")
 )
 
-/** All turns next to each other, as wide as their duration, without the time between them. */
+/** Renders all turns next to each other, as wide as their duration, without the time between them. */
 const overview = ({ turns }: Timeline): string => {
   if (turns.length < 2) return ""
   const widths = turns.map((turn) => Math.max(1, endOf(turn) - turn.at))
@@ -108,7 +108,7 @@ const notesBefore = (notes: ReadonlyArray<Note>, turns: number): string =>
     .map((note) => tag("p", { class: "note" }, text(`${moment(note.at)}  ${note.text}`)))
     .join("")
 
-/** When a turn ended, or the last time that is known of it. */
+/** Returns the time at which a turn ended, or its last known time. */
 const endOf = (turn: TurnLane): number =>
   [...turn.bars, ...turn.marks].reduce(
     (latest, one) => Math.max(latest, "endedAt" in one ? (one.endedAt ?? one.at) : one.at),

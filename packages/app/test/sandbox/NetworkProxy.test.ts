@@ -1,5 +1,5 @@
 /** The network proxy: its decisions over real sockets, and confined commands that reach nothing else. */
-import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
@@ -10,6 +10,7 @@ import { ProcessId } from "@spindle/core/Ids"
 import { Processes } from "@spindle/core/Processes"
 import type { Hosts } from "@spindle/tools/NetworkPolicy"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as ProcessStat from "@spindle/tools/ProcessStat"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import * as SandboxEscapes from "@spindle/tools/SandboxEscapes"
 import * as SandboxPolicy from "@spindle/tools/SandboxPolicy"
@@ -276,7 +277,11 @@ describe("the network proxy", () => {
   )
 })
 
-const machine = Layer.merge(NodeServices.layer, Signals.layerKill(process.kill))
+const machine = Layer.mergeAll(
+  NodeServices.layer,
+  Signals.layerKill(process.kill),
+  ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"))
+)
 const confined = (path: string) =>
   Sandbox.layer({ platform: process.platform, architecture: process.arch, proxy: proxyIn(path) }).pipe(
     Layer.provideMerge(ProcessGroups.layer),

@@ -3,7 +3,6 @@ import { once } from "node:events"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
@@ -12,9 +11,10 @@ import { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
 import { SessionId } from "@spindle/core/Ids"
 import { acquire, layer, place } from "../../src/storage/SessionLease.ts"
+import { bundle } from "../fixtures/bundle.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
-const fixture = fileURLToPath(new URL("../fixtures/holdLease.ts", import.meta.url))
+const program = await bundle(new URL("../fixtures/holdLease.ts", import.meta.url))
 
 const scratch = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "spindle-lease-"))),
@@ -24,7 +24,7 @@ const scratch = Effect.acquireRelease(
 const start = (home: string, platform: string, mode: string) =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, ["--conditions=spindle-source", fixture, home, sessionId, platform, mode], {
+      spawn(process.execPath, [program, home, sessionId, platform, mode], {
         stdio: ["ignore", "pipe", "inherit"]
       })
     ),
@@ -127,8 +127,8 @@ describe("place", () => {
 
   it.effect("J2 says so when the host gives no socket", () =>
     Effect.gen(function* () {
-      const at = { path: `${fixture}/leases/none.sock`, file: true }
-      const error = yield* Effect.flip(Effect.scoped(acquire(sessionId, fixture, at)))
+      const at = { path: `${program}/leases/none.sock`, file: true }
+      const error = yield* Effect.flip(Effect.scoped(acquire(sessionId, program, at)))
       assert.strictEqual(error._tag, "JournalFailed")
     })
   )

@@ -1,6 +1,6 @@
 /** Each kind of tasks in a process that gets SIGKILL after each record of the task, and is resumed (contract J3, J8, P2, S12). */
 import { execFileSync, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,8 +10,8 @@ import { isTerminal, type JournalRecord } from "@spindle/core/SessionEvent"
 import * as Laws from "@spindle/testing/Laws"
 import { Snapshots } from "@spindle/tools/Snapshots"
 import { Effect, Option } from "effect"
-import { build } from "esbuild"
 import * as UndoTask from "../../src/tasks/UndoTask.ts"
+import { bundle } from "../fixtures/bundle.ts"
 import { wordOf } from "../fixtures/words.ts"
 import * as Killed from "./killed/sessions.ts"
 
@@ -20,30 +20,19 @@ const temporary = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** The child as one file, so that it starts quickly. */
-const bundle = (outfile: string) =>
-  build({
-    entryPoints: [join(import.meta.dirname, "killed/child.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    conditions: ["spindle-source"],
-    banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
-    logLevel: "silent"
-  })
+const program = await bundle(new URL("killed/child.ts", import.meta.url))
 
 const changedFile = (directory: string) => join(directory, "repository", Killed.changed.name)
 
-const repository = (directory: string): void => {
+const makeRepository = (directory: string): void => {
   const top = join(directory, "repository")
   mkdirSync(top, { recursive: true })
-  execFileSync("git", ["init", "-q"], { cwd: top })
+  execFileSync("git", ["init", "-q", "--template="], { cwd: top })
   writeFileSync(changedFile(directory), Killed.changed.before)
 }
 
 /** Runs the child until it kills itself. Returns the scenarios that ended before. */
-const runChild = (program: string, at: number, directories: ReadonlyArray<string>): ReadonlyArray<string> => {
+const runChild = (at: number, directories: ReadonlyArray<string>): ReadonlyArray<string> => {
   const args = [program, String(at), ...directories]
   const { signal, stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" })
   assert.strictEqual(signal, "SIGKILL", stderr)
@@ -127,13 +116,13 @@ describe("a task whose process gets SIGKILL", () => {
     () =>
       Effect.gen(function* () {
         const folder = yield* temporary
-        const program = join(folder, "child.mjs")
-        yield* Effect.promise(() => bundle(program))
+        const first = join(folder, "first")
+        makeRepository(first)
         let names = Object.keys(Killed.scenarios)
         for (let at = 0; names.length > 0; at++) {
           const directoryOf = (name: string) => join(folder, String(at), name)
-          for (const name of names) repository(directoryOf(name))
-          const ended = new Set(runChild(program, at, names.map(directoryOf)))
+          for (const name of names) cpSync(first, directoryOf(name), { recursive: true })
+          const ended = new Set(runChild(at, names.map(directoryOf)))
           for (const name of names) yield* resume(directoryOf(name), name, `${name}, killed after record ${at}`)
           names = names.filter((name) => !ended.has(name))
           // each kind has more records than these

@@ -1,8 +1,9 @@
 /**
  * The command line as a typed command.
  *
- * Pure: it reads no file and no environment. Flags may come before, between and after the words of a command, as the
- * programs that drive the reference write them. Anything wrong is one `UsageError` with a message of one line.
+ * The parser is pure: it reads no file and no environment. Flags may come before, between and after the words of a
+ * command, as the programs that drive the reference write them. Any fault is one `UsageError` with a message of one
+ * line.
  */
 import { parseArgs } from "node:util"
 import type { ApprovalPolicy, SandboxMode } from "@spindle/app/Settings"
@@ -41,19 +42,19 @@ export interface TurnOptions {
   readonly images: ReadonlyArray<string>
   readonly addedDirectories: ReadonlyArray<string>
   readonly threadSource: string | undefined
-  /** Whether to send traces and metrics even if nothing is configured. */
+  /** True if traces and metrics are sent even if nothing is configured. */
   readonly telemetry: boolean
-  /** Whether to show the tree of spans at the end. */
+  /** True if the tree of spans is shown at the end. */
   readonly trace: boolean
-  /** Whether to show everything in full at a terminal, too. */
+  /** True if everything is shown in full at a terminal, too. */
   readonly verbose: boolean
-  /** Whether to refuse keys of the configuration that have no effect. */
+  /** True if keys of the configuration without an effect are refused. */
   readonly strictConfig: boolean
   /** The features of `--enable` and `--disable`. */
   readonly features: { readonly [name: string]: boolean }
 }
 
-/** The session that `exec resume` continues: by the beginning of its id, or the last one of this or `all` directories. */
+/** The session that `exec resume` continues: by the beginning of its id, or the last one of this directory or `all`. */
 export type Resume = { readonly _tag: "Id"; readonly id: string } | { readonly _tag: "Last"; readonly all: boolean }
 
 /** The source of the prompt: the command line, or stdin (`-`, or no prompt at all). */

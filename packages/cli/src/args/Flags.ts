@@ -56,8 +56,8 @@ export type Topic = (typeof topics)[number]
 
 /**
  * One flag. `takes` names its value in the help; a flag without it is a switch. `choices` lists the allowed values,
- * `repeats` allows the flag more than once, and `aliases` are other long names. For the command in `switchOf` the flag takes
- * no value and has another summary.
+ * `repeats` allows the flag more than once, and `aliases` are other long names. For the command in `switchOf` the flag
+ * takes no value and has another summary.
  */
 export interface Flag {
   readonly name: string
@@ -71,7 +71,7 @@ export interface Flag {
   readonly summary: string
 }
 
-/** When to write colours. */
+/** The modes of `--color`. `auto` writes colours to a terminal. */
 export const colorModes = ["auto", "always", "never"] as const
 /** @see {@link colorModes} */
 export type ColorMode = (typeof colorModes)[number]
@@ -274,7 +274,7 @@ export const flags: ReadonlyArray<Flag> = [
 export const find = (name: string): Flag | undefined =>
   flags.find((flag) => flag.name === name || flag.aliases?.includes(name) === true)
 
-/** Returns the word that a mistyped one is likely to mean, if any is near enough. */
+/** Returns the word that a mistyped one is likely to mean; undefined if none is near enough. */
 export const nearestWord = (word: string, known: ReadonlyArray<string>): string | undefined => {
   let best: string | undefined
   let least = Math.max(2, Math.floor(word.length / 3)) + 1

@@ -363,7 +363,7 @@ export const text = (topic: Topic, columns = Infinity): string => {
   return `${sections.join("\n\n")}\n`
 }
 
-/** Returns a flag as the command shows it for which it takes no value. */
+/** Returns a flag as it is shown for the command for which it takes no value. */
 const switchOf = ({ commands, name, short }: Flag, summary: string): Flag => ({
   name,
   ...(short === undefined ? {} : { short }),

@@ -20,7 +20,7 @@ export interface Given {
   readonly refuse: (detail: string) => never
 }
 
-/** Reads which account it is about. A key is never an argument: other users of the machine can read those. */
+/** Reads the account of a command. A key is never an argument: other users of the machine can read arguments. */
 export const accountOf = (topic: AccountTopic, { config, refuse, rest, values }: Given): Account => {
   if (rest.length > 0) refuse(`${topic} takes flags only; a key is read from stdin`)
   if (topic === "login" && !values.has("with-api-key")) {

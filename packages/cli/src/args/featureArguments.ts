@@ -1,4 +1,4 @@
-/** Which features are switched on the command line. */
+/** Reads the features that are switched on the command line. */
 
 /** Reads the names of `--enable` and `--disable`. `refuse` throws an error for a wrong command line. */
 export const featuresOf = (

@@ -33,7 +33,7 @@ interface Given {
   readonly refuse: (detail: string) => never
 }
 
-/** Reads what to do with which session. */
+/** Reads a command about sessions. */
 export const sessionsOf = (topic: Extract<Topic, `sessions ${string}`>, { refuse, rest, values }: Given): Sessions => {
   const json = values.has("json")
   const color = (values.get("color")?.[0] ?? "auto") as ColorMode

@@ -1,6 +1,6 @@
 /** Reads the words and flags of `undo` and `review`. */
 
-/** The turns that `undo` takes back, and how. */
+/** The turns that `undo` takes back, and its options. */
 export interface Undo {
   readonly turns: number
   readonly redo: boolean
@@ -19,7 +19,7 @@ type Values = ReadonlyMap<string, ReadonlyArray<string>>
 /** Throws an error for a wrong command line. */
 type Refuse = (detail: string) => never
 
-/** Reads what to undo. */
+/** Reads the words and flags of `undo`. */
 export const undoOf = (values: Values, refuse: Refuse): Undo => {
   const turns = values.get("turns")?.[0] ?? "1"
   if (!/^[1-9]\d{0,8}$/.test(turns)) refuse(`--turns needs a whole number, at least 1, not "${turns}"`)
@@ -28,7 +28,7 @@ export const undoOf = (values: Values, refuse: Refuse): Undo => {
   return { turns: Number(turns), redo, dryRun: values.has("dry-run"), force: values.has("force") }
 }
 
-/** Reads what to review, and which findings make the program fail. */
+/** Reads the subject of `review`, and the priority of findings from which the program fails. */
 export const reviewOf = (text: string | undefined, values: Values, refuse: Refuse) => {
   const failOn = values.get("fail-on")?.[0]
   return { target: targetOf(text, values, refuse), failOn: failOn === undefined ? undefined : Number(failOn) }

@@ -9,8 +9,8 @@ import * as Platform from "./Platform.ts"
 import * as Stdin from "./stdin.ts"
 
 /**
- * Applies the patch and prints the list of files. Without a patch it reads standard input. **Errors**: `CliError` with the
- * reason for which the patch was not applied.
+ * Applies the patch and prints the list of files. Without a patch it reads standard input. **Errors**: `CliError` with
+ * the reason for which the patch was not applied.
  */
 export const run = Effect.fnUntraced(function* ({ patch }: { readonly patch: string | undefined }) {
   const input = patch ?? (yield* Stdin.patch)

@@ -18,8 +18,8 @@ export interface Options extends Pick<Exec.ExecOptions, "options" | "settings" |
 }
 
 /**
- * Copies the project and prints what the demo will do. Without a terminal to ask at, the questions of the script are
- * approved; those of another model are refused, as in `exec`.
+ * Copies the project, prints a description of the demo, and returns the options of its turn. Without a terminal, the
+ * questions of the script are approved, and those of another model are refused, as in `exec`.
  */
 export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOptions => {
   const { settings } = rest
@@ -34,7 +34,7 @@ export const prepare = ({ example, options, ...rest }: Options): Exec.ExecOption
   return { ...rest, options, cwd, prompt: DemoScript.prompt, resume: undefined, makeUnattended }
 }
 
-/** The model of the demo, and how its questions are answered without a terminal. */
+/** The model of the demo, and the answers to its questions without a terminal. */
 interface Worker extends Pick<Exec.ExecOptions, "makeUnattended"> {
   readonly who: string
 }

@@ -9,8 +9,8 @@ import { CliError } from "./CliError.ts"
 import * as DemoScript from "./DemoScript.ts"
 
 /**
- * Serves the script until the scope closes, and returns its base URL. The server is loaded only here. `paced`: the model
- * takes its time, for a person who watches. **Errors**: `CliError` if the server cannot listen.
+ * Serves the script until the scope closes, and returns its base URL. The server is loaded only here. `paced` slows the
+ * model down for a person who watches. **Errors**: `CliError` if the server cannot listen.
  */
 export const serve = (options: { readonly paced: boolean }): Effect.Effect<string, CliError, Scope.Scope> =>
   Effect.gen(function* () {

@@ -2,9 +2,9 @@
  * The script of `spindle demo`, which repairs the example project without a key and without a network. It speaks the
  * Responses API; `DemoModel` serves it.
  *
- * It is a function of the request alone. The number of tool outputs after the last message of the user says how far the
- * work is, and their content decides what comes next. So the script continues after an interrupt or a crash as any model
- * does, and reports only what really happened.
+ * It is a function of the request alone. The number of tool outputs after the last message of the user selects the
+ * step, and their content decides whether the work can continue. So the script continues after an interrupt or a crash
+ * as any model does, and reports only what really happened.
  */
 import { markerFragment } from "@spindle/core/History"
 import type { ScriptEvent, ScriptTurn } from "@spindle/testing/ResponsesScript"
@@ -66,7 +66,7 @@ interface InputItem {
   readonly output?: string
 }
 
-/** Returns the response to a request. `paced`: 25 ms before each word and call, for a person who watches. */
+/** Returns the response to a request. `paced` adds 25 ms before each word and call, for a person who watches. */
 export const turnOf = (body: unknown, { paced }: { readonly paced: boolean }): ScriptTurn => {
   const input = (body as { readonly input?: ReadonlyArray<InputItem> }).input ?? []
   const { calls = [], text, thought } = nextStep(input)
@@ -85,7 +85,7 @@ export const turnOf = (body: unknown, { paced }: { readonly paced: boolean }): S
   }
 }
 
-/** Estimates tokens: four characters each. */
+/** Estimates the tokens of a value: one for four characters. */
 const tokens = (value: unknown): number => Math.ceil(JSON.stringify(value).length / 4)
 
 const nextStep = (input: ReadonlyArray<InputItem>): Step => {
@@ -93,7 +93,7 @@ const nextStep = (input: ReadonlyArray<InputItem>): Step => {
   return earlyEnd(results) ?? stepAfter(results.length)
 }
 
-/** Whether the user wrote the item. Markers of the session have the role of the user, too. */
+/** Returns true if the user wrote the item. Markers of the session have the role of the user, too. */
 const isOfUser = ({ content, role, type }: InputItem): boolean =>
   type === "message" && role === "user" && content?.[0]?.text?.startsWith(`<${markerFragment}>`) !== true
 

@@ -1,4 +1,4 @@
-/** `spindle features`: what can be switched on and off. */
+/** `spindle features`: lists the features that can be switched on and off. */
 import * as Settings from "@spindle/app/Settings"
 import * as Effect from "effect/Effect"
 import * as Help from "../args/Help.ts"
@@ -7,7 +7,7 @@ import * as Log from "../output/Log.ts"
 /** The places of the configuration, the features that the command line switches, and the form of the list. */
 export type Options = Parameters<typeof Settings.features>[0] & { readonly json: boolean }
 
-/** Lists the features, one a line. What is wrong with those that were switched goes to standard error. */
+/** Lists the features, one a line. Problems with switched features are written to standard error. */
 export const list = Effect.fnUntraced(function* ({ json, ...sources }: Options) {
   const { all, unknown, warnings } = yield* Settings.features(sources)
   const width = Math.max(...all.map(({ name }) => name.length))

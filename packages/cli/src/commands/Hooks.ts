@@ -14,7 +14,7 @@ export interface Options {
   readonly cwd: string
 }
 
-/** Lists the hooks, one a line, with their files. Problems go to standard error. */
+/** Lists the hooks, one a line, with their files. Problems are written to standard error. */
 export const list = ({ cwd, settings }: Options): Effect.Effect<number> =>
   Effect.map(Effect.provide(HookSettings.load(settings, cwd), Platform.machine), ({ handlers, problems, project }) => {
     for (const problem of problems) Log.say(problem)
@@ -29,7 +29,7 @@ export const list = ({ cwd, settings }: Options): Effect.Effect<number> =>
 const lineOf = ({ command, event, matcher, source }: HookSettings.Handler, state: string): string =>
   `${[event, matcher?.source ?? "*", state, command.replaceAll(/\s+/g, " "), source].join("  ")}\n`
 
-/** Trusts the hooks of the project as they are now, and prints what runs from now on. */
+/** Trusts the hooks of the project as they are now, and prints the hooks that will run. */
 export const trust = ({ cwd, settings }: Options): Effect.Effect<number> =>
   Effect.gen(function* () {
     const { project } = yield* HookSettings.load(settings, cwd)

@@ -8,10 +8,10 @@ import * as Log from "../output/Log.ts"
 import { CliError } from "./CliError.ts"
 import * as Stdin from "./stdin.ts"
 
-/** Which account, and where the configuration is. */
+/** The account, and the places of the configuration. */
 export type Options = Parameters<typeof Settings.account>[0]
 
-/** Stores the key on standard input. */
+/** Reads a key from standard input and stores it. */
 export const withApiKey = Effect.fnUntraced(function* (options: Options) {
   const { provider, source, store } = yield* Settings.account(options)
   const key = yield* Stdin.key
@@ -27,7 +27,7 @@ export const withApiKey = Effect.fnUntraced(function* (options: Options) {
   return Help.exitCodes.ok
 })
 
-/** Prints where the key of the provider comes from. */
+/** Prints the source of the provider's key. */
 export const status = Effect.fnUntraced(function* (options: Options) {
   const { provider, source, store } = yield* Settings.account(options)
   const isStored = source === undefined && (yield* store.get(provider)) !== undefined

@@ -57,7 +57,7 @@ export const remove = Effect.fnUntraced(function* (places: Places, name: string)
   return Help.exitCodes.ok
 })
 
-/** How to log in. */
+/** The options of a login. */
 export interface Login {
   readonly name: string
   readonly opensBrowser: boolean
@@ -99,7 +99,7 @@ export const logout = Effect.fnUntraced(function* (places: Places, name: string)
   return Help.exitCodes.ok
 })
 
-/** The server over HTTP with this name. */
+/** Returns the server over HTTP with this name. */
 const findHttpServer = Effect.fnUntraced(function* (places: Places, name: string) {
   const { server } = yield* Effect.flatMap(Settings.mcpServers(places), (found) => findServer(found, name))
   return server._tag === "Http" ? server : yield* refuse(`${name} is a command, so it takes no login`)
@@ -114,7 +114,7 @@ const findServer = ({ file, servers }: Settings.McpServers, name: string) => {
 
 const refuse = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.failed })
 
-/** The servers of a file that this program may change. */
+/** Returns the servers of a file that this program may change. */
 const ownServers = (places: Places) =>
   Effect.flatMap(Settings.mcpServers(places), (found) =>
     found.isForeign

@@ -27,7 +27,7 @@ export const machine = NodeChildProcessSpawner.layer.pipe(Layer.provideMerge(fil
 export const layer = ({ provider }: Pick<Settings, "provider">): Layer.Layer<App.Platform, CliError> =>
   Layer.merge(machine, provider._tag === "Scripted" ? loopback : EnvHttpClient.layer(process.env))
 
-/** For a model on this machine: no proxy for it, and an environment that cannot be used is ignored. */
+/** The HTTP client for a model on this machine. It uses no proxy, and an environment that cannot be used is ignored. */
 const loopback = Layer.catch(
   EnvHttpClient.layer({
     ...process.env,

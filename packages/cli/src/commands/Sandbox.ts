@@ -9,7 +9,7 @@ import * as Log from "../output/Log.ts"
 import * as Platform from "./Platform.ts"
 
 /**
- * Runs a command and returns its exit code. Its output is written to stdout, and the hosts that it was denied to stderr.
+ * Runs a command and returns its exit code. Writes its output to stdout, and the hosts that it was denied to stderr.
  * **Interruption** ends the command.
  */
 export const run = (options: Omit<SandboxCommand.Options, "write" | "onDenied">) =>

@@ -1,6 +1,6 @@
 /**
- * `spindle sessions processes`: lists, tails and ends the processes of a session, whether or not a program runs it. The
- * journal is only read: the program that runs the session records the end of a process.
+ * `spindle sessions processes`: lists, tails and ends the processes of a session, even if no program runs the session.
+ * The journal is only read: the program that runs the session records the end of a process.
  */
 import * as App from "@spindle/app/App"
 import * as StoredProcesses from "@spindle/app/StoredProcesses"
@@ -15,7 +15,7 @@ import * as Log from "../output/Log.ts"
 import { CliError } from "./CliError.ts"
 import * as Platform from "./Platform.ts"
 
-/** How long a process may take to end before it is killed. */
+/** The time that a process has to end before it is killed. */
 const graceMillis = 500
 
 /** An action on the processes of a session: list them, print the output of one, or end some. */
@@ -25,7 +25,7 @@ export interface Options {
   readonly json: boolean
   /** The process whose output is printed: its id, or the beginning of it. */
   readonly tail: string | undefined
-  /** The process to end, as `tail`, or `all`. */
+  /** The process to end: its id, or the beginning of it, or `all`. */
   readonly end: string | undefined
 }
 
@@ -65,7 +65,7 @@ const findIn = (
   return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.failed }))
 }
 
-/** The output of a process: as it is in a pipe, and at a terminal as lines that change nothing else there. */
+/** Returns the output of a process: unchanged for a pipe, and for a terminal as lines that cannot steer it. */
 const printable = (output: string): string => {
   const text = output === "" || output.endsWith("\n") ? output : `${output}\n`
   return process.stdout.isTTY ? text.split("\n").map(Ansi.outputLine).join("\n") : text

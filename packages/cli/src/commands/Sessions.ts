@@ -1,5 +1,6 @@
 /**
- * `spindle sessions`: lists, shows, archives and deletes sessions. Listing and showing never open a journal for writing.
+ * `spindle sessions`: lists, shows, archives and deletes sessions. Listing and showing never open a journal for
+ * writing.
  */
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { Journal } from "@spindle/core/Journal"
@@ -19,7 +20,7 @@ import * as Transcript from "../output/TranscriptText.ts"
 import { warnOfDamage } from "./damage.ts"
 import * as Platform from "./Platform.ts"
 
-/** How many sessions are listed without `--all`. Each one costs the reading of its journal. */
+/** The number of sessions that are listed without `--all`. For each one its journal has to be read. */
 const listedCount = 50
 
 /**

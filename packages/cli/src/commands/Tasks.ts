@@ -23,7 +23,7 @@ export const undo = ({
   task: { op: Op.startTask("undo", { ...undo }), needs: "with a change to undo" }
 })
 
-/** Reviews changes in a new session. The exit code says whether something was found that is as urgent as `failOn`. */
+/** Reviews changes in a new session. The exit code is 4 if a finding is as urgent as `failOn`. */
 export const review = ({
   failOn,
   options,
@@ -49,8 +49,8 @@ export const review = ({
 })
 
 /**
- * Returns the task of a prompt that begins with `!`: the rest is a command for the shell of the person, with its exit code.
- * Text on standard input and images are for a model, so a prompt with them has no such task.
+ * Returns the task of a prompt that begins with `!`: the rest is a command for the shell of the person, with its exit
+ * code. Text on standard input and images are for a model, so a prompt with them has no such task.
  */
 export const shellTask = (
   { options, prompt }: Pick<Extract<Command, { readonly _tag: "Exec" }>, "options" | "prompt">,

@@ -1,10 +1,10 @@
 /**
- * The HTTP client of the program. It uses the proxy and the certificates that the environment names, as other programs of
- * the machine do.
+ * The HTTP client of the program. It uses the proxy and the certificates that the environment names, as other programs
+ * of the machine do.
  *
- * `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are read in lower case first. A domain in `NO_PROXY` includes its
- * subdomains; IPv4 networks such as `10.0.0.0/8` are understood. `CODEX_CA_CERTIFICATE` and `SSL_CERT_FILE` name a file of
- * certificates to trust in addition; Node itself reads `NODE_EXTRA_CA_CERTS`.
+ * `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are read in lower case first. A domain in `NO_PROXY` includes
+ * its subdomains; IPv4 networks such as `10.0.0.0/8` are understood. `CODEX_CA_CERTIFICATE` and `SSL_CERT_FILE` name a
+ * file of certificates to trust in addition; Node itself reads `NODE_EXTRA_CA_CERTS`.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { getCACertificates } from "node:tls"
@@ -20,8 +20,8 @@ import { CliError } from "./CliError.ts"
 export type Env = { readonly [name: string]: string | undefined }
 
 /**
- * Makes the client. **Errors**: `CliError` when the environment names a proxy or a file that cannot be used. The message
- * has the name of the variable, and no password.
+ * Makes the client. **Errors**: `CliError` when the environment names a proxy or a file that cannot be used. The
+ * message has the name of the variable, and no password.
  */
 export const layer = (env: Env): Layer.Layer<HttpClient.HttpClient, CliError> =>
   Layer.unwrap(
@@ -44,7 +44,7 @@ export const agentOptions = Effect.fnUntraced(function* (env: Env) {
 const refuse = (detail: string): Effect.Effect<never, CliError> =>
   Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.configuration }))
 
-/** The value of a variable and its name as it is set. An empty one is not set. */
+/** Returns the value of a variable and its name as it is set. An empty variable counts as not set. */
 const findVariable = (
   env: Env,
   ...names: ReadonlyArray<string>
@@ -83,7 +83,7 @@ const noProxyOf = (env: Env): string =>
     )
     .join(",")
 
-/** An IPv4 network as the range of addresses that Node understands. */
+/** Converts an IPv4 network to the range of addresses that Node understands. */
 const rangeOf = (entry: string): ReadonlyArray<string> | undefined => {
   const [, address = "", bits] = /^(\d+\.\d+\.\d+\.\d+)\/(\d+)$/.exec(entry) ?? []
   if (bits === undefined || Number(bits) > 32) return undefined

@@ -1,15 +1,15 @@
 /**
- * Reads and writes the files that the command line names. Each may be a pipe (`<(command)`), which is awaited without a
- * blocked thread: a signal would have to wait for that thread.
+ * Reads and writes the files that the command line names. Each may be a pipe (`<(command)`). Waiting for a pipe blocks
+ * no thread, because a signal would have to wait for that thread.
  */
 import * as Fs from "node:fs"
 import { Socket } from "node:net"
 import { finished } from "node:stream/promises"
 
-/** Windows does not have the flag. */
+/** The flag that opens a pipe without waiting. Windows does not have it. */
 const withoutWaiting = Fs.constants.O_NONBLOCK ?? 0
 
-/** Returns the content of a file, or of a pipe when its writer has closed it. */
+/** Returns the content of a file, or of a pipe once its writer has closed it. */
 export const read = async (path: string, signal: AbortSignal): Promise<Buffer> => {
   const descriptor = Fs.openSync(path, Fs.constants.O_RDONLY | withoutWaiting)
   if (!Fs.fstatSync(descriptor).isFIFO()) {

@@ -8,7 +8,7 @@ import * as Failures from "../output/failures.ts"
 import * as Log from "../output/Log.ts"
 import { CliError } from "./CliError.ts"
 
-/** No session accepts a prompt of this size, so the rest need not be read. */
+/** The most that is read. No session accepts a prompt of this size. */
 const limitBytes = 16 * 1_048_576
 
 const noPrompt = () => usageError("give a prompt as an argument or on stdin (see spindle exec --help)")
@@ -16,9 +16,9 @@ const noPrompt = () => usageError("give a prompt as an argument or on stdin (see
 const usageError = (detail: string) => new CliError({ detail, exitCode: Help.exitCodes.usage })
 
 /**
- * Returns the prompt. Without one on the command line it is standard input. With one, standard input is added as a block
- * if it is a file or a pipe, and the program says so. **Errors**: `CliError` if there is no prompt, or if standard input
- * cannot be read.
+ * Returns the prompt. Without one on the command line it is standard input. With one, standard input is added as a
+ * block if it is a file or a pipe, and the program reports that. **Errors**: `CliError` if there is no prompt, or if
+ * standard input cannot be read.
  */
 export const promptOf = (prompt: Prompt, hasImages: boolean): Effect.Effect<string, CliError> =>
   Effect.suspend(() => {
@@ -54,7 +54,7 @@ const addition = Effect.gen(function* () {
   return `\n\n<stdin>\n${text}\n</stdin>`
 })
 
-/** Whether standard input is a file or a pipe. A device, such as `/dev/null`, adds nothing. */
+/** Returns true if standard input is a file or a pipe. A device, such as `/dev/null`, adds nothing. */
 const isPiped = (): boolean => {
   try {
     const stat = Fs.fstatSync(0)

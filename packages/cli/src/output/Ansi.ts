@@ -28,8 +28,8 @@ export const palette = (color: boolean): Palette => {
 }
 
 /**
- * Decides whether to write colours: as the mode says; in mode `auto` on a terminal that is not dumb, unless `NO_COLOR` is
- * set.
+ * Returns true if colours are written: as the mode says, and in mode `auto` on a terminal that is not dumb unless
+ * `NO_COLOR` is set.
  */
 export const usesColor = (
   mode: ColorMode,
@@ -40,11 +40,11 @@ export const usesColor = (
   return isTerminal && !env["NO_COLOR"] && env["TERM"] !== "dumb"
 }
 
-// control characters without tab and line feed; characters that reorder what is read, or that show nothing: formats,
-// separators of lines, whatever Unicode lets a font ignore, and the empty braille pattern
+// control characters without tab and line feed; characters that reorder text, or that show nothing: formats,
+// separators of lines, characters that Unicode lets a font ignore, and the empty braille pattern
 const hidden = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u.source
 const unsafe = new RegExp(`(?![\\t\\n])${hidden}`, "gu")
-// what makes an emoji of several characters is not hidden
+// a joiner inside an emoji of several characters is not hidden
 const joined = /(?<=\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)\u200d(?=\p{Extended_Pictographic})/u.source
 const styled = /(?<=\p{Extended_Pictographic})[\ufe0e\ufe0f]|(?<=[#*0-9])\ufe0f(?=\u20e3)/u.source
 const unsafeOutsideEmoji = new RegExp(`(?!${joined}|${styled})${unsafe.source}`, "gu")
@@ -60,19 +60,19 @@ const replaceCharacters = (pattern: RegExp, text: string): string =>
   })
 
 /**
- * Makes every character toVisible that could control a terminal or hide a part of a text. Tabs and line feeds stay. It can
- * be used piece by piece, because it passes no control character in any context. A carriage return before a line feed is
- * dropped.
+ * Makes every character visible that could control a terminal or hide a part of a text. Keeps tabs and line feeds, and
+ * drops a carriage return before a line feed. A text can be passed piece by piece, because no control character is kept
+ * in any context.
  */
 export const toVisible = (text: string): string => replaceCharacters(unsafeOutsideEmoji, text.replaceAll("\r\n", "\n"))
 
 /**
- * As {@link toVisible}, for a text that a person decides about: no two different texts look the same because of a character that
- * shows nothing or looks like a space.
+ * Works like {@link toVisible}, for a text that a person decides about: no two different texts look the same because of
+ * a character that shows nothing or looks like a space.
  */
 export const toExact = (text: string): string => replaceCharacters(unequal, text.replaceAll("\r\n", "\n"))
 
-/** Makes control characters toVisible and leaves everything else as it is, for a text that a program reads. */
+/** Makes control characters visible and keeps everything else, for a text that a program reads. */
 export const escapeControls = (text: string): string => replaceCharacters(controls, text)
 
 /** Returns a line of a command's output as a terminal would show it after carriage returns, without colours. */
@@ -94,7 +94,7 @@ const colors = /\x1b\[\d+m/g
 /** Returns a text without the colours of a {@link palette}. */
 export const stripColors = (text: string): string => text.replace(colors, "")
 
-/** Returns how many columns a text without control characters takes. */
+/** Returns the number of columns that a text without control characters takes. */
 export const width = (text: string): number => {
   // oxlint-disable-next-line no-control-regex
   if (/^[\x20-\x7e]*$/.test(text)) return text.length

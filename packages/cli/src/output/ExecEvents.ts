@@ -1,11 +1,11 @@
 /**
- * The lines of `exec --json`: a pure projection of what changes in a thread.
+ * The lines of `exec --json`: a pure projection of the changes in a thread.
  *
- * The names and shapes are the reference's. Where its lines say less than the thread they stay as they are, with these
- * exceptions: a note of a task is a line `task.note`, a call that was running when its turn was stopped is completed as
- * `failed`, a command or patch that was refused is shown (as `declined`, `failed`), and a turn that was stopped for
- * another reason than an interrupt ends with a `turn.failed` that gives the reason. An interrupted turn just ends, as
- * in the reference.
+ * The names and shapes are the reference's, even if its lines say less than the thread, with these exceptions: a note
+ * of a task is a line `task.note`, a call that was running when its turn was stopped is completed as `failed`, a
+ * command or patch that was refused is shown (as `declined`, `failed`), and a turn that was stopped for another reason
+ * than an interrupt ends with a `turn.failed` that gives the reason. An interrupted turn just ends, as in the
+ * reference.
  */
 import * as Thread from "@spindle/app/Thread"
 import type { CallStatus, CollabAgentToolCall, CollabTool, ThreadItem } from "@spindle/app/ThreadItem"
@@ -30,7 +30,7 @@ export interface ExecUsage {
   readonly reasoning_output_tokens: number
 }
 
-/** How far a call is. */
+/** The status of a call. */
 export type ExecStatus = "in_progress" | "completed" | "failed" | "declined"
 
 /** An item; its id is `item_0`, `item_1` and so on in each run of the program. */
@@ -99,7 +99,7 @@ export interface ExecState {
 /** A state, and the lines to write. */
 export type Step = readonly [ExecState, ReadonlyArray<ExecLine>]
 
-/** The state before the session is open. */
+/** Returns the state before the session is open. */
 export const initial = (options: { readonly sessionId: SessionId; readonly cwd: string }): ExecState => ({
   thread: Thread.initial(options),
   itemCount: 0,
@@ -107,13 +107,13 @@ export const initial = (options: { readonly sessionId: SessionId; readonly cwd: 
   plan: undefined
 })
 
-/** The first line, and what came before in a resumed session. */
+/** Returns the state of an open session, with the earlier part of a resumed one, and the first line. */
 export const open = (state: ExecState, snapshot: Pick<Snapshot, "items" | "seq" | "usage">): Step => [
   { ...state, thread: Thread.resume(state.thread, snapshot) },
   [{ type: "thread.started", thread_id: state.thread.sessionId }]
 ]
 
-/** The state after an event, and its lines. */
+/** Returns the state after an event, and its lines. */
 export const step = (state: ExecState, event: SessionEvent): Step => {
   const [thread, changes] = Thread.step(state.thread, event)
   let next: ExecState = { ...state, thread }
@@ -187,7 +187,7 @@ const usageOf = (usage: TokenUsage.TokenUsage): ExecUsage => ({
   reasoning_output_tokens: usage.reasoning
 })
 
-/** Messages and thoughts are written when they are complete, a plan when it was accepted. */
+/** The items that are written late: messages and thoughts when they are complete, a plan when it was accepted. */
 const startsLate: ReadonlyArray<ThreadItem["type"]> = ["agentMessage", "reasoning", "plan"]
 
 const startItem = (state: ExecState, item: ThreadItem): Step => {
@@ -203,7 +203,7 @@ const completeItem = (
   { isPartial, item }: Extract<Thread.Change, { readonly _tag: "ItemCompleted" }>
 ): Step => {
   const body = bodyOf(item)
-  // a text that was cut off stays without a line, as in the reference; the journal has it
+  // a text that was cut off has no line, as in the reference; the journal has it
   if (body === undefined || isPartial !== undefined) return [state, []]
   if (item.type === "plan" && body.type === "todo_list") return updatePlan(state, body, item.status)
   const id = state.ids.get(item.id)
@@ -216,7 +216,7 @@ const completeItem = (
   return [{ ...state, itemCount: state.itemCount + 1 }, [line]]
 }
 
-/** A turn has one plan, which its calls update and its end completes. */
+/** Updates the plan of the turn. A turn has one plan, which its calls update and its end completes. */
 const updatePlan = (
   state: ExecState,
   body: Extract<ItemBody, { readonly type: "todo_list" }>,
@@ -231,7 +231,7 @@ const updatePlan = (
   return [{ ...state, plan, itemCount: state.itemCount + 1 }, [{ type: "item.started", item: plan }]]
 }
 
-/** An item in the words of the lines; undefined if it has no line. */
+/** Converts an item to the words of the lines; undefined if it has no line. */
 const bodyOf = (item: ThreadItem): ItemBody | undefined => {
   switch (item.type) {
     case "userMessage":
@@ -287,7 +287,7 @@ const statuses: { readonly [status in CallStatus]: ExecStatus } = {
   declined: "declined"
 }
 
-/** The status of an item that cannot be `declined`. */
+/** Returns the status of an item that cannot be `declined`. */
 const statusWithoutDecline = (status: CallStatus): ExecStatus => (status === "declined" ? "failed" : statuses[status])
 
 type ToolCallBody = Extract<ItemBody, { readonly type: "mcp_tool_call" }>

@@ -1,4 +1,4 @@
-/** The driver of `exec --json`: writes the lines of one session as its events come. */
+/** The driver of `exec --json`: writes the lines of one session as its events arrive. */
 import type * as Exec from "@spindle/app/Exec"
 import type { SessionId } from "@spindle/core/Ids"
 import * as Effect from "effect/Effect"

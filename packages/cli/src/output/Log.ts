@@ -7,8 +7,8 @@ import * as Ansi from "./Ansi.ts"
 import * as Wrapping from "./wrapping.ts"
 
 /**
- * Prints lines to standard error, without anything that would steer a terminal. Lines that are longer than a terminal is
- * wide are broken between words.
+ * Prints lines to standard error, without anything that would steer a terminal. Breaks lines that are longer than the
+ * terminal is wide between words.
  */
 export const say = (message: string): void => {
   const { columns, isTTY } = process.stderr

@@ -1,5 +1,5 @@
 /**
- * A session as text for a person, with colours or without: renders what changes in its thread.
+ * Renders a session as text for a person, with colours or without, from the changes in its thread.
  *
  * The text only grows at its end. The line that changes during a wait is {@link status}; the driver draws it
  * below the text and erases it again. Everything that comes from a model, a command or a file goes through
@@ -19,9 +19,9 @@ import { becauseOf } from "./reasons.ts"
 import * as Wrapping from "./wrapping.ts"
 
 /**
- * How to show a session. `columns` is the width of the terminal. `wraps`: text is broken between words; without it, text
- * is written as it came, for a pipe. `showsInput`: the messages of the user are shown, too. `isComplete`: no line is cut and no
- * output is folded.
+ * The style of a transcript. `columns` is the width of the terminal. `wraps` breaks text between words; without it,
+ * text is written as it arrives, for a pipe. `showsInput` shows the messages of the user, too. `isComplete` cuts no
+ * line and folds no output.
  */
 export interface TranscriptOptions {
   readonly sessionId: SessionId
@@ -31,7 +31,7 @@ export interface TranscriptOptions {
   readonly wraps: boolean
   readonly showsInput?: boolean | undefined
   readonly isComplete?: boolean | undefined
-  /** How many tokens fit in the context of a model, if that is known. */
+  /** Returns the size of the context of a model, in tokens; undefined if it is unknown. */
   readonly contextWindow?: ((model: string) => number | undefined) | undefined
 }
 
@@ -63,7 +63,7 @@ export interface TranscriptState {
 
 type Step = readonly [state: TranscriptState, text: string]
 
-/** The state before the first event. */
+/** Returns the state before the first event. */
 export const initial = (options: TranscriptOptions): TranscriptState => ({
   options,
   thread: Thread.initial(options),
@@ -77,17 +77,17 @@ export const initial = (options: TranscriptOptions): TranscriptState => ({
   asked: new Map()
 })
 
-/** Adds to a transcript that begins in the middle of a session the part before it. */
+/** Adds the earlier part of the session to a transcript that begins in its middle. */
 export const resume = (state: TranscriptState, snapshot: Snapshot): TranscriptState => ({
   ...state,
   thread: Thread.resume(state.thread, snapshot)
 })
 
-/** Sets how many tokens all agents have used so far. The next footer shows those that are new. */
+/** Sets the tokens that all agents have used so far. The next footer shows the new ones. */
 export const countAgents = (state: TranscriptState, used: number): TranscriptState =>
   used === state.agentTokens.used ? state : { ...state, agentTokens: { ...state.agentTokens, used } }
 
-/** The state after an event, and the text that it adds. */
+/** Returns the state after an event, and the text that it adds. */
 export const step = (state: TranscriptState, event: SessionEvent): Step => {
   const [thread, changes] = Thread.step(state.thread, event)
   let next: TranscriptState = { ...state, thread }
@@ -145,7 +145,7 @@ const styleOf = (state: TranscriptState): QuestionText.Style => ({
 const warn = (state: TranscriptState, message: string): Step =>
   lines(state, [paletteOf(state).yellow(`! ${Ansi.toVisible(message)}`)])
 
-/** Adds a line that is not about a change of the thread. */
+/** Adds a line that does not describe a change of the thread. */
 export const note = (state: TranscriptState, line: string): Step =>
   lines(state, [paletteOf(state).dim(state.options.isComplete === true ? line : Ansi.fit(line, state.options.columns))])
 
@@ -215,8 +215,8 @@ export const status = (state: TranscriptState, nowMillis: number, agents?: strin
 }
 
 /**
- * Returns the last lines that running commands have written so far. While a question is open, the line before them names
- * the command. `room` is how many lines the screen has for them.
+ * Returns the last lines that running commands have written so far. While a question is open, the line before them
+ * names the command. `room` is the number of lines that the screen has for them.
  */
 export const tail = (
   state: TranscriptState,
@@ -370,7 +370,7 @@ const summaryOf = (state: TranscriptState, end: Terminal, millis: number | undef
   }
 }
 
-/** Joins the parts of a footer. One that does not fit begins a line, so that it is broken only if it is too long for one. */
+/** Joins the parts of a footer. A part that does not fit begins a line, and is broken only if it is longer than one. */
 const join = (state: TranscriptState, parts: ReadonlyArray<string>): string => {
   const { columns, wraps } = state.options
   return parts
@@ -393,11 +393,11 @@ const usageOf = (
   return [own, ...withAgents(total, agentTokens)]
 }
 
-/** Returns the tokens of agents, and the sum of them and those of the session; nothing if no agent has used any. */
+/** Returns the tokens of agents, and their sum with those of the session; nothing if no agent has used any. */
 export const withAgents = (own: number, agentTokens: number): ReadonlyArray<string> =>
   agentTokens === 0 ? [] : [`agents ${Ansi.count(agentTokens)}`, `${Ansi.count(own + agentTokens)} in total`]
 
-/** How much of the model's context is left, if its size is known. */
+/** Returns the part of the model's context that is left; nothing if its size is unknown. */
 const contextOf = ({ options, thread }: TranscriptState): ReadonlyArray<string> => {
   if (thread.context === undefined) return []
   const { model, tokens } = thread.context

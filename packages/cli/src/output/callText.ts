@@ -1,4 +1,4 @@
-/** A call as text: its description before it runs, and its outcome. */
+/** Renders a call as text: its description before it runs, and its outcome. */
 import * as Path from "node:path"
 import type { CallEnd } from "@spindle/app/Thread"
 import {
@@ -12,13 +12,13 @@ import type { SessionId } from "@spindle/core/Ids"
 import * as Ansi from "./Ansi.ts"
 import { diffLines } from "./diff.ts"
 
-/** How to show a call. `agents` are the names of agents by id. */
+/** The style of a call. `agents` are the names of agents by id. */
 export interface Style {
   readonly palette: Ansi.Palette
   readonly columns: number
   readonly cwd: string
   readonly agents: ReadonlyMap<SessionId, string>
-  /** Whether everything is shown. Otherwise lines are cut to the columns, and long outputs are folded. */
+  /** True if everything is shown. Otherwise lines are cut to the columns, and long outputs are folded. */
   readonly isComplete: boolean
 }
 
@@ -74,7 +74,7 @@ export const titleOf = (item: CallItem): string => {
   }
 }
 
-/** Returns the lines with the outcome of a call: its output as far as it is shown, and how it ended. */
+/** Returns the lines with the outcome of a call: the shown part of its output, and its end. */
 export const endOf = (
   item: CallItem,
   end: CallEnd,
@@ -111,7 +111,7 @@ const commandEnd = (item: CommandExecution, took: string, { dim, green, red }: A
   return red(`  ✗ killed${item.signal === undefined ? "" : ` by ${Ansi.toVisible(item.signal)}`} · ${took}`)
 }
 
-/** The part of a completed call that is not shown elsewhere. */
+/** Returns the part of a completed call that is not shown elsewhere. */
 const resultLines = (item: CallItem, { text }: CallEnd, isComplete: boolean): ReadonlyArray<string> => {
   switch (item.type) {
     case "collabAgentToolCall":
@@ -156,7 +156,7 @@ const agentTitle = (item: CollabAgentToolCall, agents: Style["agents"]): string 
   }
 }
 
-/** The part of an agent call's result that is not shown elsewhere: a new agent, a timeout, the list of agents. */
+/** Returns the result of an agent call that is not shown elsewhere: a new agent, a timeout, the list of agents. */
 const agentLines = ({ agentsStates, timedOut, tool }: CollabAgentToolCall): ReadonlyArray<string> => {
   const states = Object.entries(agentsStates)
   if (tool === "spawnAgent") return states.map(([id, { name }]) => `as ${Ansi.toVisible(name ?? id)}`)
@@ -202,12 +202,12 @@ export const argumentsLine = (args: unknown): string => {
 
 const textOf = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""))
 
-/** How many lines are shown as they are; of more lines, the first and the last. */
+/** The most lines of an output that are shown in full. Of a longer one, the first and the last are shown. */
 const shownLimit = 12
 const headCount = 4
 const tailCount = 6
 
-/** Returns the lines of an output that are shown, fit to be written. */
+/** Returns the lines of an output that are shown, each as `Ansi.outputLine` writes it. */
 export const foldedLines = (text: string): ReadonlyArray<string> => {
   const lines = outputLines(text)
   if (lines.length <= shownLimit) return lines
@@ -218,7 +218,7 @@ export const foldedLines = (text: string): ReadonlyArray<string> => {
 const outputLines = (text: string): ReadonlyArray<string> =>
   text === "" ? [] : (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n").map(Ansi.outputLine)
 
-/** How much of an output is searched for its last lines, in UTF-16 code units. */
+/** The part of an output that is searched for its last lines, in UTF-16 code units. */
 const tailSize = 16_384
 
 /** Returns the last lines of an output that are not empty, indented and cut to the columns. */

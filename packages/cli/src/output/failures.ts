@@ -15,14 +15,14 @@ const systemErrors: { readonly [code: string]: string } = {
   EFBIG: "the file is too large"
 }
 
-/** Returns in words why a file could not be read or written. */
+/** Returns the reason why a file could not be read or written, in words. */
 export const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
   const code = (error as NodeJS.ErrnoException).code ?? ""
   return systemErrors[code] ?? error.message
 }
 
-/** `ENOSPC: no space left on device, open '/home/x'`, or with the path at the end: `... (/home/x)`. */
+/** Matches `ENOSPC: no space left on device, open '/home/x'`, or with the path at the end: `... (/home/x)`. */
 const systemMessage = /^([A-Z]\w+): ([^,]+), \w+(?: '(.*)'(?: -> '.*')?| \((.*)\))?$/
 
 const attempts: { readonly [operation: string]: string } = {
@@ -36,10 +36,10 @@ const attempts: { readonly [operation: string]: string } = {
   fence: "cannot save the session"
 }
 
-/** The message of a `JournalFailed`. */
+/** Matches the message of a `JournalFailed`. */
 const journalMessage = /^the journal of session \S* failed to (\w+): (.*)$/s
 
-/** Returns the message of an error in words for a person. `home` is named if the message does not say where. */
+/** Returns the message of an error in words for a person. It names `home` if the message names no path. */
 export const textOf = (message: string, home?: string): string => {
   const [, operation = "", detail = ""] = journalMessage.exec(message) ?? []
   const attempt = attempts[operation]

@@ -8,9 +8,9 @@ export interface Field {
   readonly title: string
   /** The choices, which can be named by number. */
   readonly choices: ReadonlyArray<string>
-  /** Whether the typed text is hidden. */
+  /** True if the typed text is hidden. */
   readonly isSecret: boolean
-  /** Returns the value of a line, or `skip` for no value; undefined if the line makes no sense and must be typed again. */
+  /** Returns the value of a line, or `skip` for none; undefined if the line makes no sense and must be typed again. */
   readonly read: (line: string) => { readonly value: unknown } | "skip" | undefined
 }
 
@@ -32,7 +32,7 @@ export const fieldsOf = ({ kind, payload }: Pick<Question, "kind" | "payload">):
   )
 }
 
-/** Questions with options, of which one can be chosen, or a free text; in the form of the reference. */
+/** Returns the fields of questions in the form of the reference: one option can be chosen, or a free text is typed. */
 const questionsOf = (payload: unknown): ReadonlyArray<Field> => {
   const questions = isTree(payload) ? listOf(payload["questions"]).filter(isTree) : []
   const read = (choices: ReadonlyArray<string>) => (line: string) => ({
@@ -55,7 +55,7 @@ export const optionsOf = (question: unknown) =>
     description: textOf(option["description"])
   }))
 
-/** A property of the schema of an elicitation: a text, a number, yes or no, or one of several choices. */
+/** Returns the field of a property of an elicitation's schema: a text, a number, yes or no, or one of some choices. */
 const propertyOf = (id: string, property: Tree, isRequired: boolean): Field => {
   const { choices, values } = choicesOf(property)
   const byDefault = property["default"]
@@ -70,7 +70,7 @@ const propertyOf = (id: string, property: Tree, isRequired: boolean): Field => {
   return { id, title: `${title.join(", ")}${hint}`, choices, isSecret: false, read }
 }
 
-/** The choices by name; no values for a property that takes any text or number. */
+/** Returns the choices by name; none for a property that takes any text or number. */
 const choicesOf = (property: Tree) => {
   if (property["type"] === "boolean") {
     const values = new Map<string, unknown>(Object.entries({ yes: true, no: false }))

@@ -23,8 +23,8 @@ const titles: { readonly [kind in Asked["kind"]]: string } = {
 }
 
 /**
- * How the lines of a question look. Text is broken between words at `columns`; without them, each line is written as it
- * came. Commands and patches are never broken.
+ * The style of a question. Text is broken between words at `columns`; without them, each line is written as it is.
+ * Commands and patches are never broken.
  */
 export interface Style {
   readonly palette: Ansi.Palette
@@ -46,12 +46,12 @@ interface Margins {
   readonly isExact?: boolean | undefined
 }
 
-/** A text in which a break between words would hide white space. */
+/** Matches a text in which a break between words would hide white space. */
 const spaced = /\s\s|\t|^\s|\s$/
 
 /**
- * Breaks a line. `first` is before its first part and `indent` before the others. A long word is cut, and if it `isExact`, so
- * is a text in which a break between words would hide white space.
+ * Breaks a line. `first` is written before its first part and `indent` before the others. A long word is cut. With
+ * `isExact`, a text in which a break between words would hide white space is cut like one long word.
  */
 const breakLine = (
   text: string,
@@ -70,7 +70,7 @@ const body = (asked: Asked, style: Style): ReadonlyArray<string> => {
     case "command": {
       const command = commandOf(payload)
       if (command === undefined) break
-      // a carriage return is a part of a line to a shell, and so it is shown
+      // a carriage return is shown, because it is a part of a line to a shell
       const [first = "", ...more] = command.split("\n").map(Ansi.toExact)
       return [
         `${palette.cyan("$")} ${palette.bold(first)}`,
@@ -100,7 +100,7 @@ const withoutChoices = (payload: unknown): unknown =>
     ? payload
     : Object.fromEntries(Object.entries(payload as object).filter(([name]) => name !== "less"))
 
-/** The questions of a payload, with the answers to choose from. */
+/** Returns the questions of a payload, with the answers to choose from; undefined if it has none. */
 const questionLines = (payload: unknown, style: Style): ReadonlyArray<string> | undefined => {
   const questions = (payload as { readonly questions?: unknown } | null)?.questions
   if (!Array.isArray(questions) || questions.length === 0) return undefined
@@ -118,7 +118,7 @@ const textLines = (text: string, style: Style): ReadonlyArray<string> =>
     .split("\n")
     .flatMap((line) => breakLine(line, { ...style, first: "", indent: "  " }))
 
-/** The message of a form. Its fields are asked for one by one. */
+/** Returns the message of a form; undefined for another payload. Its fields are requested one by one. */
 const formLines = (payload: unknown, style: Style): ReadonlyArray<string> | undefined => {
   const message = textIn(payload, "message")
   if (message === undefined) return undefined
@@ -151,7 +151,7 @@ export interface Less {
   readonly permissions: unknown
 }
 
-/** How many parts can be chosen with one key each. */
+/** The most parts that can be chosen with one key each. */
 const maxParts = 9
 
 /** Returns the parts of a question that an answer may grant alone. */
@@ -164,8 +164,8 @@ const isLess = (value: unknown): value is Less =>
   textIn(value, "label") !== undefined && (value as Less).permissions !== undefined
 
 /**
- * The other fields of a payload: nothing that needs approval is hidden. An amendment is shown as the rules that it adds, and
- * the parts that can be granted alone are shown as choices.
+ * Returns the other fields of a payload, so that nothing that needs approval is hidden. An amendment is shown as the
+ * rules that it adds, and the parts that can be granted alone are shown as choices.
  */
 const others = (payload: unknown, shown: string, style: Style): ReadonlyArray<string> =>
   Object.entries(payload as object)
@@ -188,7 +188,7 @@ interface Change {
   readonly diff: ReadonlyArray<string>
 }
 
-/** The changes of a patch, if the payload holds nothing else. */
+/** Returns the changes of a patch; undefined if the payload contains anything else. */
 const changesOf = (payload: unknown): ReadonlyArray<Change> | undefined => {
   if (typeof payload !== "object" || payload === null || Object.keys(payload).join() !== "changes") return undefined
   const { changes } = payload as { readonly changes: unknown }
@@ -203,7 +203,7 @@ const changeLines = ({ diff, kind, movePath, path }: Change, palette: Ansi.Palet
   return [palette.bold(Ansi.toExact(`${kind} ${path}${to}`)), ...diffLines(diff.map(String), palette)]
 }
 
-/** Returns the lines below a question that say how it was decided. */
+/** Returns the lines below a question that show its decision. */
 export const answerLines = (
   decision: (typeof QuestionSettled.Type)["decision"],
   style: Style
@@ -237,7 +237,7 @@ const answerOf = (
 
 /**
  * Returns the lines in which a field is filled in: its title, and the end of the text that was typed so far. A title
- * that needs more than half of the columns has lines for itself, about three at most.
+ * that needs more than half of the columns has its own lines, about three at most.
  */
 export const prompt = (
   { choices, isSecret, title }: Pick<Fields.Field, "title" | "choices" | "isSecret">,

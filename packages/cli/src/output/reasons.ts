@@ -1,9 +1,9 @@
-/** Why something was stopped or refused, in words. */
+/** Reasons for a stop or a refusal, in words. */
 import * as Settings from "@spindle/app/Settings"
 import { type Approvals, denyAll } from "@spindle/core/Approvals"
 import type { AbortReason } from "@spindle/core/Outcome"
 
-/** The reason that a person gives for refuseUnattended, as the model reads it. It is not shown to that person. */
+/** The reason of a refusal by a person, as the model reads it. It is not shown to that person. */
 export const rejectedByUser = "rejected by user"
 
 /** The behaviour without a terminal. */
@@ -31,7 +31,7 @@ export const refuseUnattended = (settings: Settings.Settings, isSandboxed: boole
   }
 }
 
-/** Continues "stopped" with the reason; empty for an interrupt, which a person knows about. */
+/** Returns the reason to write after "stopped"; empty for an interrupt, which a person knows about. */
 export const becauseOf = (reason: AbortReason, parent = "spindle"): string => {
   switch (reason) {
     case "Interrupted":

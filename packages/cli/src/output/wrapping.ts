@@ -3,13 +3,13 @@ import * as Ansi from "./Ansi.ts"
 
 /** The line that is being written. */
 export interface Line {
-  /** How many columns are used. */
+  /** The number of columns that are used. */
   readonly column: number
   /** White space that is written only if a word follows in the same line. */
   readonly space: string
   /** The beginning of a word, which is placed when the word has ended. */
   readonly word: string
-  /** Whether the word is longer than a line, and is written as it arrives. */
+  /** True if the word is longer than a line and is written as it arrives. */
   readonly isLong: boolean
 }
 
@@ -38,7 +38,7 @@ export const add = (line: Line, text: string, columns: number): readonly [line: 
   return [next, written]
 }
 
-/** Returns the rest, when the text ends or something else begins. */
+/** Returns the rest of the text. Called when the text ends or something else begins. */
 export const end = (line: Line, columns: number): string => placeWord(line, columns)[1]
 
 /** Breaks a complete text. */
@@ -61,7 +61,7 @@ export const cut = (line: string, columns: number): ReadonlyArray<string> => {
   return [...pieces, piece]
 }
 
-/** A wide character is a separate word, unless it is joined to the one before it. */
+/** Returns true if a character begins a word: a wide one does, unless it is joined to the one before it. */
 const breaksBefore = ({ isLong, word }: Line, character: string): boolean =>
   !isLong && word !== "" && !word.endsWith("\u200d") && Ansi.width(character) === 2
 
@@ -74,7 +74,7 @@ const placeWord = ({ column, space, word, isLong }: Line, columns: number): read
   return [{ ...empty, column: begin + width }, space + word]
 }
 
-/** A word that no line can hold begins a new line, and the terminal breaks it. */
+/** Starts a new line for a word that is longer than a line. The terminal breaks it. */
 const growWord = (line: Line, columns: number): readonly [Line, string] => {
   const width = Ansi.width(line.word)
   if (line.isLong) return [{ ...line, column: (line.column + width) % columns, word: "" }, line.word]

@@ -35,7 +35,7 @@ const open = (): Person | undefined => {
   }
 }
 
-/** Whether the process may read its terminal. A job in the background would be stopped by it. */
+/** Returns true if the process may read its terminal. Reading stops a job in the background. */
 const isForeground = (): boolean => {
   try {
     const stat = Fs.readFileSync("/proc/self/stat", "utf8")
@@ -43,7 +43,7 @@ const isForeground = (): boolean => {
     const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
     return group === foreground
   } catch {
-    // only Linux has it
+    // only Linux has the file
     return true
   }
 }

@@ -1,4 +1,4 @@
-/** The lines at the end of a screen that are redrawn in place. They leave nothing in its scrollback. */
+/** The lines at the end of a screen that are redrawn in place. Nothing of them stays in its scrollback. */
 import * as Ansi from "../output/Ansi.ts"
 
 /** An output: `process.stdout` is one. */
@@ -9,18 +9,18 @@ export interface Output {
   readonly write: (text: string) => unknown
 }
 
-/** A region of the screen. Lines are drawn in it, one text for each line. */
+/** A region of the screen. Each line is one text. */
 export interface Region {
   /** Draws these lines in place of the ones before, unless they are the same. */
   readonly draw: (lines: ReadonlyArray<string>) => void
-  /** Leaves these lines on the screen; what follows begins below them. */
+  /** Keeps these lines on the screen. Later output begins below them. */
   readonly keep: (lines: ReadonlyArray<string>) => void
   readonly erase: () => void
 }
 
 const eraseLine = "\r\x1b[2K"
 
-/** Makes a region of a screen, without one a region that shows nothing. */
+/** Makes a region of a screen. Without a screen the region shows nothing. */
 export const make = (screen: Output | undefined, isDumb: boolean): Region => {
   if (screen === undefined) return { draw: () => undefined, keep: () => undefined, erase: () => undefined }
   return isDumb ? makeDumb(screen) : makeErasable(screen)
@@ -28,7 +28,7 @@ export const make = (screen: Output | undefined, isDumb: boolean): Region => {
 
 const makeErasable = (screen: Output): Region => {
   let shown: ReadonlyArray<string> = []
-  /** Erases all rows: after a screen has become narrower, a line may take several. */
+  /** Returns the sequence that erases all rows. A line may take several rows after a screen has become narrower. */
   const erasure = (): string => {
     const columns = screen.columns || 80
     const rows = shown.reduce(
@@ -56,7 +56,7 @@ const makeErasable = (screen: Output): Region => {
   }
 }
 
-/** Makes a region of a screen that cannot erase: a line that grows is continued, another one begins below. */
+/** Makes a region of a screen that cannot erase. A line that grows is continued; another line begins below. */
 const makeDumb = (screen: Output): Region => {
   let shown = ""
   const draw = (lines: ReadonlyArray<string>) => {

@@ -2,8 +2,8 @@
  * The driver of a transcript: writes it to a stream, draws the status line and the last lines of a running command, and
  * asks for approvals with a key press.
  *
- * It owns the timer of the redrawn lines and, while it asks, the keyboard. A stream that is not a terminal gets plain text
- * and nothing that is redrawn. Questions are then asked at another screen, if there is one.
+ * It owns the timer of the redrawn lines and, while it asks, the keyboard. A stream that is not a terminal gets plain
+ * text and no redrawn lines. Questions are then asked at another screen, if there is one.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -49,7 +49,7 @@ export interface Options {
   readonly screen?: Region.Output | undefined
   readonly color: ColorMode
   readonly verbose?: boolean | undefined
-  /** How many tokens fit in the context of a model, if that is known. */
+  /** Returns the size of the context of a model, in tokens; undefined if it is unknown. */
   readonly contextWindow?: ((model: string) => number | undefined) | undefined
   readonly env: { readonly [name: string]: string | undefined }
   readonly onCtrlC: () => void
@@ -58,29 +58,29 @@ export interface Options {
 /** A terminal that shows one session. */
 export interface Terminal {
   /**
-   * Takes what came before in a resumed session, and shows these lines above the transcript, unless it is written to a
+   * Takes the earlier part of a resumed session, and shows the header above the transcript, unless it is written to a
    * pipe. Called before the first event.
    */
   readonly open: (snapshot: Snapshot, header: ReadonlyArray<string>) => void
   /**
-   * Shows an event; while a question is open, after its answer. Called in order. **Interruption**: shows all of it or
-   * nothing.
+   * Shows an event, or while a question is open, shows it after the answer. Called in order. **Interruption** shows all
+   * of the event or nothing.
    */
   readonly show: (event: SessionEvent) => Effect.Effect<void>
-  /** Takes an event of the session or of an agent below it. Shows which agents start and end. */
+  /** Takes an event of the session or of an agent below it. Shows the start and the end of agents. */
   readonly showAgent: (sessionId: SessionId, event: SessionEvent) => void
   /**
-   * Asks the person, one question at a time: y once, t for the turn, a for the session, p always, by a rule, n or Escape
-   * no, d no and what to do instead, q no and stop the turn. A question or a form takes one line for each field, and
-   * Escape declines it. Keys that were typed before the question was shown do not answer it. Undefined if there is no
-   * keyboard or no screen. **Interruption** releases the keyboard.
+   * Asks the person, one question at a time. The keys: y allows once, t for the turn, a for the session, p always, by a
+   * rule; n or Escape denies, d denies and reads another instruction, q denies and stops the turn. A question or a form
+   * takes one line for each field, and Escape declines it. Keys that were typed before the question was shown do not
+   * answer it. Undefined if there is no keyboard or no screen. **Interruption** releases the keyboard.
    */
   readonly approvals: Approvals | undefined
   /** Erases the redrawn lines and releases the keyboard at once, for a program that cannot wait for the scope. */
   readonly restore: () => void
 }
 
-/** How many milliseconds keys are ignored before a question can be answered. */
+/** The time for which keys are ignored before a question can be answered, in milliseconds. */
 const typedAheadMillis = 100
 const frameMillis = 100
 
@@ -90,11 +90,11 @@ interface Choice {
   readonly label: string
   /** For a narrow terminal. */
   readonly short: string
-  /** Undefined if the person types what to do instead. */
+  /** Undefined if the person types another instruction. */
   readonly decision: Decision | undefined
 }
 
-/** Returns the choices for a question. One of no turn cannot be allowed for a turn. */
+/** Returns the choices for a question. A question outside a turn cannot be allowed for a turn. */
 const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> => {
   const amendment = QuestionText.amendmentIn(payload)
   const turn: Decision = { _tag: "Approved", scope: "turn" }
@@ -117,7 +117,7 @@ const choicesOf = ({ kind, payload, turnId }: Question): ReadonlyArray<Choice> =
   ]
 }
 
-/** Returns the prompt with the choices: in one line, or on a narrow terminal with a line for each. */
+/** Returns the prompt with the choices: in one line, or on a narrow terminal with one line for each choice. */
 const choicePrompt = (
   choices: ReadonlyArray<Pick<Choice, "key" | "label" | "short">>,
   columns: number
@@ -154,8 +154,8 @@ export const make = (options: Options): Effect.Effect<Terminal, never, Scope.Sco
     })
     let asking = false
     let prompt: Array<string> = []
-    // events during a question are shown after its answer: at most the rest of one model response, and one result for each
-    // running tool
+    // events during a question are shown after its answer: at most the rest of one model response, and one result for
+    // each running tool
     const held: Array<() => void> = []
     let tree = Tree.initial(sessionId)
 
@@ -293,15 +293,18 @@ export const confirm = (
       })
   )
 
-/** Whether an event adds no text by itself, so that it need not be held back. Output of commands can be large. */
+/** Returns true if an event adds no text by itself, so that it need not be held. Output of commands can be large. */
 const isSilent = (event: SessionEvent): boolean =>
   event._tag === "ToolOutput" || (event._tag === "ItemRecorded" && event.item._tag === "ToolCall")
 
-/** The decision of a person who leaves a question: no answer to a question, and no to a form. */
+/** Returns the decision of a person who leaves a question: no answer to a question, a denial of a form. */
 const decisionOnLeave = (kind: Question["kind"]): Decision =>
   kind === "question" ? { _tag: "Answered", answers: {} } : { _tag: "Denied", reason: rejectedByUser }
 
-/** Waits for a key that decides. A person who leaves the line for another instruction, or enters nothing, chooses again. */
+/**
+ * Waits for a key that decides. A person who leaves the line for another instruction, or leaves it empty, chooses
+ * again.
+ */
 const askKey = Effect.fnUntraced(function* (lines: Lines, choices: ReadonlyArray<Choice>) {
   const { columns, keepPrompt, heard, prompt } = lines
   const decisions = new Map(choices.map(({ decision, key }) => [key, decision]))
@@ -360,12 +363,12 @@ interface Heard {
   readonly stop: () => void
 }
 
-/** How many milliseconds after its first character the rest of a key's sequence must have come; else it is Escape. */
+/** The time in which the rest of a key's sequence must arrive, in milliseconds. Otherwise the key is Escape. */
 const escapeMillis = 50
 
 /**
- * Takes the keyboard. A key press arrives as a separate piece, so letters inside an
- * escape sequence (an arrow key is `ESC [ A`) or a paste do not answer. Characters and sequences may come in pieces.
+ * Takes the keyboard. A key press arrives as a separate piece, so letters inside an escape sequence (an arrow key is
+ * `ESC [ A`) or a paste do not answer. Characters and sequences may arrive in pieces.
  */
 const listen = (keyboard: Keyboard, onCtrlC: () => void): Heard => {
   let heard: ((key: string) => void) | undefined

@@ -1,6 +1,6 @@
 /** A line that a person types at a keyboard in raw mode: a pure fold over the pieces that the keyboard sends. */
 
-/** A line that is being typed. `end` says whether and how it has ended. */
+/** A line that is being typed. `end` is the way in which it ended, or `open`. */
 export interface Typed {
   readonly text: string
   readonly end: "open" | "entered" | "left"
@@ -21,8 +21,8 @@ const tokenPattern = /\x1b(?:\[[0-?]*[ -/]*[@-~]|O[ -~])|\x1b|[^\x1b]+/g
 const unfinishedPattern = /\x1b(?:O|\[[0-?]*[ -/]*)?$/
 
 /**
- * Splits what a keyboard sends into texts, sequences of keys such as arrows, and {@link escape}. `rest` is the beginning
- * of a sequence at the end, or an Escape key.
+ * Splits the input from a keyboard into texts, sequences of keys such as arrows, and {@link escape}. `rest` is the
+ * beginning of a sequence at the end, or an Escape key.
  */
 export const split = (piece: string): { readonly tokens: ReadonlyArray<string>; readonly rest: string } => {
   const rest = unfinishedPattern.exec(piece)?.[0] ?? ""

@@ -43,9 +43,9 @@ import * as Titles from "./titles.ts"
 import { makeWriter } from "./writer.ts"
 
 /**
- * Keeps journals in files. Within one process a session has one writer. Between processes this holds only with a {@link
- * JournalLease}, and by default there is none. A second process may then open a session that is being written, and the
- * fence refuses the earlier writer at its next write. `@spindle/app/SessionLease` is a lease for Node.
+ * Keeps journals in files. Within one process a session has one writer. Between processes this holds only with a
+ * {@link JournalLease}, and by default there is none. A second process may then open a session that is being written,
+ * and the fence refuses the earlier writer at its next write. `@spindle/app/SessionLease` is a lease for Node.
  */
 export const layer = (options: JournalFileOptions): Layer.Layer<Journal, never, FileSystem.FileSystem> =>
   Layer.effect(

@@ -1,4 +1,4 @@
-/** How the `Approvals` of a child session ask its parent, and so every session up to the root (contract A3). */
+/** The `Approvals` of a child session. They ask its parent, and so every session up to the root (contract A3). */
 import type { Approvals, Decided, Question } from "@spindle/core/Approvals"
 import type { Answer, NewQuestion } from "@spindle/core/Turn"
 import * as Cause from "effect/Cause"
@@ -9,7 +9,10 @@ import * as Fiber from "effect/Fiber"
 /** Decides a question before a session above is asked. `undefined` leaves it to them. */
 export type Review = (question: Question) => Effect.Effect<Decided | undefined>
 
-/** Makes the question that the parent asks: with the same id, call and path, so that it is one question wherever it is shown. */
+/**
+ * Makes the question that the parent asks. It has the same id, call and path, so that it is one question wherever it is
+ * shown.
+ */
 export const questionOf = ({ callId, keys, kind, path, payload, questionId, tool }: Question): NewQuestion => ({
   kind,
   payload,
@@ -30,8 +33,8 @@ export const askParent = (ask: (question: NewQuestion) => Effect.Effect<Answer>,
 })
 
 /**
- * Returns the parent's answer. A parent that stops cancels the question, which is not a refusal: the asker then waits for
- * its own end or its own deadline (A2).
+ * Returns the parent's answer. A parent that stops cancels the question, which is not a refusal: the asker then waits
+ * for its own end or its own deadline (A2).
  */
 const parentsAnswer = (asked: Effect.Effect<Answer>): Effect.Effect<Decided> =>
   Effect.gen(function* () {

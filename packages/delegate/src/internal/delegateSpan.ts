@@ -12,14 +12,17 @@ export interface DelegateSpan {
   readonly end: (status: Status.Status) => void
 }
 
-/** The delegate that a span is about. */
+/** The delegate of a span. */
 interface Identity {
   readonly delegateId: SessionId
   readonly path: ReadonlyArray<SessionId>
   readonly isDetached: boolean
 }
 
-/** Opens the span in the context of the caller that starts the delegate. That of a linked one ends with the turn at the latest. */
+/**
+ * Opens the span in the context of the caller that starts the delegate. The span of a linked delegate ends with the
+ * turn at the latest.
+ */
 export const open = (
   context: Context.Context<never>,
   { delegateId, isDetached, path }: Identity,

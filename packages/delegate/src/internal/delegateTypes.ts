@@ -16,16 +16,18 @@ import type { Limits } from "../Limits.ts"
 import type { Status } from "../Status.ts"
 import type { Review } from "./approvals.ts"
 
-/** The history that a delegate begins with: none, a copy of its parent's up to now, or that of a session that was closed. */
+/**
+ * The history that a delegate begins with: none, a copy of its parent's so far, or that of a session that was closed.
+ */
 export type Beginning =
   | { readonly _tag: "New" }
   | { readonly _tag: "Forked"; readonly note?: string | undefined }
   | { readonly _tag: "Resumed"; readonly delegateId: SessionId }
 
-/** How to start a delegate. */
+/** The options of a delegate. */
 export interface DelegateOptions<out R> {
   readonly agent: Agent<R>
-  /** How long it may live from now on. `Duration.infinity` has to be written. It never outlives its parent. */
+  /** The time after which it is ended. `Duration.infinity` has to be written. It never outlives its parent. */
   readonly deadline: Duration.Input
   /** Keeps it running when the turn that starts it ends. Default: false. */
   readonly detached?: boolean | undefined
@@ -67,15 +69,15 @@ export interface Delegate {
    * **Interruption** stops only the wait.
    */
   readonly settled: Effect.Effect<Status>
-  /** Waits for its end and returns how its last turn ended. **Interruption** stops only the wait. */
+  /** Waits for its end and returns the end of its last turn. **Interruption** stops only the wait. */
   readonly outcome: Effect.Effect<Status>
   /** Waits for its end. **Interruption** stops only the wait. */
   readonly awaitClosed: Effect.Effect<void>
-  /** Asks its turn to stop, and returns at once whether one was running. The delegate and its parent keep running. */
+  /** Asks its turn to stop. Returns at once: true if a turn was running. The delegate and its parent keep running. */
   readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
   /**
-   * Ends it within the drain deadline: asks its turn to stop with this reason, by default `Parent`, and closes its session
-   * with everything below it. Later calls wait for the same end. **Interruption**: none.
+   * Ends it within the drain deadline: asks its turn to stop with this reason, by default `Parent`, and closes its
+   * session with everything below it. Later calls wait for the same end. **Interruption**: none.
    */
   readonly end: (reason?: AbortReason) => Effect.Effect<void>
 }
@@ -85,14 +87,14 @@ export interface Interactive extends Delegate {
   /** Its queue of submissions; see `Bridge`. Input for which no slot of the tree is free is refused. */
   readonly submissions: Queue.Enqueue<Submission>
   /**
-   * Hands it an operation, or a submission, and waits for the receipt. Without a trace it continues that of the delegate.
-   * **Interruption** stops only the wait. **Errors**: `DelegateClosed` when it has ended, or its session has failed: no
-   * receipt says `SessionClosed`; `DelegateRefused` when it had settled and no slot of the tree is free.
+   * Hands it an operation, or a submission, and waits for the receipt. Without a trace it continues that of the
+   * delegate. **Interruption** stops only the wait. **Errors**: `DelegateClosed` when it has ended, or its session has
+   * failed: no receipt says `SessionClosed`; `DelegateRefused` when it had settled and no slot of the tree is free.
    */
   readonly submit: (submission: Op | Submission) => Effect.Effect<Receipt, DelegateClosed | DelegateRefused>
   /** Its events, for one reader at a time; see `Bridge`. */
   readonly events: Stream.Stream<SessionEvent, BridgeInUse>
 }
 
-/** Why a delegate was not started. Nothing of it is left. */
+/** The reason why a delegate was not started. Nothing of it is left. */
 export type StartError = DelegateRefused | SessionNotFound | SessionBusy | JournalFailed

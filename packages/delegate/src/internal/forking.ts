@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 export const defaultNote =
   "You are the new delegate that this call started. The messages above are the history of the agent that started you. Treat them as background. Work on the input that follows."
 
-/** The session to copy, and how. */
+/** The session to copy, and the options of the copy. */
 export interface ForkOptions {
   readonly delegateId: SessionId
   readonly source: SessionId
@@ -19,8 +19,9 @@ export interface ForkOptions {
 }
 
 /**
- * Returns the records of the parent up to now as the beginning of another session: with its own first record, without the
- * input that waits for the parent, and with the running turn completed as if everything open in it had been answered.
+ * Returns the records of the parent up to now as the beginning of another session: with its own first record, without
+ * the input that waits for the parent, and with the running turn completed as if everything open in it had been
+ * answered.
  */
 export const records = (parent: ReadonlyArray<JournalRecord>, options: ForkOptions): ReadonlyArray<JournalRecord> => {
   const { delegateId, meta, note, source } = options

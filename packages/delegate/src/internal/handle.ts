@@ -76,8 +76,8 @@ export class Handle implements Member {
   readonly onEvent: Tracking["onEvent"] = (event) => this.tracking.onEvent(event)
 
   /**
-   * Announces it, owned by its turn unless it is detached, before its session exists, so that no abort misses it (D6). The
-   * turn ends and names every delegate that was announced, wherever an abort comes in between (I3).
+   * Announces it, owned by its turn unless it is detached, before its session exists, so that no abort misses it (D6).
+   * The turn ends and names every delegate that was announced, wherever an abort comes in between (I3).
    */
   readonly register = Effect.suspend(() => {
     const { delegateId, isDetached, name } = this
@@ -100,7 +100,7 @@ export class Handle implements Member {
     })
   }
 
-  /** Makes it open: its session exists from now on. */
+  /** Makes it open. Called once its session exists. */
   open(opened: Opened): void {
     this.state = { _tag: "Open", opened }
   }
@@ -124,7 +124,7 @@ export class Handle implements Member {
     return this.opened?.session
   }
 
-  /** Whether its end has begun. */
+  /** True if its end has begun. */
   get isEnding(): boolean {
     return this.state._tag === "Ending" || this.state._tag === "Ended"
   }
@@ -189,8 +189,8 @@ export class Handle implements Member {
   }
 
   /**
-   * Hands a submission to the session, and input only with a slot (D6). The slot is taken here, because a submission that
-   * still waits for room in the bridge, and may be withdrawn, needs none.
+   * Hands a submission to the session, and input only with a slot (D6). The slot is taken here, because a submission
+   * that still waits for room in the bridge, and may be withdrawn, needs none.
    */
   deliver(session: Session, submission: Submission): Effect.Effect<Receipt, DelegateRefused | JournalFailed> {
     return Effect.suspend((): Effect.Effect<Receipt, DelegateRefused | JournalFailed> => {
@@ -215,8 +215,8 @@ export class Handle implements Member {
   }
 
   end(reason: AbortReason = "Parent"): Effect.Effect<void> {
-    // Enter the uninterruptible region before changing the state. An interruption between the two would leave the delegate
-    // marked as ending with no fiber ending it.
+    // Enter the uninterruptible region before changing the state. An interruption between the two would leave the
+    // delegate marked as ending with no fiber ending it.
     // mutant begins-its-end-in-its-region (D1: a delegate that has begun to end does end):
     //   replace: `Effect.uninterruptibleMask((restore) => {` => `Effect.suspend((restore = (effect) => effect) => {`
     return Effect.uninterruptibleMask((restore) => {
@@ -261,8 +261,8 @@ export class Handle implements Member {
   })
 
   /**
-   * Notifies the parent each time that it settles, until it has ended (D7). If it settles more than once while a notice is
-   * being sent, the next notice tells about the last time.
+   * Notifies the parent each time that it settles, until it has ended (D7). If it settles more than once while a notice
+   * is being sent, the next notice reports the last time.
    */
   notifyParent(wake: boolean): Effect.Effect<void> {
     const { delegateId, tracking, turn } = this

@@ -26,7 +26,7 @@ import { Handle, type Opened } from "./handle.ts"
 import * as Spending from "./spending.ts"
 import { CurrentNode, type Node, nodeOf } from "./tree.ts"
 
-/** How long a question of a delegate waits if neither its settings nor its parent's say how long (A2). */
+/** The deadline of a question of a delegate if neither its settings nor its parent's have one (A2). */
 const questionDeadline: Duration.Input = "5 minutes"
 
 /**
@@ -120,12 +120,15 @@ const ownLimits = (limits: Partial<Limits.Limits> = {}): Limits.Limits => ({
   wallTime: limits.wallTime ?? Infinity
 })
 
-// one that is not a number allows none
+// a limit that is not a number allows none
 const countOf = (limit = Infinity): number => (Number.isNaN(limit) ? 0 : limit)
 
 const refusalOfAbort = ({ path, sessionId }: Node) => new DelegateRefused({ path, limit: "aborted", at: sessionId })
 
-/** Opens the session of a delegate, and its bridge unless it is a one-shot delegate. Interruptible until the session exists. */
+/**
+ * Opens the session of a delegate, and its bridge unless it is a one-shot delegate. Interruptible until the session
+ * exists.
+ */
 const open = Effect.fnUntraced(function* <R>(handle: Handle, options: LaunchOptions<R>, restore: Restore) {
   const { delegateId, scope, turn } = handle
   const begin = options.begin ?? { _tag: "New" }

@@ -28,7 +28,10 @@ export const defaultNames: ReadonlyArray<string> = [
   "Sofia"
 ]
 
-/** Returns the first name that is not taken. When all are taken, they are used again with a number. No names means the default ones. */
+/**
+ * Returns the first name that is not taken. When all are taken, they are used again with a number. No names means the
+ * default ones.
+ */
 export const draw = (given: ReadonlyArray<string>, taken: ReadonlySet<string>): string => {
   const names = given.length === 0 ? defaultNames : given
   for (let round = 1; ; round++) {

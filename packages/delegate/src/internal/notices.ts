@@ -11,8 +11,8 @@ export const textOf = (delegateId: SessionId, status: Status): string =>
   `<${noticeFragment}>\n${JSON.stringify({ agent_id: delegateId, status: toWire(status) })}\n</${noticeFragment}>`
 
 /**
- * Puts a notice into the inbox of the parent. With `wake` it starts a turn of an idle parent; without, it joins the running
- * turn or the next one. A notice to a parent that has ended is dropped; one that the parent rejects is logged.
+ * Puts a notice into the inbox of the parent. With `wake` it starts a turn of an idle parent; without, it joins the
+ * running turn or the next one. A notice to a parent that has ended is dropped; one that the parent rejects is logged.
  */
 export const send = (
   session: TurnSession,

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import { DelegateClosed, DelegateRefused } from "../DelegateError.ts"
 
-/** Why a submission has no receipt. */
+/** The reason why a submission has no receipt. */
 export type SubmitError = DelegateClosed | DelegateRefused
 
 /** The receipts that callers wait for. */
@@ -51,7 +51,10 @@ export class PendingReceipts {
     Deferred.doneUnsafe(receipt, Exit.isSuccess(exit) ? this.replyOf(exit.value) : this.failureOf(exit))
   }
 
-  /** Refuses the submissions that the child does not have yet, now and later. The child may still reply to the one that it has. */
+  /**
+   * Refuses the submissions that the child does not have yet, now and later. The child may still reply to the one that
+   * it has.
+   */
   refuseQueued(): void {
     this.isRefusing = true
     for (const [id, receipt] of this.waiting) {
@@ -67,7 +70,10 @@ export class PendingReceipts {
     this.refuseQueued()
   }
 
-  /** A child whose session has closed or failed has ended for its caller, whether or not its bridge knows it (decision 82). */
+  /**
+   * Returns the receipt. Fails for a child whose session has closed or failed: it has ended for its caller, even if its
+   * bridge does not know it yet (decision 82).
+   */
   private replyOf(receipt: Receipt): Effect.Effect<Receipt, SubmitError> {
     const isClosed = receipt._tag === "Rejected" && receipt.reason._tag === "SessionClosed"
     return isClosed ? this.closed : Effect.succeed(receipt)

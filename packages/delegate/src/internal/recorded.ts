@@ -14,11 +14,14 @@ export interface Recorded {
   readonly nickname: string
   readonly role: string
   readonly wish: Wish
-  /** How its last turn ended. */
+  /** The end of its last turn. */
   readonly status: Status.Status
 }
 
-/** Returns the metadata that the first record of an agent has in addition to that of every delegate. {@link find} reads it. */
+/**
+ * Returns the metadata that the first record of an agent has in addition to that of every delegate. {@link find} reads
+ * it.
+ */
 export const metaOf = (role: string, { effort, model }: Wish): { readonly [key: string]: string } => ({
   role,
   ...(model === undefined ? {} : { model }),

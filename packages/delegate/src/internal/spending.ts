@@ -9,8 +9,9 @@ import * as Effect from "effect/Effect"
 import type { Node } from "./tree.ts"
 
 /**
- * Counts, once, the spending of a session before it was resumed. Its own records contain it, except for delegates that ran when the
- * process died: those are read from their journals. One that was resumed afterwards counts with all of its journal.
+ * Counts, once, the spending of a session before it was resumed. Its own records contain it, except for delegates that
+ * ran when the process died: those are read from their journals. One that was resumed afterwards counts with all of its
+ * journal.
  */
 export const restore = Effect.fnUntraced(function* (node: Node, session: TurnSession) {
   if (node.isRestored) return
@@ -28,7 +29,9 @@ interface Used {
   readonly tokens: number
 }
 
-/** Returns the spending of a session and everything below it, from its journal; nothing if that was deleted. */
+/**
+ * Returns the spending of a session and everything below it, read from its journal; none if the journal was deleted.
+ */
 const usedBy: (sessionId: SessionId) => Effect.Effect<Used, JournalFailed, Journal> = Effect.fnUntraced(
   function* (sessionId) {
     const journal = yield* Journal

@@ -1,4 +1,6 @@
-/** Tracks the work of a delegate: status, slot in the tree, tokens. Called synchronously with each event of its session. */
+/**
+ * Tracks the work of a delegate: status, slot in the tree, tokens. Called synchronously with each event of its session.
+ */
 import type { SubmissionId } from "@spindle/core/Ids"
 import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
@@ -8,7 +10,7 @@ import type { Node } from "./tree.ts"
 
 /** Tracks one delegate: status, slot, tokens. It starts with the slot that `spawn` took. */
 export class Tracking {
-  /** How its last turn ended, or that a turn runs. */
+  /** The end of its last turn, or `Running` while a turn runs. */
   status: Status.Status = Status.pendingInit
   /** Its status when it last settled. It may have continued since. */
   settledAs: Status.Status = Status.pendingInit
@@ -16,7 +18,7 @@ export class Tracking {
   private hasSlot = true
   /** The submission that its session has received and not answered yet. Its work needs the slot. */
   private pending: SubmissionId | undefined
-  /** Whether the slot was used for more than input that was rejected. */
+  /** True if the slot was used for more than input that was rejected. */
   private hasWorked = true
   private settles = 0
   private lastText: string | undefined
@@ -37,14 +39,14 @@ export class Tracking {
     this.onSpent = onSpent
   }
 
-  /** Whether no turn runs and none is about to. */
+  /** True if no turn runs and none is about to start. */
   get isSettled(): boolean {
     return this.isOver || (Status.isSettled(this.status) && !this.hasSlot)
   }
 
   /**
-   * Takes a slot for input that its session is about to get, one at a time, or keeps the one that it has, even if the turn
-   * that uses it ends in the meantime. Returns why there is no slot, or undefined if there is one.
+   * Takes a slot for input that its session is about to get, one at a time, or keeps the one that it has, even if the
+   * turn that uses it ends in the meantime. Returns the error if there is no slot, else undefined.
    */
   acquire(id: SubmissionId): DelegateRefused | undefined {
     if (!this.hasSlot) {
@@ -57,14 +59,17 @@ export class Tracking {
     return undefined
   }
 
-  /** Called with the receipt of input. Releases the slot if the input brings no work, because it was rejected or sent twice. */
+  /**
+   * Called with the receipt of input. Releases the slot if the input brings no work, because it was rejected or sent
+   * twice.
+   */
   onReceipt(id: SubmissionId): void {
     if (this.pending !== id) return
     this.pending = undefined
     if (Status.isSettled(this.status) && !this.continues) this.release()
   }
 
-  /** Whether input of a next turn waits. Input that waits after a turn that failed or was stopped starts none. */
+  /** True if waiting input starts another turn. After a turn that failed or was stopped, it starts none. */
   private get continues(): boolean {
     // mutant settles-after-its-input (D6: a delegate has not settled while its input waits for a turn):
     //   replace: return this.pending !== undefined
@@ -153,7 +158,7 @@ export class Tracking {
   /** Waits until the delegate has settled. **Interruption** stops only the wait. */
   readonly settled: Effect.Effect<void> = this.until(() => this.isSettled)
 
-  /** Waits until it has settled more than `count` times. Returns how often, or `Infinity` once it has ended. */
+  /** Waits until it has settled more than `count` times. Returns the count, or `Infinity` once it has ended. */
   awaitSettledAfter(count: number): Effect.Effect<number> {
     return Effect.map(
       // mutant counts-while-notifying (D7: a delegate that settles while the notice before is sent gets another one):

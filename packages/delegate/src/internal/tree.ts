@@ -1,7 +1,7 @@
 /**
  * The tree of delegates, with one node for each session. A node holds all state of its session that delegates need: the
- * delegates below it, the agents that its model has started, and how much of its limits is used. Plain data that changes
- * synchronously.
+ * delegates below it, the agents that its model has started, and how much of its limits is used. Plain data that
+ * changes synchronously.
  */
 import type { SessionId } from "@spindle/core/Ids"
 import type { TurnSession } from "@spindle/core/Turn"
@@ -19,7 +19,7 @@ import type { Interactive } from "./delegateTypes.ts"
 export class Node {
   readonly path: ReadonlyArray<SessionId>
   readonly parent: Node | undefined
-  /** Those of a root are read again with each turn that starts a delegate. */
+  /** The limits for everything below it. Those of a root are read again with each turn that starts a delegate. */
   limits: Limits.Limits
   /** The time at which the session ends at the latest, in milliseconds since 1970. */
   readonly endsAt: number
@@ -29,12 +29,12 @@ export class Node {
   readonly agents = new Map<SessionId, AgentEntry>()
   /** The names that agents of the tree have had. Only those of the root are used. */
   private readonly names = new Set<string>()
-  /** When its first delegate was started, in milliseconds since 1970. */
+  /** The time at which its first delegate was started, in milliseconds since 1970. */
   private firstStartAt: number | undefined
   private active = 0
   private started = 0
   private spent = 0
-  /** Whether the spending of the session before it was resumed is counted. */
+  /** True once the spending of the session before it was resumed is counted. */
   isRestored = false
 
   constructor(path: ReadonlyArray<SessionId>, limits: Limits.Limits, parent?: Node, endsAt = Infinity) {
@@ -50,7 +50,7 @@ export class Node {
     return this.path.at(-1)!
   }
 
-  /** Counts a delegate of this session that starts now. Returns why it may not start, or undefined if it may. */
+  /** Counts a delegate of this session that starts now. Returns the error if it may not start, else undefined. */
   spawn(nowMillis: number): DelegateRefused | undefined {
     let levels = 0
     for (const node of this.upward) {
@@ -70,12 +70,15 @@ export class Node {
     return undefined
   }
 
-  /** How many levels of delegates there may be below this session. */
+  /** The number of levels of delegates that there may be below this session. */
   get levelsBelow(): number {
     return Math.min(...this.upward.map((node, above) => node.limits.depth - above))
   }
 
-  /** Returns when a delegate of this session that starts now ends at the latest: at the time of this session or of one above. */
+  /**
+   * Returns the time at which a delegate of this session that starts now ends at the latest. It is limited by this
+   * session and those above it.
+   */
   delegatesEndAt(nowMillis: number): number {
     return Math.min(...this.upward.map((node) => node.lastsUntil(nowMillis)))
   }
@@ -112,7 +115,7 @@ export class Node {
     }
   }
 
-  /** Takes a slot for a delegate of this session. Returns why there is none, or undefined if the slot was taken. */
+  /** Takes a slot for a delegate of this session. Returns the error if there is none, else undefined. */
   acquire(): DelegateRefused | undefined {
     for (const node of this.upward) {
       const { concurrent, tokens } = node.limits
@@ -139,7 +142,7 @@ export class Node {
     return spent
   }
 
-  /** Whether the tokens of this session or of one above are spent. */
+  /** True if the tokens of this session or of one above are spent. */
   get isSpent(): boolean {
     for (const node of this.upward) if (node.spent >= node.limits.tokens) return true
     return false
@@ -184,7 +187,7 @@ const millis = (duration: Duration.Input): number => Duration.toMillis(Duration.
 /** A delegate in the tree. */
 export interface Member extends Interactive {
   readonly node: Node
-  /** Takes no submissions and has no reader. */
+  /** True if it takes no submissions and has no reader. */
   readonly isOneShot: boolean
 }
 
@@ -195,12 +198,12 @@ export interface AgentEntry {
   readonly role: string
   /** The model and the effort that were asked for at its start, and are again when it is resumed. */
   readonly wish: Wish
-  /** Whether its notices start a turn. */
+  /** True if its notices start a turn. */
   readonly wakes: boolean
   readonly delegate: Interactive
 }
 
-/** The node of the session that this is the context of. A root session has none in its context. */
+/** The node of the current session. A root session has none in its context. */
 export class CurrentNode extends Context.Reference<Node | undefined>("@spindle/delegate/CurrentNode", {
   defaultValue: () => undefined
 }) {}

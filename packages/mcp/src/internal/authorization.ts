@@ -1,6 +1,6 @@
 /**
- * The token of a server over HTTP. It is renewed before it expires, and after the server has refused it: once, however many
- * requests need it.
+ * The token of a server over HTTP. It is renewed before it expires, and after the server has refused it: once, however
+ * many requests need it.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -21,8 +21,8 @@ import * as Wire from "./wire.ts"
 /** The authorization of requests to a server. */
 export interface Authorization {
   /**
-   * Sends a request with the headers that authorize it. If the server refuses them, they are renewed, and the request is
-   * sent once more.
+   * Sends a request with the headers that authorize it. If the server refuses them, they are renewed, and the request
+   * is sent once more.
    */
   readonly use: <A, R>(
     send: (headers: Headers) => Effect.Effect<A, McpClientError.McpClientError, R>
@@ -31,7 +31,7 @@ export interface Authorization {
   readonly lastHeaders: () => Headers
 }
 
-/** For a server whose configuration has the headers that it needs. */
+/** The authorization of a server whose configuration has all headers that it needs. */
 export const none: Authorization = { use: (send) => send({}), lastHeaders: () => ({}) }
 
 /** The options of an authorization. `renew` asks the authorization server for another token. */
@@ -41,9 +41,9 @@ export interface Options {
   readonly renew: (grant: Grant, refreshToken: Redacted.Redacted) => Effect.Effect<Grant, OAuthFailed>
 }
 
-/** How long before its end a token is renewed. */
+/** The time before its end at which a token is renewed. */
 const marginMillis = 30_000
-/** How long the end of a connection waits for a renewal. */
+/** The time that the end of a connection waits for a renewal. */
 const closeMillis = 1_000
 
 /** Makes the authorization of a server from its stored grant. */
@@ -111,8 +111,8 @@ class Tokens implements Authorization {
   }
 
   /**
-   * Returns another grant than the one that was refused. The first caller starts the renewal, and all of them wait for it;
-   * **Interruption** stops only the wait.
+   * Returns another grant than the one that was refused. The first caller starts the renewal, and all of them wait for
+   * it; **Interruption** stops only the wait.
    */
   private renewed(refused: Grant | undefined): Effect.Effect<Grant, McpFailed> {
     const start = Effect.suspend(() => {
@@ -144,7 +144,10 @@ class Tokens implements Authorization {
   }
 }
 
-/** Renews the stored grant, unless another program has done so. `spent` has the refresh tokens that are no longer accepted. */
+/**
+ * Renews the stored grant, unless another program has done so. `spent` has the refresh tokens that are no longer
+ * accepted.
+ */
 const renewStored = Effect.fnUntraced(function* (
   { grants, renew, server }: Options,
   refused: Grant | undefined,
@@ -181,7 +184,7 @@ const orUnreadable = <A, R>(server: HttpServer, effect: Effect.Effect<A, GrantsF
 const headersOf = (grant: Grant | undefined): Headers =>
   grant === undefined ? {} : { authorization: `Bearer ${Redacted.value(grant.accessToken)}` }
 
-/** Both lists of permissions: a login that asked for the missing ones alone would lose those of before. */
+/** Joins both lists of permissions. A login that asked for the missing ones alone would lose the granted ones. */
 const union = (granted: string | undefined, missing: string): string =>
   [...new Set([...(granted ?? "").split(" "), ...missing.split(" ")])].filter((one) => one !== "").join(" ")
 
@@ -203,6 +206,6 @@ const refusalOf = (
   return isScope ? { _tag: "Scope", scope: challenge.scope ?? "" } : undefined
 }
 
-/** An error of this client as the cause of one of the transport; `failures.ts` takes it out again. */
+/** Wraps an error of this client in one of the transport. `failures.ts` unwraps it. */
 const toTransportError = <A>(effect: Effect.Effect<A, McpFailed>): Effect.Effect<A, McpClientError.McpClientError> =>
   Effect.mapError(effect, (error) => Wire.lostError(error.message, error))

@@ -1,4 +1,4 @@
-/** Reads what a server asks for when it refuses a request: the header `WWW-Authenticate`, as far as it speaks of bearer tokens. */
+/** Reads the header `WWW-Authenticate`, with which a server that refuses a request asks for a bearer token. */
 
 /** A challenge for a bearer token. */
 export interface Challenge {

@@ -35,9 +35,9 @@ export interface Options extends Pick<Stdio.Options, "onStart" | "variables"> {
   readonly reconnects: Schedule.Schedule<unknown>
 }
 
-/** A server that ran for this long has not failed in a row. */
+/** The time after which a running server no longer counts as one that fails in a row. */
 const stableMillis = 60_000
-/** How long to wait for the end of a connection. */
+/** The time to wait for the end of a connection. */
 const closeMillis = 3_000
 
 const startupSecondsOf = (config: ServerConfig) => config.startupSeconds ?? 10
@@ -83,8 +83,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 })
 
 /**
- * Runs the server, and starts it again after it has ended. It has failed for good if its first start fails, or if it ends
- * too often in a row. A session that has ended is renewed at once.
+ * Runs the server, and starts it again after it has ended. It has failed for good if its first start fails, or if it
+ * ends too often in a row. A session that has ended is renewed at once.
  */
 const supervise = Effect.fnUntraced(function* (options: Options, state: ServerState) {
   let hasStarted = false
@@ -107,7 +107,7 @@ const supervise = Effect.fnUntraced(function* (options: Options, state: ServerSt
   }
 })
 
-/** Starts the server, waits until it has ended, and returns why. */
+/** Starts the server, waits until it has ended, and returns the reason. */
 const runOnce = (options: Options, state: ServerState, onStarted: () => void) =>
   Effect.acquireUseRelease(
     Scope.make(),
@@ -163,7 +163,7 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
   if ("unusable" in found) return yield* failureOf(config, { _tag: "VariableUnusable", variable: found.unusable })
   const legal = TurnHeaders.legal(found.headers)
   const illegal = Object.entries(found.headers).find(([name, value]) => value !== "" && legal[name] === undefined)
-  // its value can be a secret
+  // without its value, which can be a secret
   if (illegal !== undefined) {
     const detail = `its header ${JSON.stringify(illegal[0])} is not visible ASCII text`
     return yield* failureOf(config, { _tag: "NotStarted", detail })
@@ -175,7 +175,7 @@ const transportOf = Effect.fnUntraced(function* (options: Options, incoming: Wir
     : Http.make({ ...shared, reconnects: options.reconnects })
 })
 
-/** A login authorizes the requests, unless the configuration does. */
+/** Makes the authorization of a server: from a login, unless the configuration authorizes the requests. */
 const authorizationOf = (server: HttpServer, grants: Grants) =>
   isAuthorized(server)
     ? Effect.succeed(Authorization.none)

@@ -1,4 +1,4 @@
-/** The call of a tool in which a message is sent. */
+/** The call of a tool during which a message is sent. */
 import * as Context from "effect/Context"
 import type { CallId } from "@spindle/core/Ids"
 import type { Turn } from "@spindle/core/Turn"
@@ -9,7 +9,7 @@ export interface CurrentCall {
   readonly callId: CallId
   /** The name of the tool, as the model knows it. */
   readonly tool: string
-  /** Whether the server receives the headers of the turn. */
+  /** True if the server receives the headers of the turn. */
   readonly sendsHeaders: boolean
   readonly questions: OpenQuestions
 }
@@ -17,7 +17,7 @@ export interface CurrentCall {
 /** The questions that a server asks in a call. Its deadline does not run meanwhile. */
 export interface OpenQuestions {
   count: number
-  /** When the last one was settled, in milliseconds. */
+  /** The time at which the last one was settled, in milliseconds. */
   settledAt: number
 }
 

@@ -70,13 +70,13 @@ const resourceMetadata = Effect.fnUntraced(function* ({ origin, pathname }: Web.
   return undefined
 })
 
-/** An address with the path of another one after it, and without. */
+/** Returns an address with another path after it, and without that path. */
 const places = (address: string, pathname: string) =>
   pathname === "/" ? [address] : [`${address}${pathname}`, address]
 
 const get = (address: string) => OAuth.send(address, { method: "GET", headers: { accept: "application/json" } })
 
-/** Whether a description is one of this address: of its origin, and of its path or one above. */
+/** Returns true if a description is for this address: it has the same origin, and the same path or one above. */
 const covers = (resource: string, url: Web.URL): boolean => {
   if (!Web.URL.canParse(resource)) return false
   const { origin, pathname } = new Web.URL(resource)
@@ -107,7 +107,7 @@ const tryServerAt = Effect.fnUntraced(function* (issuer: string) {
   return undefined
 })
 
-/** Revision 2025-03-26 has no description of a server: the authorization server is at its origin, at usual addresses. */
+/** Finds the authorization server of a server without a description (revision 2025-03-26): it is at its origin. */
 const withoutMetadata = Effect.fnUntraced(function* ({ origin }: Web.URL, isChallenged: boolean) {
   const found = yield* tryServerAt(origin)
   if (found !== undefined || !isChallenged) return found

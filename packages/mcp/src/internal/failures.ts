@@ -1,4 +1,4 @@
-/** Errors of the client, as errors of the server. */
+/** Converts errors of the client to errors of the server. */
 import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
 import type { McpClientError } from "effect/ai/McpClientError"
@@ -11,7 +11,7 @@ import * as Wire from "./wire.ts"
 export interface Place {
   readonly server: string
   readonly isStarting: boolean
-  /** How long the start may take. */
+  /** The limit of the start. */
   readonly startupSeconds: number
   /** The text that the process has printed. */
   readonly stderr: string
@@ -51,7 +51,7 @@ const reasonOf = (place: Place, reason: McpClientError["reason"]): Reason => {
   }
 }
 
-/** Says why the program of a server cannot be started. */
+/** Returns the reason why the program of a server cannot be started. */
 export const startDetail = ({ reason }: PlatformError, command: string, cwd: string | undefined): string => {
   const isCommand = reason.module !== "FileSystem"
   const subject = isCommand ? `the program ${command}` : `the directory ${cwd ?? "."}`
@@ -67,7 +67,7 @@ export const startDetail = ({ reason }: PlatformError, command: string, cwd: str
   }
 }
 
-/** Says why a request got no response. The rest of the address may have a key. */
+/** Returns the reason why a request got no response. Names only the origin of the address: the rest may have a key. */
 export const requestDetail = ({ reason }: HttpClientError, url: string): string => {
   const parsed = Url.fromString(url)
   const origin = Result.isSuccess(parsed) ? parsed.success.origin : "its address"
@@ -79,7 +79,7 @@ const codeOf = (cause: unknown): string | undefined => {
   return typeof code === "string" ? code : undefined
 }
 
-/** The text of the innermost error, which names the reason; a client wraps it. */
+/** Returns the text of the innermost error, which names the reason. A client wraps it. */
 const causeText = (cause: unknown): string => {
   if (!(cause instanceof Error)) return cause === undefined ? "" : String(cause)
   const inner = cause instanceof AggregateError ? cause.errors[0] : cause.cause

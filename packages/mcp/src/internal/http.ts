@@ -18,11 +18,11 @@ import * as Wire from "./wire.ts"
 
 /** The options of the transport. */
 export interface Options extends Wire.TransportOptions, Address {
-  /** When a stream of the server that has ended is opened again. */
+  /** The schedule by which a stream of the server is opened again after it has ended. */
   readonly reconnects: Schedule.Schedule<unknown>
 }
 
-/** How long the end of a connection waits for the messages that it still has to send. */
+/** The time that the end of a connection waits for the messages that it still has to send. */
 const closeMillis = 1_000
 /** The longest pause that a server may set. */
 const longestRetryMillis = 30_000
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   }
 
   const calls = new Map<McpSchema.RequestId, { readonly call: CurrentCall; readonly scope: Scope.Scope }>()
-  /** A request outside of any response names no call: the last one that is open, as over standard streams. */
+  /** Receives a request outside of any response. It names no call, so it gets the last open one, as over stdio. */
   const receiveAlone = (message: McpSchema.JsonRpcMessage) => {
     const last = Wire.isRequest(message) ? Array.from(calls.values()).at(-1) : undefined
     return last === undefined
@@ -123,7 +123,10 @@ interface Waiting extends Reader {
   readonly id: McpSchema.RequestId
 }
 
-/** Waits before a stream is opened again: as long as the server said, else as the schedule says. False after its end. */
+/**
+ * Waits before a stream is opened again: for the pause that the server has set, else for the next one of the schedule.
+ * Returns false once the schedule has ended.
+ */
 const pauseFor = Effect.fnUntraced(function* (pauses: Pauses<void>, { retryMillis }: HttpBody.Position) {
   const pause = yield* pauses.next()
   if (pause === undefined) return false
@@ -134,11 +137,11 @@ const pauseFor = Effect.fnUntraced(function* (pauses: Pauses<void>, { retryMilli
 /** The response to a request. */
 interface Received {
   readonly message: McpSchema.JsonRpcResponse
-  /** Whether the body was read to its end. */
+  /** True if the body was read to its end. */
   readonly isWhole: boolean
 }
 
-/** Closes the scope of a response, which aborts its request. One whose body was read to its end has nothing to abort. */
+/** Closes the scope of a response, which aborts its request, unless the body was read to its end. */
 const closeUnread = (lifetime: Scope.Closeable, exit: Exit.Exit<Received, unknown>) =>
   Exit.isSuccess(exit) && exit.value.isWhole ? Effect.void : Scope.close(lifetime, exit)
 

@@ -14,10 +14,10 @@ export interface Position {
   retryMillis: number | undefined
 }
 
-/** Whether the response is a stream of events. */
+/** Returns true if the response is a stream of events. */
 export const isEvents = (response: HttpClientResponse): boolean => mediaType(response) === "text/event-stream"
 
-/** Whether the response is one message. */
+/** Returns true if the response is one message. */
 export const isJson = (response: HttpClientResponse): boolean => mediaType(response) === "application/json"
 
 const mediaType = ({ headers }: HttpClientResponse): string | undefined =>

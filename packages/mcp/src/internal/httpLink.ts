@@ -27,7 +27,7 @@ export interface Address {
 export class HttpLink {
   /** The revision that was agreed on. */
   version: string
-  /** Why the server can no longer be reached. */
+  /** Completed with the reason once the server can no longer be reached. */
   readonly ended = Deferred.makeUnsafe<McpClientError.McpClientError>()
   private readonly address: Address
   private readonly client: Client
@@ -121,7 +121,7 @@ export class HttpLink {
   private execute(request: HttpClientRequest.HttpClientRequest) {
     const { session } = this
     const sent = Effect.catch(this.client.execute(request), (cause) =>
-      // a client may take a status for a failure
+      // some HTTP clients fail for an error status
       cause.response === undefined
         ? Effect.fail(Wire.lostError(Failures.requestDetail(cause, this.address.url), cause))
         : Effect.succeed(cause.response)
@@ -138,6 +138,6 @@ export class HttpLink {
   }
 }
 
-/** Many servers refuse a session that they do not know with 400 and a message, in place of 404. */
+/** Returns true if a server that replies with 400 does not know the session. Many do this in place of 404. */
 const saysSessionEnded = ({ reason }: McpClientError.McpClientError): boolean =>
   reason._tag === "HttpError" && reason.status === 400 && /\bsession\b/i.test(reason.description ?? "")

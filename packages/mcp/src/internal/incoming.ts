@@ -30,15 +30,15 @@ export const make = (server: string, onToolsChanged: Effect.Effect<void>): Wire.
 const refuse = (request: McpSchema.JsonRpcRequest, message: string) =>
   Effect.succeed(Wire.refusal(request, McpSchema.METHOD_NOT_FOUND_ERROR_CODE, message))
 
-/** A line of output: `3/10 indexing`. */
+/** Returns a line of output: `3/10 indexing`. */
 const progressText = ({ message, progress, total }: { readonly [name: string]: unknown }): string => {
   const share = typeof progress !== "number" ? [] : [typeof total === "number" ? `${progress}/${total}` : `${progress}`]
   return `${[...share, ...(typeof message === "string" ? [message] : [])].join(" ")}\n`
 }
 
 /**
- * Puts a question of the server to the person, in the turn of the call in which it asks. Without such a turn nobody can be
- * asked: the question is cancelled.
+ * Asks the person a question of the server, in the turn of the call to which it belongs. Without such a turn the
+ * question is cancelled.
  */
 const elicit = Effect.fnUntraced(function* (
   server: string,
@@ -60,7 +60,7 @@ const elicit = Effect.fnUntraced(function* (
   return respond(resultOf(answer, mode === "url"))
 })
 
-/** Asks. The deadline of the call is suspended until the answer. */
+/** Asks a question in the turn of the call. The deadline of the call is suspended until the answer. */
 const ask = ({ callId, questions, tool, turn }: CurrentCall, payload: unknown): Effect.Effect<Answer> =>
   Effect.suspend(() => {
     questions.count++
@@ -73,7 +73,7 @@ const ask = ({ callId, questions, tool, turn }: CurrentCall, payload: unknown): 
     )
   })
 
-/** An answer in the form of MCP. What is neither accepted nor declined is cancelled. */
+/** Converts an answer to the form of MCP. An answer that neither accepts nor declines becomes a cancellation. */
 const resultOf = (answer: Answer, isUrl: boolean): object => {
   switch (answer._tag) {
     case "Answered":

@@ -1,4 +1,4 @@
-/** Results of revision 2026-07-28 that ask for more input, in place of requests that a server sends by itself. */
+/** Results of revision 2026-07-28 that ask for more input. They replace the requests that a server sends by itself. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -7,7 +7,7 @@ import type * as McpSchema from "effect/ai/McpSchema"
 import type { CurrentCall } from "./currentCall.ts"
 import * as Wire from "./wire.ts"
 
-/** How often in a row a server may ask in one call. */
+/** The number of times in a row that a server may ask in one call. */
 const limit = 16
 
 const InputRequired = Schema.Struct({

@@ -6,8 +6,8 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Protocol from "oauth4webapi"
 import type { ClientAuthentication } from "../Grants.ts"
-import { type Arrival, LoginFailed, type Options, type Reason } from "../Login.ts"
 import * as Discovery from "./discovery.ts"
+import { type Arrival, LoginFailed, type Options, type Reason } from "./loginTypes.ts"
 import * as OAuth from "./oauth.ts"
 import * as Web from "./web.ts"
 
@@ -54,8 +54,8 @@ interface Client {
 }
 
 /**
- * The client of the configuration, or one that is registered now; undefined if there is neither. A client that is the
- * address of a document is known to the servers that read such documents, and registers at all others.
+ * Returns the client of the configuration, or one that is registered now; undefined if there is neither. A client that
+ * is the address of a document is known to the servers that read such documents, and registers at all others.
  */
 const clientOf = Effect.fnUntraced(function* (
   { clientSecret, program, redirect, server }: Options,
@@ -95,7 +95,7 @@ const clientOf = Effect.fnUntraced(function* (
   return { id: client_id, secret, authentication } satisfies Client as Client
 })
 
-/** A registration, as servers return it: the library wants fields that many of them leave out. */
+/** A registration, as servers return it. The library requires fields that many of them leave out. */
 const Registration = Schema.Struct({
   client_id: Schema.String,
   client_secret: Schema.optionalKey(Schema.String),
@@ -108,13 +108,19 @@ const knownMethod = (method: string | undefined): ClientAuthentication | undefin
 
 type Methods = Pick<Protocol.AuthorizationServer, "token_endpoint_auth_methods_supported">
 
-/** Returns how a client with a secret authenticates itself. Servers that do not say what they support take basic authentication. */
+/**
+ * Returns the method by which a client with a secret authenticates itself. Servers that list no methods take basic
+ * authentication.
+ */
 const confidentialMethod = ({ token_endpoint_auth_methods_supported: methods }: Methods): ClientAuthentication =>
   methods?.includes("client_secret_basic") === false && methods.includes("client_secret_post")
     ? "client_secret_post"
     : "client_secret_basic"
 
-/** Returns how a new client authenticates itself: not at all if the server allows it, because a program cannot keep a secret. */
+/**
+ * Returns the method by which a new client authenticates itself: none if the server allows that, because a program
+ * cannot keep a secret.
+ */
 const preferredAuthentication = (server: Methods): ClientAuthentication =>
   server.token_endpoint_auth_methods_supported?.includes("none") === false ? confidentialMethod(server) : "none"
 
@@ -144,7 +150,7 @@ const addressOf = Effect.fnUntraced(function* (request: AuthorizationRequest) {
   return address.href
 })
 
-/** Waits for the browser of this login. Another one is sent away, and does not end the wait. */
+/** Waits for the browser of this login. Another browser is rejected and does not end the wait. */
 const awaitBrowser = Effect.fnUntraced(function* (next: Effect.Effect<Arrival>, state: string) {
   for (;;) {
     const arrival = yield* next

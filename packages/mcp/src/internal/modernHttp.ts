@@ -17,7 +17,8 @@ const RequestHeaders: Context.Reference<{
 }> = Context.Reference("@spindle/mcp/RequestHeaders", { defaultValue: () => ({ ofCall: {}, authorization: {} }) })
 
 /**
- * Connects to the server. In this revision a server asks in the result of a call, and a closed response is the cancellation.
+ * Connects to the server. In this revision a server asks in the result of a call, and closing the response cancels the
+ * call.
  */
 export const make = Effect.fnUntraced(function* ({
   authorization,

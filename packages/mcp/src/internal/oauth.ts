@@ -14,8 +14,8 @@ import type { ClientAuthentication, Grant } from "../Grants.ts"
 import * as Web from "./web.ts"
 
 /**
- * An authorization server refused, or did not keep to the protocol. `code` is what it calls the error, and `isAnswer` says
- * that it was the answer to a person. No secret is in it.
+ * An authorization server refused, or did not keep to the protocol. `code` is its name of the error. `isAnswer` is true
+ * if it was the answer to a person. The error contains no secret.
  */
 export class OAuthFailed extends Schema.TaggedError<OAuthFailed>()("OAuthFailed", {
   code: Schema.optionalKey(Schema.String),
@@ -29,7 +29,7 @@ export class OAuthFailed extends Schema.TaggedError<OAuthFailed>()("OAuthFailed"
 
 /** The largest response that is read. */
 const limitBytes = 1024 * 1024
-/** How long a request may take. */
+/** The limit of a request. */
 const limitSeconds = 30
 const longestDetail = 200
 
@@ -49,8 +49,8 @@ export interface Init {
 }
 
 /**
- * Makes requests with the library. What is one of `secrets` is left out of the error. **Errors**: `OAuthFailed`.
- * **Interruption** aborts the request.
+ * Makes requests with the library. The error contains none of `secrets`. **Errors**: `OAuthFailed`. **Interruption**
+ * aborts the request.
  */
 export const run = <A>(
   secrets: ReadonlyArray<string>,
@@ -91,7 +91,7 @@ export const send = Effect.fnUntraced(function* (url: string, { body, headers, m
     const response = yield* client
       .execute(body == null ? request : HttpClientRequest.bodyText(request, String(body), headers["content-type"]))
       .pipe(
-        // a client may take a status for a failure
+        // some HTTP clients fail for an error status
         Effect.catch(({ response }) => (response === undefined ? fail("cannot be reached") : Effect.succeed(response)))
       )
     const text = yield* Stream.mapError(response.stream, () => fail("closed its response before the end")).pipe(
@@ -145,7 +145,7 @@ export const refusalOf = ({ status, text }: Received, what: string): OAuthFailed
   return new OAuthFailed({ detail: `${what}: ${toReadable(said, [])}` })
 }
 
-/** A text of a server for a person: one line of bounded length, without secrets. */
+/** Converts a text of a server for a person: one line of bounded length, without secrets. */
 const toReadable = (text: string, secrets: ReadonlyArray<string>): string =>
   secrets
     .filter((secret) => secret !== "")
@@ -153,10 +153,10 @@ const toReadable = (text: string, secrets: ReadonlyArray<string>): string =>
     .replace(/[^\x20-\x7e\u00a0-\uffff]+/g, " ")
     .slice(0, longestDetail)
 
-/** The client as the library knows it. */
+/** Returns the client as the library knows it. */
 export const clientOf = ({ clientId }: Pick<Grant, "clientId">): Protocol.Client => ({ client_id: clientId })
 
-/** How a client authenticates itself to the token endpoint. */
+/** Returns the authentication of a client at the token endpoint. */
 export const authenticationOf = (
   method: ClientAuthentication,
   secret: Redacted.Redacted | undefined
@@ -167,8 +167,8 @@ export const authenticationOf = (
 }
 
 /**
- * Basic authentication. The library also escapes characters that need no escape, such as a hyphen, and some servers compare
- * the name of a client without decoding it.
+ * Makes basic authentication. The library's version also escapes characters that need no escape, such as a hyphen, and
+ * some servers compare the name of a client without decoding it.
  */
 const basic =
   (secret: string): Protocol.ClientAuth =>
@@ -180,7 +180,7 @@ const basic =
 /** Everything of a grant but its tokens. */
 export type Issued = Omit<Grant, "accessToken" | "refreshToken" | "expiresAt" | "scope">
 
-/** Makes a grant of a response, whose refresh token and scope are those of the grant before unless it says otherwise. */
+/** Makes a grant from a response. Without a refresh token or a scope in it, those of the previous grant are kept. */
 export const grantOf = (
   issued: Issued,
   tokens: Protocol.TokenEndpointResponse,
@@ -199,8 +199,8 @@ export const grantOf = (
   })
 
 /**
- * Revokes the tokens of a grant, the refresh token first. Returns whether its authorization server offers that.
- * **Errors**: `OAuthFailed`.
+ * Revokes the tokens of a grant, the refresh token first. Returns false if its authorization server does not offer
+ * that. **Errors**: `OAuthFailed`.
  */
 export const revoke = Effect.fnUntraced(function* (grant: Grant) {
   if (grant.revocationEndpoint === undefined) return false

@@ -12,7 +12,7 @@ export interface Result {
   readonly isError: boolean
 }
 
-/** How much text of one result a model gets, in characters. */
+/** The most text of one result that a model gets, in characters. */
 const textLimit = 40_000
 
 /** Converts a result. Text beyond the limit is cut in its middle. */
@@ -46,7 +46,7 @@ const textOf = (block: McpSchema.ContentBlock): string => {
   }
 }
 
-/** Cuts a text that is too long in its middle, and says how much is missing. */
+/** Cuts a text that is too long in its middle, and notes there how much is missing. */
 const cut = (text: string): string => {
   if (text.length <= textLimit) return text
   const kept = textLimit / 2

@@ -16,7 +16,7 @@ export interface Running {
 type State =
   | { readonly _tag: "Starting" }
   | { readonly _tag: "Running"; readonly running: Running }
-  /** It is not started again. */
+  /** The server is not started again. */
   | { readonly _tag: "Failed"; readonly error: McpFailed }
 
 /** The state of one server. */
@@ -30,7 +30,7 @@ export class ServerState {
     return this.current._tag === "Failed" ? this.current.error : undefined
   }
 
-  /** The server starts, for the first time or again. */
+  /** Called when the server starts, for the first time or again. */
   start(): void {
     this.become({ _tag: "Starting" })
   }

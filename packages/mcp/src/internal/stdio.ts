@@ -26,13 +26,13 @@ export interface Options extends Wire.TransportOptions {
   readonly onStart: (pid: number) => () => void
 }
 
-/** How long a process has to end by itself, and again after SIGTERM. */
+/** The time that a process has to end by itself, and again after SIGTERM. */
 const graceMillis = 500
 
-/** How long the output of a process that has exited is waited for. */
+/** The time to wait for the rest of the output after the process has exited. */
 const drainMillis = 2_000
 
-/** How much of the standard error is kept, in characters. */
+/** The most text of the standard error that is kept, in characters. */
 const stderrLimit = 2_000
 
 /** A request that waits for its response. */
@@ -44,8 +44,8 @@ interface Pending {
 }
 
 /**
- * Starts the process. Closing the scope closes its input; a process that is then still alive gets SIGTERM, then SIGKILL,
- * together with its group.
+ * Starts the process. Closing the scope closes its input; a process that is then still alive gets SIGTERM, then
+ * SIGKILL, together with its group.
  */
 export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, server, variables }: Options) {
   const scope = yield* Scope.Scope
@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
       return waiting === undefined ? Effect.void : Effect.asVoid(Deferred.succeed(waiting.response, message))
     }
     if (Wire.isRequest(message)) {
-      // it does not name the call in which the server asks: the last one that is open
+      // the message does not name its call, so it gets the last one that is open
       const last = Array.from(pending.values()).findLast((one) => one.call !== undefined)
       const respond = Effect.flatMap(incoming.onRequest(message, last?.call), (response) =>
         Effect.ignore(write(response))
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function* ({ incoming, onStart, protocol, 
   const exited = Effect.map(Effect.exit(child.exitCode), (exit) =>
     Exit.isSuccess(exit) ? `its process exited with code ${exit.value}` : "its process was killed"
   )
-  // a stream that closes is most often the first sign of an exit, which says more
+  // a stream that closes is most often the first sign of an exit, which gives a better reason
   const endClosed = (what: string) =>
     Effect.andThen(Fiber.await(printing), exited).pipe(
       Effect.timeoutOption(drainMillis),

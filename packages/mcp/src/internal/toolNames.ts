@@ -9,8 +9,8 @@ declare const TextEncoder: new () => { readonly encode: (text: string) => Uint8A
 const longest = 64
 
 /**
- * Returns the name of a tool: `mcp__server__tool`, with an underscore for each character that models do not take. A name
- * of more than 64 characters ends in its hash, so that it stays unique.
+ * Returns the name of a tool: `mcp__server__tool`, with an underscore for each character that models do not take. A
+ * name of more than 64 characters ends in its hash, so that it stays unique.
  */
 export const of = Effect.fnUntraced(function* (server: string, tool: string) {
   const raw = `mcp__${server}__${tool}`

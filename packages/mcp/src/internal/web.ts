@@ -1,4 +1,4 @@
-/** The parts of the web platform that this package uses. Every runtime has them, and no types of a platform are needed. */
+/** The parts of the web platform that this package uses. Every runtime has them, so no platform's types are needed. */
 
 /** A parsed address. */
 export interface URL {

@@ -13,7 +13,7 @@ export type Protocol = McpProtocol.ProtocolAdapter<McpClient.ProtocolVersion>
 /** The largest message that is read. */
 export const limitBytes = 8 * 1024 * 1024
 
-/** Receives the messages that a server sends by itself. `call` is the one that it belongs to, if that is known. */
+/** Receives the messages that a server sends by itself. `call` is the call that a message belongs to, if known. */
 export interface Incoming {
   readonly onRequest: (
     request: McpSchema.JsonRpcRequest,
@@ -27,7 +27,7 @@ export interface Incoming {
 
 /** A transport to one server. */
 export interface ServerTransport extends McpClient.Transport {
-  /** Waits until the server can no longer be reached, and returns why. */
+  /** Waits until the server can no longer be reached, and returns the reason. */
   readonly ended: Effect.Effect<McpClientError.McpClientError>
   readonly isEnded: () => boolean
   /** The end of the text that the process has printed to its standard error. */
@@ -52,7 +52,7 @@ export const lostError = (description: string, cause?: unknown): McpClientError.
 export const tooLargeError = (): McpClientError.McpClientError =>
   failure(new McpClientError.LimitError({ description: `a message has more than ${limitBytes} bytes` }))
 
-/** The text of a message. */
+/** Writes a message as text. */
 export const encode = (message: McpSchema.JsonRpcMessage): Effect.Effect<string, McpClientError.McpClientError> =>
   Effect.try({
     try: () => JSON.stringify(message),
@@ -67,22 +67,22 @@ export const decode = (text: string): Effect.Effect<McpSchema.JsonRpcMessage, Mc
 
 const decodeText = Schema.decodeUnknownEffect(Schema.fromJsonString(McpSchema.JsonRpcMessage))
 
-/** Whether a message expects a response. */
+/** Returns true if a message expects a response. */
 export const isRequest = (message: McpSchema.JsonRpcMessage): message is McpSchema.JsonRpcRequest =>
   "method" in message && "id" in message
 
-/** Whether a message is the response to a request. */
+/** Returns true if a message is the response to a request. */
 export const isResponse = (message: McpSchema.JsonRpcMessage): message is McpSchema.JsonRpcResponse =>
   !("method" in message)
 
-/** The notification that a request is no longer waited for. */
+/** Makes the notification that a request is cancelled. */
 export const cancelNotification = (requestId: McpSchema.RequestId): McpSchema.JsonRpcNotification => ({
   jsonrpc: "2.0",
   method: "notifications/cancelled",
   params: { requestId }
 })
 
-/** A response that refuses a request of the server. */
+/** Makes the response that refuses a request of the server. */
 export const refusal = (
   { id }: McpSchema.JsonRpcRequest,
   code: number,
@@ -93,10 +93,10 @@ export const refusal = (
   error: { code, message }
 })
 
-/** The capabilities of this client: it puts the questions of a server to a person. */
+/** The capabilities of this client: it asks a person the questions of a server. */
 const capabilities = { elicitation: { form: {}, url: {} } }
 
-/** Adds to a request of revision 2026-07-28 what this client can do. */
+/** Adds the capabilities of this client to a request of revision 2026-07-28. */
 export const withCapabilities = (message: McpSchema.JsonRpcRequest): McpSchema.JsonRpcRequest => {
   const _meta = {
     ...(message.params?.["_meta"] as object | undefined),
@@ -106,8 +106,8 @@ export const withCapabilities = (message: McpSchema.JsonRpcRequest): McpSchema.J
 }
 
 /**
- * Completes a request: `initialize` announces what this client can do, a call asks for its progress. `meta` is added to
- * a call.
+ * Completes a request: `initialize` announces the capabilities of this client, a call asks for its progress. `meta` is
+ * added to a call.
  */
 export const complete = (
   message: McpSchema.JsonRpcRequest,
@@ -119,7 +119,7 @@ export const complete = (
   return { ...message, params: { ...message.params, _meta } }
 }
 
-/** Revisions before 2025-11-25 whose messages it can read. */
+/** The revisions before 2025-11-25 whose messages this client can read. */
 const olderVersions = ["2025-06-18", "2025-03-26", "2024-11-05"]
 
 /**

@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as ApiKeys from "../ApiKeys.ts"
 import * as Failures from "./failures.ts"
 
-/** A key, or an effect that returns it. The message of a failure says why there is no key. */
+/** A key, or an effect that returns it. The message of a failure gives the reason why there is no key. */
 export type ApiKey =
   | Redacted.Redacted<string>
   | Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
@@ -14,7 +14,7 @@ export type ApiKey =
 /** The key of one model. */
 export interface Key {
   readonly get: Effect.Effect<Redacted.Redacted<string> | undefined, ModelFailed>
-  /** Drops a key that the provider has refused. Returns whether another one can come. */
+  /** Drops a key that the provider has refused. Returns true if there can be another one. */
   readonly refuse: (key: Redacted.Redacted<string> | undefined) => Effect.Effect<boolean>
 }
 

@@ -7,10 +7,10 @@ import { hashOf } from "./toolNames.ts"
 export type ToolCall = Extract<Item, { _tag: "ToolCall" }>
 type ToolResult = Extract<Item, { _tag: "ToolResult" }>
 
-/** The arguments of a call of a function, as JSON: always an object. */
+/** Returns the arguments of a call of a function as JSON, which is always an object. */
 export const argumentsText = ({ params }: Pick<ToolCall, "params">): string => stringify(isObject(params) ? params : {})
 
-/** The input of a freeform call. */
+/** Returns the input of a freeform call. */
 export const inputText = (params: unknown): string =>
   jsonText((isObject(params) && "input" in params ? params["input"] : params) ?? "")
 
@@ -20,7 +20,7 @@ export const resultText = (result: ToolResult, call: ToolCall): string =>
 
 const mostArgumentCharacters = 4_000
 
-/** Tells the model which arguments it sent, when they were not a JSON object and `{}` takes their place. */
+/** Returns a note with the arguments of a call if they were not a JSON object, so that `{}` replaced them. */
 const brokenArgumentsText = ({ freeform, invalid, params }: ToolCall): string => {
   if (freeform || isObject(params) || (invalid === undefined && (params ?? undefined) === undefined)) return ""
   const text = shorten(invalid ?? stringify(params), mostArgumentCharacters)
@@ -28,12 +28,12 @@ const brokenArgumentsText = ({ freeform, invalid, params }: ToolCall): string =>
 }
 
 /**
- * Makes an id of a call from that of the model. `count` is 1 at first, and greater when the ids before it are used by
- * other calls.
+ * Makes the id of a call from the id that the model gave. `count` is 1 at first, and greater if other calls use the ids
+ * made before.
  */
 export type MakeId = (callId: string, count: number) => string
 
-/** The id of the model, as far as it is in the form that servers of the Responses API take. */
+/** Makes an id of the form that servers of the Responses API take. */
 export const plainId: MakeId = (callId, count) => {
   const plain = callId.replace(/[^\w-]/g, "_").slice(0, 64) || "call"
   if (count === 1) return plain
@@ -41,7 +41,7 @@ export const plainId: MakeId = (callId, count) => {
   return plain.slice(0, 64 - suffix.length) + suffix
 }
 
-/** Nine letters and digits: the one form that every chat server takes. An id of this form stays as it is. */
+/** Makes an id of nine letters and digits, the one form that every chat server takes. Keeps an id of this form. */
 export const shortId: MakeId = (callId, count) =>
   count === 1 && /^[A-Za-z0-9]{9}$/.test(callId) ? callId : `c${hashOf(`${callId} ${count}`)}`
 
@@ -66,7 +66,7 @@ export class CallIds {
     return wireId
   }
 
-  /** The call that a result belongs to. There is one, because the history was repaired. */
+  /** Returns the call of a result, with its id on the wire. There is one, because the history was repaired. */
   close(callId: string) {
     return this.opened.get(callId)!
   }

@@ -7,8 +7,8 @@ import { type ReadingContext, ResponseReader } from "./reader.ts"
 import { responsesUsage, usageOf } from "./usage.ts"
 
 /**
- * Reads a compacted conversation: its sealed item becomes a `SealedSummary`, and its messages become the text of the
- * summary. The endpoint also repeats messages of the request, which the session keeps by itself; they are left out.
+ * Reads a compacted conversation. Its sealed item becomes a `SealedSummary`, and its messages become the text of the
+ * summary. The endpoint also repeats messages of the request; they are left out, because the session keeps them.
  */
 export class CompactionReader extends ResponseReader {
   readonly api = "the compaction API"
@@ -46,7 +46,7 @@ export class CompactionReader extends ResponseReader {
     return false
   }
 
-  /** The text of a message that the request did not have. Messages of the program are made again by the session. */
+  /** Returns the text of a message that the request did not have. The session makes messages of the program again. */
   private summaryTextOf(item: Json): ReadonlyArray<string> {
     if (item["type"] !== "message" || (item["role"] !== "user" && item["role"] !== "assistant")) return []
     const text = contentOf(item).trim()

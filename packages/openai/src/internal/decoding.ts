@@ -1,4 +1,4 @@
-/** The body of a response as text. It is decompressed when the server compressed it without being asked. */
+/** Reads the body of a response as text. Decompresses one that the server compressed without being asked. */
 import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -6,7 +6,10 @@ import * as Stream from "effect/Stream"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Failures from "./failures.ts"
 
-/** The text of a body, piece by piece. **Errors**: `Disconnected` when it breaks, `InvalidResponse` when it cannot be read. */
+/**
+ * Returns the text of a body, piece by piece. **Errors**: `Disconnected` if the connection breaks, `InvalidResponse` if
+ * the body cannot be read.
+ */
 export const textOf = (
   context: Failures.FailureContext,
   response: HttpClientResponse.HttpClientResponse
@@ -21,22 +24,28 @@ export const textOf = (
   return Stream.decodeText(plain, { encoding: charsetOf(response) })
 }
 
-/** The character set of an error, which any server on the way may have sent. Events are UTF-8 whatever the header says. */
+/**
+ * Returns the character set of a body. An error may come from any server in between, so its header counts. Events are
+ * UTF-8 whatever the header says.
+ */
 const charsetOf = ({ headers, status }: HttpClientResponse.HttpClientResponse): string => {
   const named = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(headers["content-type"] ?? "")?.[1]
   if (status < 400 || named === undefined) return "utf-8"
   try {
     return new Platform.TextDecoder(named).encoding
   } catch {
-    // an unknown name
+    // the name is unknown
     return "utf-8"
   }
 }
 
-/** Returns the name in `DecompressionStream` for a body that begins like this; undefined for one that is not compressed. */
+/**
+ * Returns the name in `DecompressionStream` of the compression of a body, from its beginning; undefined for a body that
+ * is not compressed.
+ */
 type Format = (start: Uint8Array) => string | undefined
 
-// a client may have decompressed a body already and left the header
+// an HTTP client may have decompressed the body and left the header
 const gzip: Format = ([first]) => (first === 0x1f ? "gzip" : undefined)
 const formats: { readonly [encoding: string]: Format | undefined } = {
   gzip,
@@ -46,7 +55,7 @@ const formats: { readonly [encoding: string]: Format | undefined } = {
   br: (start) => (isText(start) ? undefined : "brotli")
 }
 
-/** Whether a body begins like an event, JSON or HTML. */
+/** Returns true if a body begins like an event, JSON or HTML. */
 const isText = (start: Uint8Array): boolean =>
   /^(\u00ef\u00bb\u00bf)?[:deir{<[\n\r ][\t\n\r -~]*$/.test(String.fromCharCode(...start.subarray(0, 8)))
 
@@ -92,7 +101,7 @@ const Platform = globalThis as unknown as {
   readonly TextDecoder: new (label: string) => { readonly encoding: string }
 }
 
-/** Makes a decompression; undefined when this platform has none for the format. */
+/** Makes a decompression; undefined if this platform has none for the format. */
 const makeDecompression = (format: string): Decompression | undefined => {
   const { DecompressionStream } = Platform
   try {

@@ -1,4 +1,4 @@
-/** The output items of a response: their text, their arguments, and which of them came before. */
+/** The output items of a response: their text, their arguments, and their match with the streamed items. */
 import { CallId } from "@spindle/core/Ids"
 import type { ModelPart } from "@spindle/core/Model"
 import { isObject, type Json, jsonText, parse, textOf } from "./json.ts"
@@ -6,7 +6,7 @@ import { isObject, type Json, jsonText, parse, textOf } from "./json.ts"
 /** The kinds of items that become parts. All others are ignored. */
 export type ItemType = "message" | "reasoning" | "function_call" | "custom_tool_call"
 
-/** An item that came in the stream, completely or in part. */
+/** An item that arrived in the stream, completely or in part. */
 export interface StreamedItem {
   readonly type: ItemType
   /** The id that the server last gave it. */
@@ -16,17 +16,17 @@ export interface StreamedItem {
   content: string
 }
 
-/** The type of an item, if it is one that becomes a part. */
+/** Returns the type of an item that becomes a part; undefined for any other. */
 export const typeOf = (item: Json): ItemType | undefined => {
   const { type } = item
   return type === "message" || type === "reasoning" || isCallType(type) ? type : undefined
 }
 
-/** Whether items of this type are calls of a tool. */
+/** Returns true if items of this type are calls of a tool. */
 export const isCallType = (type: unknown): type is "function_call" | "custom_tool_call" =>
   type === "function_call" || type === "custom_tool_call"
 
-/** A search that the provider has run, as a part. `count` names it if it has no id. */
+/** Converts a search that the provider has run to a part. `count` names it if it has no id. */
 export const searchOf = (item: Json, count: number): ModelPart => {
   const action = isObject(item["action"]) ? item["action"] : {}
   return {
@@ -38,13 +38,13 @@ export const searchOf = (item: Json, count: number): ModelPart => {
   }
 }
 
-/** Returns what a search looked for: its query, or the page that it opened. */
+/** Returns the query of a search, or the page that it opened. */
 const queryOf = ({ pattern, queries, query, url }: Json): string => {
   const texts = [query, ...(Array.isArray(queries) ? queries : []), pattern, url]
   return texts.find((text) => typeof text === "string" && text !== "") ?? ""
 }
 
-/** The complete text of a message or of reasoning. */
+/** Returns the complete text of a message or of reasoning. */
 export const contentOf = (item: Json): string =>
   [item["summary"], item["content"]]
     .flatMap((list) => (Array.isArray(list) ? list : [list]))
@@ -52,33 +52,32 @@ export const contentOf = (item: Json): string =>
     .filter((text) => typeof text === "string")
     .join(item["type"] === "reasoning" ? "\n\n" : "")
 
-/** The input of a call as its item has it: `input` of a custom tool, `arguments` of a function. */
+/** Returns the input of a call: `input` for a custom tool, `arguments` for a function. */
 export const inputOf = (item: Json): unknown => item[item["type"] === "custom_tool_call" ? "input" : "arguments"]
 
-/** Whether the input of a call says nothing, so that what came in other events counts. */
+/** Returns true if the input of a call is empty, so that the input from other events counts. */
 export const isBlank = (input: unknown): boolean =>
   input === undefined || input === null || (typeof input === "string" && input.trim() === "")
 
 /**
- * Arguments as they came: a text is decoded, or kept in `invalid` when it is not JSON or is nested too deep; any other
- * value is taken as it is.
- * None at all count as `{}`.
+ * Decodes arguments. A text is decoded, or kept in `invalid` if it is not JSON or is nested too deep. Any other value
+ * is taken as it is. Missing arguments count as `{}`.
  */
 export const paramsOf = (input: unknown): { readonly params: unknown; readonly invalid?: string } => {
   if (isBlank(input)) return { params: {} }
   if (typeof input !== "string") return { params: input }
   const params = parse(input)
-  // a text can be the JSON of null, and none of undefined
+  // a text can be the JSON of null, but not of undefined
   return params === undefined ? { params: undefined, invalid: input } : { params: params ?? {} }
 }
 
-/** The content of a call: two calls are the same only if they share it. */
+/** Returns the content of a call. Two calls are the same only if their content is equal. */
 export const callContent = (name: unknown, input: unknown): string => `${jsonText(name)} ${jsonText(input)}`
 
 /**
- * Finds the streamed item of each item of the final output. The same id counts first, then the same call id, then the
- * same content; texts that are left are matched in order, because some servers change the ids of their items. A call is
- * never matched by its place alone.
+ * Finds the streamed item of each item of the final output: by its id, else by its call id, else by its content. The
+ * remaining texts are matched in order, because some servers change the ids of their items. A call is never matched by
+ * its place alone.
  */
 export const matchOutput = <A extends StreamedItem>(
   output: ReadonlyArray<Json>,

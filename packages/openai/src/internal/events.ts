@@ -1,5 +1,5 @@
 /**
- * The events of a response as parts: a small state machine over their JSON.
+ * Reads the events of a response as parts: a small state machine over their JSON.
  *
  * It narrows by hand, since it runs once per delta. Items are distinguished by their place in the output, because some
  * servers change an item's id between its events.
@@ -19,7 +19,7 @@ interface Text extends Items.StreamedItem {
   readonly channel: Channel
   /** The id of its parts. */
   readonly partId: string
-  /** Which part of the item the last delta belonged to; parts of reasoning are set apart by an empty line. */
+  /** The part of the item that the last delta belonged to. Parts of reasoning are separated by an empty line. */
   section: string | undefined
   /** The parts of the item that have a text. */
   readonly sections: Set<string>
@@ -28,9 +28,9 @@ interface Text extends Items.StreamedItem {
 interface Call extends Items.StreamedItem {
   readonly type: "function_call" | "custom_tool_call"
   item: Json
-  /** The input that came in separate events; a text while it grows by deltas. */
+  /** The input that arrived in separate events. A text while it grows by deltas. */
   input: unknown
-  /** Whether that input is complete. */
+  /** True if that input is complete. */
   isComplete: boolean
 }
 
@@ -259,8 +259,8 @@ export class EventReader extends ResponseReader {
   }
 
   /**
-   * Takes the items that came only in the last event, and ends the open ones. Calls count only when they are complete: in a
-   * response that was cut off, the item of a call must say so.
+   * Takes the items that came only in the last event, and ends the open ones. Calls count only when they are complete:
+   * in a response that was cut off, the item of a call must say so.
    */
   private takeOutput(response: Json, isComplete: boolean): void {
     const list = Array.isArray(response["output"]) ? response["output"] : []
@@ -286,7 +286,7 @@ export class EventReader extends ResponseReader {
   }
 }
 
-/** The kind of an event: its type, else its name, else what its fields show. */
+/** Returns the kind of an event: its type, else its name, else the kind that its fields show. */
 const kindOf = (event: Json, name: string): string | undefined => {
   const type = textOf(event["type"])
   if (type !== undefined) return type
@@ -298,7 +298,7 @@ const kindOf = (event: Json, name: string): string | undefined => {
 const callTypeOf = (kind: string): Call["type"] =>
   kind.startsWith("response.custom_tool_call") ? "custom_tool_call" : "function_call"
 
-/** Names the part of an item that an event is about. */
+/** Returns the name of the part of an item that an event changes. */
 const sectionOf = (event: Json): string => {
   const { content_index: content, summary_index: summary } = event
   return typeof summary === "number" ? `summary ${summary}` : `content ${typeof content === "number" ? content : 0}`

@@ -1,7 +1,7 @@
 /**
- * Turns every failure of a request into a `ModelFailed` of core.
+ * Converts every failure of a request to a `ModelFailed` of core.
  *
- * No secret may get into one: each text passes `scrub`, and causes are copied without the request that they came with.
+ * No failure contains a secret: each text passes `scrub`, and causes are copied without their request.
  */
 import { ModelFailed, type ModelFailureKind } from "@spindle/core/SessionError"
 import * as Duration from "effect/Duration"
@@ -32,7 +32,7 @@ interface Details {
 
 const maxDetailCharacters = 500
 
-/** The longest delay that is worth waiting for. A provider that asks for more is not tried again. */
+/** The longest delay before a retry. A request for which the provider demands more is not retried. */
 const maxRetryAfterMillis = 5 * 60_000
 /** The longest delay that is reported: a hundred years. */
 const longestMillis = 3_155_760_000_000
@@ -53,7 +53,7 @@ export const failure = (context: FailureContext, kind: ModelFailureKind, details
 export const scrub = ({ secrets }: FailureContext, text: string): string =>
   secrets.reduce((done, secret) => (secret === "" ? done : done.replaceAll(secret, "<redacted>")), text)
 
-/** Shortens a text to one line without control characters, which a terminal would obey. */
+/** Converts a text to one short line without control characters, which a terminal would obey. */
 export const toPlainLine = (text: string): string =>
   shorten(
     text
@@ -90,7 +90,7 @@ export const fromRequest = (context: FailureContext, error: HttpClientError.Http
   return failure(context, "Connection", { detail: `cannot reach ${originOf(reason.request.url)}: ${why}`, cause })
 }
 
-/** The origin of an address, without the rest, which may hold a key. */
+/** Returns the origin of an address, without the rest, which may contain a key. */
 const originOf = (url: string): string => {
   const found = /^(https?:\/\/)(?:[^/?#]*@)?([^/?#]+)/i.exec(url)
   return found === null ? "the model" : `${found[1]}${found[2]}`
@@ -107,7 +107,7 @@ export const fromStream = (context: FailureContext, error: HttpClientError.HttpC
 export const idle = (context: FailureContext, millis: number): ModelFailed =>
   failure(context, "IdleTimeout", { detail: `the model sent nothing for ${millis} ms` })
 
-/** A response as far as a failure needs it. */
+/** The parts of a response that a failure needs. */
 export interface FailedResponse {
   readonly status: number
   readonly headers: { readonly [name: string]: string | undefined }
@@ -124,13 +124,13 @@ export const fromResponse = (context: FailureContext, response: FailedResponse):
   return delayedFailure(context, kindOfStatus(status, error), { detail, status, retryAfterMillis: delay })
 }
 
-/** Makes the failure of a stream that says it failed: `response.failed`, or an `error` event. */
+/** Makes the failure that a stream reports: `response.failed`, or an `error` event. */
 export const fromEvent = (context: FailureContext, error: ProviderError): ModelFailed => {
   const detail = error.message ?? error.code ?? "the response failed"
   return delayedFailure(context, kindOfCode(error) ?? "ServerError", { detail, retryAfterMillis: delayInText(detail) })
 }
 
-/** A failure that is not tried again when the provider asks for too long a delay, and then says how long. */
+/** Makes a failure that is not retried if the provider demands too long a delay. It then gives the delay. */
 const delayedFailure = (context: FailureContext, kind: ModelFailureKind, details: Details): ModelFailed => {
   const { detail, retryAfterMillis: delay = 0 } = details
   const final = finalKinds[kind]
@@ -139,7 +139,7 @@ const delayedFailure = (context: FailureContext, kind: ModelFailureKind, details
   return failure(context, final, { ...details, detail: `the provider asks to wait ${wait}: ${detail}` })
 }
 
-/** The kind of a failure that would be tried again, were its delay not so long. */
+/** The kind that replaces the kind of a retryable failure if its delay is too long. */
 const finalKinds: { readonly [kind in ModelFailureKind]?: ModelFailureKind } = {
   RateLimited: "QuotaExceeded",
   ServerError: "Overloaded"
@@ -152,7 +152,7 @@ export const errorOf = (body: string): ProviderError => {
   return providerErrorOf(parse(data?.slice("data:".length) ?? body))
 }
 
-/** The text that a browser would show of a page; any other text as it is. */
+/** Returns the text that a browser would show of a page. Returns any other text unchanged. */
 const visibleText = (body: string): string => {
   if (!/^\s*(<!--|<!doctype html|<html|<head|<body)/i.test(body)) return body
   const text = body
@@ -163,20 +163,20 @@ const visibleText = (body: string): string => {
   return text.trim() === "" ? body : text
 }
 
-/** The beginning of a page says enough, and is quick to search. */
+/** The part of a page that is read. It says enough and is quick to search. */
 const maxPageCharacters = 16_384
 
 const entities: { readonly [name: string]: string } = { lt: "<", gt: ">", quot: '"', "#39": "'" }
 
 /**
- * Reads `{ error: { code, type, message, param } }`, `{ code, message }`, `{ error: "..." }`, `{ detail: "..." }`,
- * `{ title: "..." }`, or a text. Some servers send an array with one of them.
+ * Reads an error: `{ error: { code, type, message, param } }`, `{ code, message }`, `{ error: "..." }`,
+ * `{ detail: "..." }`, `{ title: "..." }`, or a text. Some servers send an array with one of them.
  */
 export const providerErrorOf = (body: unknown): ProviderError => {
   if (Array.isArray(body) && isObject(body[0])) return providerErrorOf(body[0])
   if (!isObject(body)) return { code: undefined, type: undefined, message: textOf(body) }
   const { detail, error, title } = body
-  // some gateways wrap the error of the server behind them
+  // some gateways wrap the error of their server
   if (isObject(error) && isObject(error["error"])) return providerErrorOf(error)
   const from = isObject(error) ? error : body
   const message = isObject(from["message"]) ? jsonText(from["message"]) : textOf(from["message"])
@@ -210,7 +210,7 @@ const kinds: ReadonlyMap<string, ModelFailureKind> = new Map([
   ["model_not_found", "InvalidRequest"]
 ])
 
-/** How servers without a code say that a request is too long. */
+/** The messages with which servers report, without a code, that a request is too long. */
 const tooLong =
   /\bmaximum context length\b|\bexceed(s|ed|ing)?\b.{0,60}\bcontext (length|size|window)\b|\bcontext (length|size|window) exceeded\b|\bprompt is too long\b/i
 
@@ -232,19 +232,19 @@ const kindOfCode = ({ code, message, type }: ProviderError): ModelFailureKind | 
 }
 
 const kindOfStatus = (status: number, error: ProviderError): ModelFailureKind => {
-  // an error with the status of a success: only the body says which
+  // an error with the status of a success: only the body has its kind
   if (status < 300) return kindOfCode(error) ?? "InvalidResponse"
   if (status === 401 || status === 403) return "Unauthorized"
   const byCode = kindOfCode(error)
   if (status === 429) return byCode === "QuotaExceeded" || byCode === "Overloaded" ? byCode : "RateLimited"
   if (status === 503 && /overload/i.test(error.message ?? "")) return "Overloaded"
   if (status >= 500) return byCode === "Overloaded" ? byCode : "ServerError"
-  // a timeout or a conflict inside the provider, which may pass
+  // a timeout or a conflict inside the provider may be temporary
   if (status === 408 || status === 409) return "ServerError"
   return byCode === "ContextWindowExceeded" || byCode === "QuotaExceeded" ? byCode : "InvalidRequest"
 }
 
-/** The delay that the headers of a response ask for, in milliseconds, at least 0. */
+/** Returns the delay that the headers of a response demand, in milliseconds, at least 0. */
 export const retryAfterMillis = (
   headers: { readonly [name: string]: string | undefined },
   nowMillis: number
@@ -264,7 +264,7 @@ const numberOf = (text: string | undefined): number | undefined =>
 const units: { readonly [unit: string]: number } = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const delayPattern = /try again in\s+((?:\d+(?:\.\d+)?\s*(?:milli|ms|[smhd])[a-z]*\s*)+)/i
 
-/** The delay that a message asks for (`try again in 1m2.5s`), in milliseconds. */
+/** Returns the delay that a message demands (`try again in 1m2.5s`), in milliseconds. */
 export const delayInText = (message: string): number | undefined => {
   const found = delayPattern.exec(message)?.[1]
   if (found === undefined) return undefined

@@ -1,10 +1,13 @@
 /**
- * A history as the input of a request that a strict server accepts, whatever the journal contains.
+ * Converts a history to the input of a request that a strict server accepts, whatever the journal contains.
  *
- * Calls and results pair up; the ids of calls are unique and of the form that every server takes; arguments are JSON
- * objects; names of tools are valid; sealed reasoning goes only to the provider and the model that can read it, and only
- * before the text or the call that it belongs to; nothing is empty. The same history always gives the same input, and a
- * longer history begins with the input of a shorter one, so that prompt caches keep working.
+ * - Each call has one result. Its id is unique and of the form that every server takes.
+ * - Arguments are JSON objects, and names of tools are valid.
+ * - Sealed reasoning is sent only to the provider and the model that can read it, and only before its text or call.
+ * - Nothing is empty.
+ *
+ * The same history always gives the same input. A longer history begins with the input of a shorter one, so that prompt
+ * caches keep working.
  *
  * Half surrogate pairs are replaced when the body is written; see `stringify`.
  */
@@ -81,10 +84,10 @@ const messageOf = (role: string, content: ReadonlyArray<Wire>): Wire | undefined
 
 const textPart = (type: string, text: string): ReadonlyArray<Wire> => (text === "" ? [] : [{ type, text }])
 
-/** Whether servers take an image from this address. */
+/** Returns true if servers take an image from this address. */
 export const isImageAddress = (url: string): boolean => /^(https?:\/\/.|data:image\/[^,]*,.)/i.test(url)
 
-/** Takes the place of an image that cannot be sent. */
+/** The text that replaces an image that cannot be sent. */
 export const missingImage = "(an image without an address that can be sent)"
 
 const partOf = (part: Input.InputPart): ReadonlyArray<Wire> => {
@@ -100,8 +103,9 @@ const partOf = (part: Input.InputPart): ReadonlyArray<Wire> => {
 }
 
 /**
- * Reasoning without its sealed form cannot be found again by a server that stores nothing, and is refused; so is a seal
- * of another provider. An item that does not name its maker may be of any provider.
+ * Returns reasoning for the wire; undefined if the server would refuse it. A server that stores nothing refuses
+ * reasoning without its sealed form, and every server refuses the seal of another provider. An item that does not name
+ * its maker may be from any provider.
  */
 const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | undefined => {
   if (item.encrypted === undefined || (item.sealedBy !== undefined && item.sealedBy !== seal)) return undefined
@@ -117,7 +121,7 @@ const reasoningOf = (item: Reasoning, seal: string, used: Set<string>): Wire | u
 }
 
 const callOf = (call: Calls.ToolCall, wireId: string): Wire | undefined => {
-  // it has no id on the wire: the provider stores nothing that the id could name
+  // without its id, because the provider stores nothing that it could name
   if (call.byProvider) {
     const { params: action } = call
     const isAction = isObject(action) && typeof action["type"] === "string"

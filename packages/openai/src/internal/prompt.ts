@@ -6,7 +6,7 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 import { isObject } from "./json.ts"
 
-/** A prompt as items of core. `unsupported` names what core has no item for. */
+/** A prompt as items of core. `unsupported` names the parts for which core has no item. */
 export interface Converted {
   /** The system messages that the prompt begins with. */
   readonly instructions: string | undefined
@@ -16,7 +16,7 @@ export interface Converted {
 
 /**
  * Converts a prompt. System messages at its head become the instructions, later ones messages of the developer. Ids and
- * encrypted reasoning that an earlier response left in the options of its parts (key `openai`) go back with them.
+ * encrypted reasoning of an earlier response, which are in the options of its parts (key `openai`), are sent back.
  */
 export const fromPrompt = (prompt: Prompt.Prompt): Converted => {
   const unsupported: Array<string> = []

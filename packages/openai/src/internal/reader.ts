@@ -4,7 +4,7 @@ import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Failures from "./failures.ts"
 import { isObject, type Json, parse, shorten, textOf } from "./json.ts"
 
-/** The request of a response, as far as its reader needs it. */
+/** The parts of a request that the reader of its response needs. */
 export interface ReadingContext extends Failures.FailureContext {
   /** The seal that is recorded with sealed reasoning; see {@link sealOf}. */
   readonly seal: string
@@ -14,11 +14,11 @@ export interface ReadingContext extends Failures.FailureContext {
   readonly served?: Set<string>
 }
 
-/** Names the maker of sealed reasoning: the provider and the model, whatever the date of its snapshot. */
+/** Returns the name of the maker of sealed reasoning: the provider and the model, without the date of its snapshot. */
 export const sealOf = (provider: string, model: string): string =>
   `${provider} ${model.replace(/-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")}`
 
-/** The name of a model without its vendor and the date of its snapshot. */
+/** Returns the name of a model without its vendor and the date of its snapshot. */
 const plainName = (model: string): string =>
   model
     .toLowerCase()
@@ -37,15 +37,15 @@ export abstract class ResponseReader {
   /** The name of the API, for failures. */
   abstract readonly api: string
   readonly context: ReadingContext
-  /** Why the response failed, once it has. */
+  /** The failure of the response, once it has failed. */
   failure: ModelFailed | undefined = undefined
-  /** Whether `Finish` was read. */
+  /** True if `Finish` was read. */
   isFinished = false
-  /** How many frames made sense. */
+  /** The number of frames that made sense. */
   understood = 0
-  /** Whether the mark `[DONE]` has come. */
+  /** True if the mark `[DONE]` was read. */
   isMarked = false
-  /** How many frames made no sense, and the beginning of the first of them. */
+  /** The number of frames that made no sense, and the beginning of the first of them. */
   skipped: { readonly count: number; readonly first: string } = { count: 0, first: "" }
   protected parts: Array<ModelPart> = []
 
@@ -53,7 +53,7 @@ export abstract class ResponseReader {
     this.context = context
   }
 
-  /** Whether nothing more is taken. */
+  /** True if nothing more is taken. */
   get isOver(): boolean {
     return this.failure !== undefined || this.isFinished
   }
@@ -82,19 +82,19 @@ export abstract class ResponseReader {
     }
   }
 
-  /** Reads a body that is not a stream: a complete response in JSON. Any other body leaves the reader as it is. */
+  /** Reads a body that is not a stream: a complete response in JSON. Ignores any other body. */
   abstract readResponse(body: string): void
 
   /**
-   * Finishes a response that is complete, and leaves any other as it is. Called at the mark `[DONE]`, and when nothing
-   * more can come.
+   * Finishes a response that is complete, and leaves any other as it is. Called at the mark `[DONE]`, and at the end of
+   * the stream.
    */
   abstract end(isMarked: boolean): void
 
-  /** Takes one event; false means that it makes no sense. */
+  /** Takes one event. Returns false if it makes no sense. */
   protected abstract step(event: Json, name: string): boolean
 
-  /** Warns, once for each model, that the server uses another one than the request names. */
+  /** Warns that the server uses another model than the request names, once for each model. */
   protected servedBy(model: unknown): void {
     const { model: wanted, provider, served } = this.context
     if (served === undefined || typeof model !== "string" || model === "" || served.has(model)) return

@@ -1,4 +1,4 @@
-/** Redirects of a request, followed inside its origin only. */
+/** Follows the redirects of a request inside its origin. */
 import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,8 +16,8 @@ const most = 5
 const statuses: ReadonlySet<number> = new Set([301, 302, 307, 308])
 
 /**
- * Sends a request and follows redirects to the same origin, always as a `POST`: a `GET` would not be the same request. One
- * to another origin fails, because the key and the conversation must not go there.
+ * Sends a request and follows redirects to the same origin, always as a `POST`: a `GET` would not be the same request.
+ * A redirect to another origin fails, because the key and the conversation must not be sent there.
  */
 export const execute = (
   client: HttpClient.HttpClient,
@@ -53,7 +53,7 @@ export const execute = (
   return send(request, most)
 }
 
-/** Keeps `fetch` from following redirects, which would take custom headers to other origins. */
+/** Keeps `fetch` from following redirects, which would send custom headers to other origins. */
 const withoutOwnRedirects = <A>(
   self: Effect.Effect<A, HttpClientError.HttpClientError>
 ): Effect.Effect<A, HttpClientError.HttpClientError> =>

@@ -5,9 +5,9 @@ import type { InputEntry } from "./history.ts"
 import { shorten } from "./json.ts"
 
 /**
- * The entries that an error names: by `input[3]`, by an id in quotes, or all sealed items when a seal cannot be read.
- * A call and its output go together. The last input of the user is never among them: a request without it would be
- * another request.
+ * Returns the entries that an error names: by `input[3]`, by an id in quotes, or all sealed items if a seal cannot be
+ * read. A call and its output are always returned together. The last input of the user is never returned: a request
+ * without it would be another request.
  */
 export const refusedEntries = (error: ProviderError, entries: ReadonlyArray<InputEntry>): ReadonlyArray<InputEntry> => {
   const named = namedEntries(error, entries)
@@ -32,7 +32,7 @@ const namedEntries = (error: ProviderError, entries: ReadonlyArray<InputEntry>):
 
 const longestReason = 200
 
-/** The warning for a person about items that are left out because the provider refused them. */
+/** Returns the warning for a person about items that are left out because the provider refused them. */
 export const warningOf = (provider: string, refused: ReadonlyArray<Item>, error: ProviderError): string => {
   const names = Array.from(new Set(refused.map(describe)))
   const reason = error.message === undefined ? "" : `: ${shorten(error.message, longestReason)}`

@@ -8,10 +8,10 @@ import type * as Response from "effect/ai/Response"
 
 type Finish = Extract<ModelPart, { _tag: "Finish" }>
 
-/** The parts that become parts of a response: all but warnings and compactions, which `effect/ai` has no parts for. */
+/** The parts that become parts of a response. `effect/ai` has no parts for warnings and compactions. */
 export type ContentPart = Exclude<ModelPart, { _tag: "Warning" | "SealedSummary" }>
 
-/** Converts a part of a stream. Arguments that are not JSON stay a text, for the tool's schema to refuse. */
+/** Converts a part of a stream. Arguments that are not JSON stay a text, which the tool's schema refuses. */
 export const fromPart = (part: ContentPart): Response.StreamPartEncoded => {
   switch (part._tag) {
     case "TextStart":
@@ -33,7 +33,7 @@ export const fromPart = (part: ContentPart): Response.StreamPartEncoded => {
   }
 }
 
-/** Joins all parts of a response to its content: complete texts and reasoning, each where it began. */
+/** Joins all parts of a response to its content: complete texts and reasoning, in the order in which they began. */
 export const fromParts = (parts: ReadonlyArray<ContentPart>): Array<Response.PartEncoded> => {
   const content: Array<Response.PartEncoded> = []
   const open = new Map<string, { readonly at: number; text: string }>()
@@ -107,7 +107,7 @@ const fromUsage = (usage: TokenUsage | undefined): Response.FinishPartEncoded["u
   }
 })
 
-/** Converts a failure to the reason of an `AiError`. `url` is where the request went. */
+/** Converts a failure to the reason of an `AiError`. `url` is the address of the request. */
 export const fromFailure = (error: ModelFailed, url: string): AiError.AiErrorReason => {
   const description = error.message
   switch (error.kind) {

@@ -1,4 +1,4 @@
-/** The stream of a successful response as parts. */
+/** Reads the stream of a successful response as parts. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { ModelFailed } from "@spindle/core/SessionError"
 import * as Arr from "effect/Array"
@@ -14,20 +14,20 @@ import * as Decoding from "./decoding.ts"
 import * as Failures from "./failures.ts"
 import type { ReadingContext, ResponseReader } from "./reader.ts"
 
-/** How to read a response. An infinite `idleTimeout` means no limit. */
+/** The options of reading a response. An infinite `idleTimeout` means no limit. */
 export interface Reading {
   readonly context: ReadingContext
   readonly idleTimeout: Duration.Duration
 }
 
-/** The largest event that is read: a response that ends repeats its entire output, images included. */
+/** The largest event that is read, in characters. The last event repeats the entire output, images included. */
 const maxEventCharacters = 64 * 1024 * 1024
-/** How long a finished response may take to end, so that its connection can be used again. */
+/** The time to wait for the end of a finished response, so that its connection can be used again. */
 const drainTimeout = Duration.millis(100)
-/** How much is read of a body that only explains a failure. */
+/** The most that is read of a body that only explains a failure, in characters. */
 const maxErrorCharacters = 1024 * 1024
 
-/** Fails with `IdleTimeout` when an effect takes too long. */
+/** Fails with `IdleTimeout` if an effect takes too long. */
 export const failWhenIdle =
   ({ context, idleTimeout }: { readonly context: Failures.FailureContext; readonly idleTimeout: Duration.Duration }) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | ModelFailed, R> =>
@@ -45,7 +45,7 @@ export const failedResponseOf = (
 ): Effect.Effect<Failures.FailedResponse> =>
   Effect.gen(function* () {
     let body = ""
-    // the status says enough when the body breaks off or is too long
+    // the status says enough if the body breaks off or is too long
     yield* Decoding.textOf(reading.context, response).pipe(
       Stream.takeUntil((text) => (body += text).length > maxErrorCharacters),
       Stream.runDrain,
@@ -76,8 +76,8 @@ type Texts = readonly [string, ...Array<string>]
 type Parts = readonly [ModelPart, ...Array<ModelPart>]
 
 /**
- * Pulls parts out of texts. Whatever was read before a failure is emitted before it. Time counts from event to event, so
- * that comments which only keep a connection open do not count.
+ * Pulls parts out of texts. Parts that were read before a failure are emitted before it. The idle limit runs from event
+ * to event: comments that only keep a connection open do not extend it.
  */
 const pullParts = (
   { reader, reading, response }: Source,
@@ -85,7 +85,7 @@ const pullParts = (
 ): Pull.Pull<Parts, ModelFailed> => {
   const { context } = reading
   let events = 0
-  // kept until the first event: a body without events is something else than a stream
+  // kept until the first event: a body without events is not a stream
   let body = ""
   const parser = Sse.makeParser(
     (event) => {
@@ -156,6 +156,6 @@ const earlyEndFailure = (reader: ResponseReader, response: Failures.FailedRespon
   return Failures.failure(context, "Disconnected", { detail: "the stream ended before the response was complete" })
 }
 
-/** Notes on the span how many frames made no sense. */
+/** Writes the number of frames that made no sense to the span. */
 const noteSkipped = ({ skipped }: ResponseReader): Effect.Effect<void> =>
   skipped.count === 0 ? Effect.void : Effect.annotateCurrentSpan("spindle.response.skipped_frames", skipped.count)

@@ -1,4 +1,4 @@
-/** One request to a model, the repairs that it may need, and the stream of its response. */
+/** Sends one request to a model, with the repairs that it may need, and streams its response. */
 import type { ModelPart } from "@spindle/core/Model"
 import type { Item } from "@spindle/core/Item"
 import type { ModelFailed } from "@spindle/core/SessionError"
@@ -20,7 +20,7 @@ import * as Refusals from "./refusals.ts"
 import { changedNames } from "./toolNames.ts"
 import type { Wire, WireRequest, WrittenRequest } from "./wire.ts"
 
-/** How to reach a model. */
+/** The options of the requests to a model. */
 export interface SamplingOptions {
   readonly model: string
   readonly provider?: string | undefined
@@ -39,11 +39,11 @@ export type Send<R extends WireRequest> = (request: R) => Stream.Stream<ModelPar
 /** Sends requests to one model. */
 export interface Sampling {
   readonly provider: string
-  /** Returns the function that sends over an API. All share the key, and the items that the provider has refused. */
+  /** Returns the function that sends over an API. All share the key and the items that the provider has refused. */
   readonly senderOf: <R extends WireRequest>(wire: Wire<R>) => Send<R>
 }
 
-/** A model, as far as its requests need it. */
+/** The parts of a model that its requests need. */
 interface Connection<R extends WireRequest> {
   readonly client: HttpClient.HttpClient
   readonly wire: Wire<R>
@@ -52,11 +52,11 @@ interface Connection<R extends WireRequest> {
   readonly seal: string
   readonly idleTimeout: Duration.Duration
   readonly apiKey: ApiKey.Key
-  /** Items that the provider refused, and without which it accepted a request. */
+  /** The items that the provider refused, and without which it accepted a request. */
   readonly refused: WeakSet<Item>
   /** The models that the provider has named. */
   readonly served: Set<string>
-  /** Whether the provider accepted a request only without the optional fields. */
+  /** True if the provider accepted a request only without the optional fields. */
   isPlain: boolean
 }
 
@@ -68,7 +68,7 @@ interface Repairs {
   readonly isPlain: boolean
 }
 
-/** How often a request is sent again because the provider refused an item by name. */
+/** The number of times that a request is sent again because the provider refused an item by name. */
 const mostRefusals = 3
 
 /** Makes the sampling of one model. */
@@ -100,7 +100,7 @@ export const make = (options: SamplingOptions): Effect.Effect<Sampling, never, H
     return { provider, senderOf }
   })
 
-/** Reads a limit of time. Zero and less mean no limit, as infinity does. */
+/** Reads a limit of time. Zero, less and infinity mean no limit. */
 const limitOf = (input: Duration.Input): Duration.Duration => {
   const limit = Duration.fromInputUnsafe(input)
   return Duration.toMillis(limit) > 0 ? limit : Duration.infinity
@@ -153,7 +153,7 @@ const sample = Effect.fnUntraced(function* <R extends WireRequest>(
   return next === undefined ? yield* failure : yield* sample(connection, request, next)
 })
 
-/** The repairs of the next attempt, or undefined when the refusal names no item that can be left out. */
+/** Returns the repairs of the next attempt; undefined if the refusal names no item that can be left out. */
 const repairsAfter = (
   context: Failures.FailureContext,
   refusal: Failures.FailedResponse,
@@ -171,13 +171,13 @@ const repairsAfter = (
   }
 }
 
-/** The texts that must not appear in a failure: headers and parameters whose name says that they are secret. */
+/** Returns the texts that must not appear in a failure: headers and parameters whose name says that they are secret. */
 const secretsOf = (options: SamplingOptions): ReadonlyArray<string> =>
   Object.entries({ ...options.headers, ...options.queryParams, ...partsOfUrl(options.baseUrl).params })
     .filter(([name]) => /auth|key|token|secret|cookie|signature|password|^sig$/i.test(name))
     .flatMap(([, value]) => [value, value.replace(/^Bearer\s+/i, "")])
 
-/** A base URL without its query and a slash at the end, its query, and the secrets in it by name. */
+/** Splits a base URL: the address without a slash at the end, the query, and the secrets in the URL by name. */
 const partsOfUrl = (baseUrl = "https://api.openai.com/v1") => {
   const [, address = "", query = ""] = /^([^?#]*)(\?[^#]*)?/.exec(baseUrl) ?? []
   const pairs = query
@@ -216,7 +216,7 @@ const requestOf = (
   )
 }
 
-/** `HttpClient` sends `traceparent` by itself, and no `tracestate`. */
+/** Adds `tracestate` to a request. `HttpClient` sends only `traceparent` by itself. */
 const withTraceState = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.map(Effect.serviceOption(Tracer.ParentSpan), (span) => {
     const state = Option.isNone(span) ? undefined : traceStateOf(span.value)

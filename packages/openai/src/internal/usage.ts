@@ -11,7 +11,7 @@ export interface UsageNames {
 /** The names of the counts in the Responses API. */
 export const responsesUsage: UsageNames = { input: "input_tokens", output: "output_tokens" }
 
-/** Token counts; unknown when the server sent none, or none that can be true. */
+/** Returns the token counts; undefined if the server sent none that can be true. */
 export const usageOf = (usage: unknown, names: UsageNames): TokenUsage | undefined => {
   if (!isObject(usage)) return undefined
   const { [names.input]: input, [names.output]: output, total_tokens: total } = usage
@@ -30,7 +30,7 @@ const countOf = (details: unknown, key: string): number => {
   return isCount(count) ? count : 0
 }
 
-/** No context holds more than this, and sums of such counts stay exact. */
+/** The most tokens that are believed. No context holds more, and sums of such counts stay exact. */
 const mostTokens = 1e12
 
 const isCount = (value: unknown): value is number => typeof value === "number" && value >= 0 && value <= mostTokens

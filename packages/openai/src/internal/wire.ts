@@ -1,4 +1,4 @@
-/** An API that a server speaks: how a request is written, and how its response is read. */
+/** An API that a server speaks. Writes its requests and reads their responses. */
 import type { Item } from "@spindle/core/Item"
 import type { ModelRequest } from "@spindle/core/Model"
 import type * as Redacted from "effect/Redacted"
@@ -16,7 +16,7 @@ export interface WrittenRequest {
   readonly refusedItems: (error: ProviderError) => ReadonlyArray<Item>
 }
 
-/** How a request is written. */
+/** The options of writing a request. */
 export interface Writing {
   /** The items of the request, without those that the server refused. */
   readonly items: ReadonlyArray<Item>
@@ -24,7 +24,7 @@ export interface Writing {
   readonly seal: string
   /** The provider, which can read sealed summaries of all its models. */
   readonly provider: string
-  /** Whether the optional fields are left out. */
+  /** True if the optional fields are left out. */
   readonly isPlain: boolean
 }
 
@@ -32,13 +32,13 @@ export interface Writing {
 export interface Wire<R extends WireRequest> {
   /** The path after the base URL. */
   readonly path: string
-  /** The type of content that a response should have. Default: `text/event-stream`. */
+  /** The content type that a response should have. Default: `text/event-stream`. */
   readonly accept?: string
   /** Returns a name for the models that can read the sealed reasoning of a model. */
   readonly sealOf: (provider: string, model: string) => string
-  /** Fields of the body that a server may refuse, and that a request can do without. */
+  /** The fields of the body that a server may refuse and that a request does not need. */
   readonly optionalFields: ReadonlyArray<string>
-  /** Puts the key on a request. Default: as a bearer token. */
+  /** Adds the key to a request. Default: as a bearer token. */
   readonly authorize?: (
     request: HttpClientRequest.HttpClientRequest,
     key: Redacted.Redacted<string>

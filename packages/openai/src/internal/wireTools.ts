@@ -1,7 +1,7 @@
-/** The tools of requests in the form of an API. */
+/** Converts the tools of requests to the form of an API. */
 import type { ToolSpec } from "@spindle/core/Model"
 
-/** Returns a function that maps lists of tools, each list once: all requests of a turn have the same. */
+/** Returns a function that maps each list of tools once. All requests of a turn have the same list. */
 export const mapOnce = (
   toolOf: (tool: ToolSpec) => unknown
 ): ((tools: ReadonlyArray<ToolSpec>) => ReadonlyArray<unknown>) => {

@@ -1,4 +1,4 @@
-/** Measures delegates: how many there are, how deep they are nested, and how they end. */
+/** Measures delegates: their number, the depth of their nesting, and their ends. */
 import type { DelegateMode, RecordOf, State, Step } from "./model.ts"
 import { nothing, point, shape } from "./points.ts"
 

@@ -17,7 +17,10 @@ const referenceTasks: { readonly [kind: string]: MetricId | undefined } = {
   user_shell: "codexTaskUserShell"
 }
 
-/** Counts the start of a task under the name that the reference has for its kind. Compactions are counted by `countCompaction`. */
+/**
+ * Counts the start of a task under the name that the reference has for its kind. Compactions are counted by
+ * `countCompaction`.
+ */
 export const measureTask = (kind: string): ReadonlyArray<Measurement> => {
   const metric = referenceTasks[kind]
   return metric === undefined ? nothing : [point(metric, 1)]

@@ -5,13 +5,13 @@ import type { Measurement } from "../Metrics.ts"
 
 /** The options of the fold. */
 export interface Options {
-  /** Whether to measure under the names of the reference as well. */
+  /** True to measure under the names of the reference as well. */
   readonly reference: boolean
-  /** Whether aborted turns count in all turn metrics (`SessionPolicy.abortedTurnMetrics`). */
+  /** True if aborted turns count in all turn metrics (`SessionPolicy.abortedTurnMetrics`). */
   readonly abortedTurns: boolean
-  /** The value of `tmp_mem_enabled`: whether the agent has a memory. */
+  /** The value of `tmp_mem_enabled`: true if the agent has a memory. */
   readonly memoryEnabled: boolean
-  /** The value of `is_git`: whether sessions work in a repository. */
+  /** The value of `is_git`: true if sessions work in a repository. */
   readonly isGit: boolean
 }
 
@@ -25,7 +25,7 @@ export interface State {
   /** Events that wait in memory for subscribers. */
   readonly eventsCount: number
   readonly questions: ReadonlyMap<QuestionId, OpenQuestion>
-  /** When each running process started. */
+  /** The start of each running process, in milliseconds since 1970. */
   readonly processes: ReadonlyMap<ProcessId, number>
   /** Delegates that this program saw start and that have not ended. */
   readonly delegates: ReadonlyMap<SessionId, DelegateMode>
@@ -35,7 +35,7 @@ export interface State {
 export interface TurnState {
   readonly kind: string
   readonly at: number
-  /** Whether this is a compaction that is not counted yet. Its type is known only from its first note, after its start. */
+  /** True for a compaction that is not counted yet. Its type is known only from its first note, after its start. */
   readonly isUncounted: boolean
   readonly hasOutput: boolean
   readonly hasMessage: boolean
@@ -60,7 +60,7 @@ export interface OpenQuestion {
   readonly at: number
 }
 
-/** Whether a delegate ends with the turn that started it. */
+/** The mode of a delegate: a linked one ends with the turn that started it. */
 export type DelegateMode = "linked" | "detached"
 
 /** The result of one step: the next state and the measurements. */

@@ -22,7 +22,7 @@ export const point = (metric: MetricId, value: number, attributes: Attributes = 
 /** The seconds between two times in milliseconds; never negative, even if a clock was set back. */
 export const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000
 
-/** How many combinations of values a shape keeps. */
+/** The number of combinations of values that a shape keeps. */
 export const limit = 1_000
 
 /** Makes attributes with these names from their values, in the same order. */

@@ -1,7 +1,7 @@
 /** The attributes of spans that only the reference system has. They belong to the metric family `reference`. */
 import type { Options } from "../SessionMetrics.ts"
 
-/** Whether the names of the reference are wanted. */
+/** True if the names of the reference are wanted. */
 export const isWanted = (metrics: Options | false | undefined): boolean =>
   metrics !== false && metrics?.sets?.includes("reference") === true
 

@@ -18,16 +18,19 @@ import type { SpanData } from "../SpanData.ts"
 /** The result of sending a batch: sent, refused for good, or to be tried again later. */
 export type Sent = "sent" | "refused" | "later"
 
-/** The limits of an exporter, and how it sends. */
+/** The limits of an exporter, and its function that sends. */
 export interface ExporterOptions {
-  /** How many spans wait at most, including those of the batch that is being sent. */
+  /** The most spans that wait, including those of the batch that is being sent. */
   readonly capacity: number
   readonly batchSize: number
-  /** How long a span waits for a batch to fill. */
+  /** The longest time that a span waits for a batch to fill. */
   readonly interval: Duration.Duration
-  /** How long closing the exporter may take. */
+  /** The time that closing the exporter may take. */
   readonly shutdownLimit: Duration.Duration
-  /** When a batch that may succeed later is sent again; after its end the batch is refused. Default: {@link retriesFor}. */
+  /**
+   * The schedule by which a batch that may succeed later is sent again. When it ends, the batch is refused. Default:
+   * {@link retriesFor}.
+   */
   readonly retries?: Schedule.Schedule<unknown> | undefined
   readonly send: (batch: ReadonlyArray<SpanData>) => Effect.Effect<Sent>
   readonly onDropped: (count: number, reason: "queue_full" | "refused" | "shutdown") => void
@@ -35,7 +38,9 @@ export interface ExporterOptions {
 
 const longestWait = Duration.seconds(60)
 
-/** A schedule without an end. The first pause is twice the interval; each later one is twice as long, up to a minute. */
+/**
+ * A schedule without an end. The first pause is twice the interval; each later one is twice as long, up to a minute.
+ */
 const retriesFor = (interval: Duration.Duration): Schedule.Schedule<unknown> =>
   Schedule.min([Schedule.exponential(Duration.times(interval, 2)), Schedule.spaced(longestWait)])
 

@@ -6,14 +6,14 @@ import type { Redact } from "../Redaction.ts"
 import type { SpanAttributes, SpanData } from "../SpanData.ts"
 import * as Reference from "./reference.ts"
 
-/** How spans are made, and the functions that are called with them. */
+/** The rules by which spans are made, and the functions that are called with them. */
 export interface TracerOptions {
   readonly redact: Redact
-  /** Whether spans contain the messages of errors. */
+  /** True if spans contain the messages of errors. */
   readonly content: boolean
   /** The share of traces that start here and are kept, 0 to 1. */
   readonly sampleRatio: number
-  /** Whether spans have the attributes of the reference. */
+  /** True if spans have the attributes of the reference. */
   readonly reference: boolean
   /** Called when a sampled span starts. */
   readonly onStart?: ((span: Tracer.Span) => void) | undefined

@@ -24,7 +24,7 @@ export interface Surroundings {
 export class Actions implements Stage {
   /** Steps while armed. */
   points = 0
-  /** How many actions were started. */
+  /** The number of actions that were started. */
   startedCount = 0
   /** The places of the started actions, if there is a probe. */
   readonly places: Array<ActionPlace> = []
@@ -33,7 +33,7 @@ export class Actions implements Stage {
   private readonly surroundings: Surroundings
   private armed: ArmedActions | undefined
   private targetFiber: AnyFiber | undefined
-  /** How many entries of the schedule were reached. */
+  /** The number of entries of the schedule that were reached. */
   private reachedCount = 0
   /** The fibers of the actions that were started. */
   private readonly running: Array<AnyFiber> = []

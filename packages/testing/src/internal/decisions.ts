@@ -27,7 +27,7 @@ export interface Decisions {
   /** The likelihood that a fault happens at one of its points, with a seed. Default 0.1. */
   readonly faultRate?: number | undefined
   readonly maxSteps: number
-  /** How long a run may take in virtual time, in milliseconds. Default: a day. */
+  /** The virtual time that a run may take, in milliseconds. Default: a day. */
   readonly maxMillis?: number | undefined
 }
 
@@ -36,9 +36,9 @@ export type ArmedActions = { readonly [name: string]: Effect.Effect<unknown, unk
 
 /** The stage of a run, which its program receives. */
 export interface Stage {
-  /** From now on each step is a point, at which these actions may run. */
+  /** Makes each further step a point, at which these actions may run. */
   readonly arm: (actions: ArmedActions) => void
-  /** From now on no step is a point. Waits for the actions that have started. */
+  /** Ends the points, and waits for the actions that have started. */
   readonly disarm: Effect.Effect<void>
   /** Sets the fiber that the action `interrupt` interrupts. */
   readonly target: (fiber: AnyFiber) => void
@@ -60,7 +60,7 @@ export interface ProbeResult {
   readonly trace: ReadonlyArray<string>
 }
 
-/** When a fiber took its first step and when it ended, counted in points. */
+/** The first step of a fiber and its end, counted in points. */
 export interface Lifetime {
   readonly from: number
   to: number
@@ -74,9 +74,9 @@ export interface RunResult<A, E> {
   readonly steps: number
   /** Virtual time, in milliseconds. */
   readonly millis: number
-  /** How many of the decided actions ran. */
+  /** The number of decided actions that ran. */
   readonly actionsCount: number
-  /** How many fibers had not ended when nothing could run. */
+  /** The number of fibers that had not ended when nothing could run. */
   readonly leakCount: number
   /** `endless`: nothing can run, and a sleep has no end. `late`: the time was used up. */
   readonly end: "done" | "deadlock" | "endless" | "livelock" | "late"

@@ -18,7 +18,7 @@ export interface History {
   readonly requests?: ReadonlyArray<ModelRequest> | undefined
   /** The receipts of all submissions. */
   readonly receipts?: ReadonlyArray<Receipt> | undefined
-  /** How many calls of `abort`, for the reason `Interrupted`, returned true. */
+  /** The number of calls of `abort`, for the reason `Interrupted`, that returned true. */
   readonly abortCount?: number | undefined
   /** Turns that were closing when their abort had returned true, each with the number of the next record. */
   readonly closing?: ReadonlyArray<{ readonly turnId: TurnId; readonly seq: number }> | undefined
@@ -26,13 +26,13 @@ export interface History {
   readonly idle?: Snapshot | undefined
   /** The session at the end. */
   readonly final?: Snapshot | undefined
-  /** How many finalizers of tasks and tools were registered. */
+  /** The number of finalizers that tasks and tools registered. */
   readonly opened?: number | undefined
-  /** How many of them started. */
+  /** The number of these finalizers that started. */
   readonly closed?: number | undefined
-  /** How many responses of the model are still being streamed. */
+  /** The number of responses of the model that are still being streamed. */
   readonly streaming?: number | undefined
-  /** How many fibers were left after the session was closed. */
+  /** The number of fibers that were left after the session was closed. */
   readonly fiberCount?: number | undefined
   /** The processes that are alive at the end. */
   readonly processes?: ReadonlyArray<ProcessId> | undefined
@@ -45,9 +45,9 @@ type Known = SessionEvent.KnownRecord
 /** The records of one kind. */
 export type Tagged<Tag extends Known["_tag"]> = Extract<Known, { readonly _tag: Tag }>
 
-/** What follows from the events of a history. It is derived once for all laws. */
+/** The facts that follow from the events of a history. They are derived once for all laws. */
 interface Derived {
-  /** How many events there were. A harness adds events to its list, so a longer list is derived anew. */
+  /** The number of events. A harness adds events to its list, so a longer list is derived anew. */
   readonly count: number
   readonly records: ReadonlyArray<SessionEvent.JournalRecord>
   readonly byTag: ReadonlyMap<string, ReadonlyArray<SessionEvent.JournalRecord>>
@@ -80,7 +80,7 @@ export const recordsOf = (history: History): ReadonlyArray<SessionEvent.JournalR
 export const recordsWithTag = <Tag extends Known["_tag"]>(history: History, tag: Tag): ReadonlyArray<Tagged<Tag>> =>
   (derive(history).byTag.get(tag) ?? []) as ReadonlyArray<Tagged<Tag>>
 
-/** Whether the journal of the session failed. The session then ends as it is. */
+/** True if the journal of the session failed. The session then ends as it is. */
 export const isFailed = (history: History): boolean => derive(history).hasFailed
 
 /** The states before each record, and the one after the last. */

@@ -29,7 +29,7 @@ export const S1: Law = (history) => {
   return undefined
 }
 
-/** Whether the session was observed to its end, so that every turn must have ended. */
+/** True if the session was observed to its end, so that every turn must have ended. */
 const isEnded = (history: History): boolean =>
   (history.final?.status === "idle" || history.final?.status === "closed") && !isFailed(history)
 

@@ -23,7 +23,7 @@ const lostText = (history: History, events: ReadonlyArray<SessionEvent.SessionEv
   return undefined
 }
 
-/** Whether no turn is open, so that all streamed text must be recorded. */
+/** True if no turn is open, so that all streamed text must be recorded. */
 const isSettled = (history: History): boolean => {
   const last = recordsOf(history).findLast((one) => one._tag === "TurnStarted" || SessionEvent.isTerminal(one))
   return last?._tag !== "TurnStarted"

@@ -7,12 +7,12 @@ interface NodeProcess {
 
 const nextTick = (globalThis as { process?: NodeProcess }).process?.nextTick
 
-/** How many promise continuations in a row are run where the platform has no `process.nextTick`. */
+/** The number of promise continuations that are run in a row where the platform has no `process.nextTick`. */
 const continuations = 100
 
 /**
- * How often the queue is drained before it counts as empty. A callback of `process.nextTick` that calls it again takes
- * one more each time.
+ * The number of drains after which the queue counts as empty. A callback of `process.nextTick` that calls it again
+ * takes one more each time.
  */
 export const quietDrains = 16
 

@@ -21,5 +21,5 @@ export const makeObservingContext = (
 export const nameOf = (primitive: object): string | undefined =>
   (primitive as { readonly "~effect/Effect/identifier"?: string })["~effect/Effect/identifier"]
 
-/** Whether an operation may open an uninterruptible region. All operations that do are made of this one. */
+/** True if an operation may open an uninterruptible region. All operations that do are made of this one. */
 export const opensRegion = (primitive: object): boolean => nameOf(primitive) === "WithFiber"

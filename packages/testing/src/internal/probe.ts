@@ -51,7 +51,7 @@ const asyncHooks = (): AsyncHooks | undefined =>
 /** Resources that Effect and Node make for themselves. */
 const internalTypes = new Set(["effect/Fiber", "TickObject", "Microtask", "RANDOMBYTESREQUEST"])
 
-/** How many operations a trace has at most. */
+/** The most operations of a trace. */
 const traceLimit = 20
 
 /** A probe of one run. */
@@ -86,7 +86,7 @@ export class Probe {
     return this.traced.map(([fiber, operation]) => `fiber ${this.numberOf(fiber)} ${operation}`)
   }
 
-  /** Ends the trace: from now on operations are not added to it. */
+  /** Ends the trace: later operations are not added to it. */
   endTrace(): void {
     this.isTracing = false
   }
@@ -119,8 +119,8 @@ export class Probe {
   }
 
   /**
-   * What a fiber waits for outside the simulation. Anything but a promise explains a wait better than a promise, and the
-   * first promise was made by the program.
+   * Returns the wait of a fiber outside the simulation. Anything but a promise explains a wait better than a promise,
+   * and the first promise was made by the program.
    */
   waitOf(fiber: AnyFiber): Outside | undefined {
     const started = this.outside.get(fiber) ?? new Map<number, Outside>()
@@ -129,7 +129,9 @@ export class Probe {
     return pending.find(({ type }) => type !== "PROMISE") ?? started.values().next().value
   }
 
-  /** Records where the program yields operations, and what fibers start outside, until the returned function is called. */
+  /**
+   * Records where the program yields operations, and what fibers start outside, until the returned function is called.
+   */
   watch(): () => void {
     const unwatchYields = watchYields()
     const unwatchOutside = this.watchOutside()

@@ -12,7 +12,7 @@ export interface Violation extends Finding {
 
 /** The smallest case of one fault. */
 export interface Smallest extends Violation {
-  /** How many runs showed the fault. */
+  /** The number of runs that showed the fault. */
   readonly count: number
   /** Each action with its step, and the position of the fiber at whose step it came. */
   readonly actions: ReadonlyArray<ActionPlace>
@@ -20,15 +20,15 @@ export interface Smallest extends Violation {
   readonly trace: ReadonlyArray<string>
   /** Faults that happened, in order, as `point: fault`. */
   readonly faults: ReadonlyArray<string>
-  /** How many runs shrinking took. */
+  /** The number of runs that shrinking took. */
   readonly shrinkRuns: number
 }
 
-/** Whether a probe can explain a finding of this kind. */
+/** True if a probe can explain a finding of this kind. */
 const isStall = (kind: FindingKind) => kind !== "law" && kind !== "not deterministic"
 
 /**
- * Runs a program once, and again with a probe if it stalls or leaves something behind, to find which fibers wait for
+ * Runs a program once, and again with a probe if it stalls or leaves something running, to find which fibers wait for
  * what.
  */
 export const judgeClosely = function* <A, E>(
@@ -43,7 +43,7 @@ export const judgeClosely = function* <A, E>(
   return again.finding === undefined || again.result.steps !== judged.result.steps ? judged : again
 }
 
-/** Repeats a run, and returns how the steps differ, if they do. */
+/** Repeats a run, and returns a finding if the steps differ. */
 export const difference = function* <A, E>(
   subject: Subject<A, E>,
   result: RunResult<A, E>,
@@ -113,9 +113,9 @@ const smallestViolation = (found: ReadonlyArray<Violation>): Violation =>
 const weight = ({ at, choices, mode, seed }: Decisions): number =>
   at.length * 1e6 + (seed === 0 && choices === undefined ? 0 : 1e5) + (mode === "before" ? 0 : 1e4) + (at[0]?.[1] ?? 0)
 
-/** How to format a smallest case. */
+/** Options of the lines of a smallest case. */
 export interface LineOptions {
-  /** Whether to list the steps before the first action. */
+  /** True to list the steps before the first action. */
   readonly trace?: boolean | undefined
   /** Returns the lines that repeat the run. `decisions` is JSON. */
   readonly repeat: (decisions: string) => ReadonlyArray<string>

@@ -57,7 +57,7 @@ export const makeRuns = <A, E, B>(runs: Runs<A, E, B>): B => {
   return next.value
 }
 
-/** How long runs may follow each other before the event loop of the platform gets a turn, in milliseconds. */
+/** The time, in milliseconds, after which the event loop of the platform gets a turn between two runs. */
 const turnMillis = 50
 
 /** Lets the event loop of the platform take a turn. */

@@ -61,15 +61,17 @@ export const runOnceAsync = async <A, E, B>(
   }
 }
 
-/** How long a seeded schedule delays everything that could run, at most, until the next timer fires. */
+/**
+ * The most, in milliseconds, by which a seeded schedule delays everything that could run, until the next timer fires.
+ */
 const delayMillis = 200
 
-/** The steps in which fibers may end after a run that left some behind. */
+/** The number of steps that the fibers which a run left running may take to end. */
 const abandonSteps = 100_000
 
 const day = 86_400_000
 
-/** Why a run stopped. `quiet`: nothing more can happen. */
+/** The reason for which a run stopped. `quiet`: nothing more can happen. */
 type Stop = "quiet" | "livelock" | "late"
 
 class ExploringScheduler implements Scheduler.Scheduler {
@@ -156,9 +158,9 @@ class ExploringScheduler implements Scheduler.Scheduler {
   /** Evaluates an operation, and starts the action that comes during it. */
   private evaluate<X>(primitive: EffectPrimitive<X>, fiber: AnyFiber): X {
     const start = this.actions.takeForOperation()
-    // an interruption takes effect at once and replaces the value that the operation hands on. An operation that opens an
-    // uninterruptible region hands nothing on: no fiber can interrupt between its start and the region, so the action
-    // comes after it
+    // an interruption takes effect at once and replaces the value that the operation hands on. An operation that opens
+    // an uninterruptible region hands nothing on. No fiber can interrupt between its start and the region, so the
+    // action comes after it.
     const isRegion = start !== undefined && opensRegion(primitive)
     if (!isRegion) start?.()
     this.probe?.startOperation(fiber, primitive)
@@ -260,7 +262,9 @@ class ExploringScheduler implements Scheduler.Scheduler {
     return Array.from(this.fibers.keys()).filter((fiber) => fiber.pollUnsafe() === undefined)
   }
 
-  /** Ends the fibers that a run left running, so that they keep nothing alive and do nothing when a wait outside ends. */
+  /**
+   * Ends the fibers that a run left running, so that they keep nothing alive and do nothing when a wait outside ends.
+   */
   abandon(): void {
     if (this.interruptAll()) while (this.finishNext());
   }

@@ -13,7 +13,7 @@ import type { HarnessOptions, TestTool } from "../SessionHarness.ts"
 /** The shapes, the simplest first. */
 export const names = ["answer", "tools", "approval", "custom", "signalled", "straggler"] as const
 
-/** How many finalizers tools registered, and how many ran. */
+/** The number of finalizers that tools registered, and of those that ran. */
 export interface Counts {
   opened: number
   closed: number

@@ -16,7 +16,7 @@ export interface Shrunk {
 class Shrinking<A, E> {
   best: Decisions
   runs = 0
-  /** Whether single actions were tried. */
+  /** True if single actions were tried. */
   private hasTriedAlone = false
   private readonly shows: (decisions: Decisions) => Runs<A, E, boolean>
   private readonly maxRuns: number

@@ -12,7 +12,7 @@ interface Timer {
 export class VirtualClock implements Clock.Clock {
   private now = 0
   private readonly timers: Array<Timer> = []
-  /** How many sleeps have no end. */
+  /** The number of sleeps that have no end. */
   endlessCount = 0
   readonly currentTimeMillis = Effect.sync(() => this.now)
   readonly currentTimeNanos = Effect.sync(() => this.currentTimeNanosUnsafe())

@@ -1,6 +1,7 @@
 /**
- * One tool call in a `Chat` of `effect/ai`, and the same in a session: the same language model, the same tool, stopped at each step. What is looked at
- * afterwards is the history: whether it knows the call whose tool had been started, and whether the call has a result.
+ * One tool call in a `Chat` of `effect/ai`, and the same in a session: the same language model, the same tool, stopped
+ * at each step. Afterwards the history is examined: whether it knows the call whose tool had been started, and whether
+ * the call has a result.
  */
 import * as Agent from "@spindle/core/Agent"
 import * as Journal from "@spindle/core/Journal"
@@ -12,9 +13,9 @@ import * as Interrupts from "@spindle/testing/Interrupts"
 import { Effect, Layer, Ref, Schema, Stream } from "effect"
 import { Chat, LanguageModel, type Prompt, type Response, Tool, Toolkit } from "effect/ai"
 
-/** What a history knows after the program was stopped, or has ended. */
+/** The facts that a history contains after the program was stopped, or has ended. */
 interface Seen {
-  /** Whether the tool was started. */
+  /** True if the tool was started. */
   readonly isStarted: boolean
   readonly calls: ReadonlyArray<string>
   readonly results: ReadonlyArray<string>
@@ -134,15 +135,15 @@ const law: NonNullable<Interrupts.Options<Seen, unknown>["law"]> = (exit) => {
   return calls.some((id) => !results.includes(id)) ? open : undefined
 }
 
-/** What came of one program. */
+/** The result of one program. */
 export interface Row {
   readonly name: string
-  /** How many steps it has; it is stopped at each, once. */
+  /** The number of its steps; it is stopped at each, once. */
   readonly points: number
-  /** At which steps a call is lost, or has no result. */
+  /** The steps at which a call is lost, or has no result. */
   readonly lost: ReadonlyArray<number>
   readonly open: ReadonlyArray<number>
-  /** Anything else that was found: none is expected. */
+  /** Any other findings: none is expected. */
   readonly other: ReadonlyArray<string>
 }
 

@@ -164,7 +164,7 @@ const subscribing = piece(
   { invariant: (log) => log.join() === "1,2,3" || `received ${log}` }
 )
 
-/** Explorations of what coordinates fibers. */
+/** Explorations of the tools that coordinate fibers. */
 export const coordination: ReadonlyArray<Piece> = [
   withPermits,
   takeScoped,

@@ -1,20 +1,23 @@
-/** A piece of Effect under the explorer: a program that uses it, and what must hold when the program is stopped at any step. */
+/**
+ * A piece of Effect under the explorer: a program that uses it, and what must hold when the program is stopped at any
+ * step.
+ */
 import * as Effect from "effect/Effect"
 import * as Interrupts from "@spindle/testing/Interrupts"
 
 /** One exploration. */
 export interface Piece {
   readonly module: string
-  /** What is stopped, and how. */
+  /** The program and the way in which it is stopped, in words. */
   readonly program: string
-  /** What must hold afterwards. */
+  /** The law that must hold afterwards, in words. */
   readonly law: string
-  /** Whether the program awaits promises. */
+  /** True if the program awaits promises. */
   readonly isAsync: boolean
   readonly explore: Effect.Effect<Interrupts.Report>
 }
 
-/** How to explore a piece. The invariant returns what is wrong, in a few words. */
+/** Options of an exploration. The invariant returns a description of what is wrong, in a few words. */
 interface Options<A> extends Interrupts.Options<A, unknown> {
   readonly isAsync?: boolean
 }

@@ -1,4 +1,5 @@
-// Explores pieces of Effect: `npm run explored` prints the table of docs/explored.md, and with `-- --reports` the report of each finding.
+// Explores pieces of Effect: `npm run explored` prints the table of docs/explored.md, and with `-- --reports` the
+// report of each finding.
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import * as Interrupts from "@spindle/testing/Interrupts"

@@ -125,7 +125,7 @@ const lookingUp = piece(
   { invariant: ({ used, ...counts }) => (used === "Success" ? isReleased(counts) : "the other user failed") }
 )
 
-/** Explorations of what shares resources. */
+/** Explorations of the tools that share resources. */
 export const resources: ReadonlyArray<Piece> = [
   borrowing("`get`", (pool) => Effect.scoped(Effect.andThen(Pool.get(pool), Effect.sleep(3)))),
   borrowing("`use`", (pool) => Pool.use(pool, () => Effect.sleep(3))),

@@ -99,7 +99,10 @@ const calling = piece(
   }
 )
 
-/** The ids of executions are digests: of the platform's thread pool, which is not in a run, so these are made at once. */
+/**
+ * Makes the digests for the ids of executions at once. Those of the platform come from its thread pool, which is not
+ * part of a run.
+ */
 const digests = Layer.succeed(WebCrypto.WebCrypto, {
   subtle: {
     digest: (_: string, data: Uint8Array) =>

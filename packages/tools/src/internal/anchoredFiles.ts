@@ -1,10 +1,10 @@
 /**
  * File operations that a change of the tree between check and use cannot redirect.
  *
- * Each opens the directory of the file first and makes sure that it is the one that was checked, and then names the file
- * relative to the open directory (`/proc/self/fd` where the host has it). The file itself is opened without truncating
- * it, and used only if it is the very file that was looked at: a symbolic link, a FIFO or another file that took its
- * place is refused. Nothing here opens a file that is not a regular one, so nothing waits for another process.
+ * Each opens the directory of the file first and makes sure that it is the one that was checked, and then names the
+ * file relative to the open directory (`/proc/self/fd` where the host has it). The file itself is opened without
+ * truncating it, and used only if it is the very file that was looked at: a symbolic link, a FIFO or another file that
+ * took its place is refused. Nothing here opens a file that is not a regular one, so nothing waits for another process.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"

@@ -2,10 +2,10 @@
 import type { Difference, TreeEntry } from "./shadowRepository.ts"
 import type { Step } from "./restoration.ts"
 
-/** One change to take back: how its trees differ, from before to after. */
+/** The differences of one change to take back, from before to after. */
 export type ChangeDifferences = ReadonlyArray<Difference>
 
-/** A path that was changed since, and what that means. */
+/** A path that was changed since, with an explanation in words. */
 export interface Conflict {
   readonly path: string
   readonly detail: string
@@ -22,7 +22,7 @@ export interface Planned {
 export interface PlanInput {
   /** The changes to take back, the latest first. */
   readonly changes: ReadonlyArray<ChangeDifferences>
-  /** How the tree differs now from the tree after the latest change. */
+  /** The differences of the tree now from the tree after the latest change. */
   readonly since: ReadonlyArray<Difference>
   /** The paths that a snapshot left out, whose earlier content is not known. */
   readonly leftOut: ReadonlySet<string>
@@ -74,7 +74,9 @@ export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
   return { steps, conflicts: [...conflicts, ...inWay], untouched }
 }
 
-/** Returns the paths that now lie below a path where a file has to be, or that are a file where a directory has to be. */
+/**
+ * Returns the paths that now lie below a path where a file has to be, or that are a file where a directory has to be.
+ */
 const findObstacles = (steps: ReadonlyArray<Step>, since: ReadonlyArray<Difference>): ReadonlyArray<Conflict> => {
   const created = new Set(steps.flatMap((step) => (step.to === undefined ? [] : [step.path])))
   const removed = new Set(steps.flatMap((step) => (step.to === undefined ? [step.path] : [])))

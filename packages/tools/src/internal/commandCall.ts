@@ -11,24 +11,24 @@ import type * as NetworkPolicy from "../sandbox/NetworkPolicy.ts"
 import * as Utf8 from "../Utf8.ts"
 import * as NetworkDenials from "./networkDenials.ts"
 
-/** How much of the output a model gets by default, in tokens of four bytes. */
+/** The most output that a model gets by default, in tokens of four bytes. */
 export const defaultOutputTokens = 10_000
-/** How much of the output is recorded for people, in bytes. */
+/** The most output that is recorded for people, in bytes. */
 export const detailBytes = 40_000
 /** The most bytes of one piece of output for subscribers. */
 export const pieceBytes = 8_192
 
 const bytesPerToken = 4
 
-/** A call of a command. `waitMillis` is how long it waits for the end of the command. */
+/** A call of a command. `waitMillis` is the time that it waits for the end of the command, in milliseconds. */
 export interface Call {
   readonly callId: string | undefined
   readonly waitMillis: number
-  /** Whether the call continues a command that runs in the background. */
+  /** True if the call continues a command that runs in the background. */
   readonly isContinued: boolean
 }
 
-/** The result of a read: how the command ended, if it did, and its output since the last call. */
+/** The result of a read: the end of the command, if it has ended, and its output since the last call. */
 export interface Read {
   readonly ending: Commands.Ending | undefined
   readonly elapsedMillis: number

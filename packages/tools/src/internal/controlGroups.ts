@@ -18,7 +18,9 @@ export interface ControlGroup {
   readonly kill: Effect.Effect<void>
   /** Kills all members when "1" is written to it. */
   readonly killFile: string
-  /** Removes the group if it is empty, and returns whether it was. A zombie counts until its parent has waited for it. */
+  /**
+   * Removes the group if it is empty, and returns whether it was. A zombie counts until its parent has waited for it.
+   */
   readonly remove: Effect.Effect<boolean>
 }
 
@@ -56,7 +58,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   return canKill ? open : none
 })
 
-/** How old an empty group is that is removed: the process of a younger one may be starting. */
+/** The age from which an empty group is removed, in milliseconds: the process of a younger one may be starting. */
 const oldMillis = 60_000
 
 /** Removes the empty groups that an earlier program has left. Those with members stay. */

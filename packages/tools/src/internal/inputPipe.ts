@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
-/** How much may wait for the process. */
+/** The number of bytes that may wait for the process. */
 const capacityBytes = 1_048_576
 
 /** `source` is the input that the process reads. Call `end` when the process has exited. */

@@ -1,12 +1,16 @@
 /**
  * Finds the processes that a killed host has left (contract X3). Each process carries a mark of its host in its
- * environment: the boot of the machine, the process namespace, and the pid and the start time of the host, so that a later
- * process with the same pid is not taken for it.
+ * environment: the boot of the machine, the process namespace, and the pid and the start time of the host, so that a
+ * later process with the same pid is not taken for it.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type { ProcessId } from "@spindle/core/Ids"
-import { hasGone, markerName } from "./processTable.ts"
+import { ProcessStat } from "../ProcessStat.ts"
+import { hasGone, isKernelThread, markerName } from "./processTable.ts"
+import { readAtOnce } from "./tableReads.ts"
 
 /** The environment variable with the mark of the host. */
 export const hostName = "SPINDLE_HOST"
@@ -16,15 +20,17 @@ export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined
   /**
-   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox has
-   * another process namespace, whose processes are known as long as one of them lives.
+   * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox
+   * has another process namespace, whose processes are known as long as one of them lives.
    */
   readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>
-  /** Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one. */
+  /**
+   * Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one.
+   */
   readonly find: Effect.Effect<ReadonlySet<ProcessId>>
 }
 
-/** How many processes are read concurrently. */
+/** The number of processes that are read concurrently. */
 const width = 16
 
 /** Reads the identity of this host from `/proc`. */
@@ -41,6 +47,12 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   }
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
   const own = variablesOf(yield* read("/proc/self/environ"))
+  const readStat = yield* ProcessStat
+  /** A kernel thread has no environment, and that is cheaper to find out before it is read. */
+  const hasEnvironment = (name: string): boolean => {
+    const stat = readStat === undefined ? undefined : Exit.getSuccess(readAtOnce(readStat, Number(name)))
+    return stat === undefined || Option.isNone(stat) || !isKernelThread(stat.value)
+  }
   const hasEnded = (mark: string): Effect.Effect<boolean | undefined> => {
     const [boot, space = "", host = "", startTicks = ""] = mark.split("/")
     if (boot !== bootId) return Effect.succeed(true)
@@ -62,7 +74,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
           if (host.startsWith(`${bootId}/${namespace}/`)) left.set(processId, host)
         })
       yield* Effect.forEach(
-        names.filter((name) => /^\d+$/.test(name)),
+        names.filter((name) => /^\d+$/.test(name) && hasEnvironment(name)),
         look,
         { concurrency: width, discard: true }
       )
@@ -91,8 +103,8 @@ interface Inside {
 }
 
 /**
- * Looks for a program in a namespace below this one. If a process of that namespace is visible here, all of them are, so
- * that one which is not visible has ended. Otherwise nothing is known.
+ * Looks for a program in a namespace below this one. If a process of that namespace is visible here, all of them are,
+ * so that one which is not visible has ended. Otherwise nothing is known.
  */
 const hasEndedInside = Effect.fnUntraced(function* (
   fileSystem: FileSystem.FileSystem,
@@ -120,7 +132,7 @@ const hasEndedInside = Effect.fnUntraced(function* (
   return found.isSpace && !found.isUnknown ? true : undefined
 })
 
-/** Returns when a process started, in ticks since the boot; undefined for one that has ended. */
+/** Returns the time at which a process started, in ticks since the boot; undefined for one that has ended. */
 const startOf = (stat: string): string | undefined => {
   // the second field is the name of the program in parentheses, and may contain anything
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")

@@ -7,11 +7,11 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
-/** How much may wait for the reader before the process has to wait. */
+/** The number of bytes that may wait for the reader before the process has to wait. */
 const capacityBytes = 65_536
-/** How much is accepted after the exit of the process: more than its pipes can hold. */
+/** The number of bytes that are accepted after the exit of the process: more than its pipes can hold. */
 const tailCapacityBytes = 1_048_576
-/** How long the output of descendants is accepted after the exit of the process. */
+/** The time, in milliseconds, for which the output of descendants is accepted after the exit of the process. */
 const tailMillis = 100
 
 /**

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
+import { ProcessStat } from "../ProcessStat.ts"
 import type { Signals } from "../Signals.ts"
 import * as TableReads from "./tableReads.ts"
 
@@ -16,6 +17,8 @@ export interface Wanted {
   readonly marker: string
   /** The session that the first process leads. */
   readonly sessionId: number | undefined
+  /** No process of them started before this time, in ticks since the boot of the host; undefined if it is not known. */
+  readonly startTicks: number | undefined
   /**
    * Whether a daemon that started at this time, in ticks since the boot of the host, may be one of these processes. It
    * is asked about daemons of the same user whose environment the host hides, like that of `ssh-agent`.
@@ -46,7 +49,10 @@ export type Find = (wanted: Wanted, act: (pid: number) => Effect.Effect<void>) =
 
 /** The table of the processes of a host. */
 export interface ProcessTable {
-  /** Makes a finder that remembers for a moment which processes are not wanted. It is for one marker. */
+  /**
+   * Makes a finder for one marker. It remembers for a moment which processes are not wanted, and all finders of a table
+   * remember the age of those that no command has started.
+   */
   readonly finder: () => Find
   /** Returns the time now, in ticks since the boot of the host; undefined on a host without `/proc`. */
   readonly now: Effect.Effect<number | undefined>
@@ -62,6 +68,8 @@ const foreignMillis = 1_000
 const kernelThread = 0x00200000
 /** The ticks of the times in `/proc`, on every architecture that Node runs on. */
 const ticksPerSecond = 100
+/** By how much a process must be older than a command until it is believed to be none of its processes. */
+const marginTicks = ticksPerSecond
 
 /** Makes the table from `/proc`. A host without it finds only groups. */
 export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, signals: Signals) {
@@ -69,9 +77,12 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const self = yield* Effect.option(fileSystem.readFileString("/proc/self/stat"))
   if (self._tag === "None" || !(yield* isReadable(fileSystem, "/proc/self/environ"))) return blind
   const host = yield* hostOf(fileSystem)
-  const withReads = TableReads.make(fileSystem)
+  const readStat = yield* ProcessStat
+  const withReads = TableReads.make(fileSystem, readStat)
+  const blindly = byGroup(signals)
+  const known: Map<number, Known> = new Map()
   const table: ProcessTable = {
-    finder: () => makeFindByTable(withReads, { blindly: byGroup(signals), host }),
+    finder: () => makeFindByTable(withReads, { blindly, host, known, isStatFirst: readStat !== undefined }),
     now: Effect.match(fileSystem.readFileString("/proc/uptime"), {
       onSuccess: (text) => Math.floor(Number(text.split(" ")[0]) * ticksPerSecond),
       onFailure: () => undefined
@@ -154,10 +165,66 @@ const entryOf = (pid: number, stat: string): Entry => {
   }
 }
 
-/** Makes a finder that reads the table, and uses `blindly` for processes that the table does not show. */
+/** Whether a line of the table is that of a kernel thread. */
+export const isKernelThread = (stat: string): boolean => (entryOf(0, stat).flags & kernelThread) !== 0
+
+/** Returns when a process started; -Infinity for a kernel thread, which never is of a command, and Infinity if it is not known. */
+const birthOf = ({ flags, startTicks }: Entry): number =>
+  (flags & kernelThread) !== 0 ? -Infinity : startTicks > 0 ? startTicks : Infinity
+
+/** What all finders know about a process. */
+interface Known {
+  /** See {@link birthOf}. */
+  readonly birth: number
+  /** When this is forgotten, in milliseconds of the monotonic clock. */
+  readonly until: number
+}
+
+interface FinderOptions {
+  /** Finds processes that the table does not show. */
+  readonly blindly: Find
+  readonly host: HostProcess
+  readonly known: Map<number, Known>
+  /** Whether the age of a process is read before its environment, because that takes no time. */
+  readonly isStatFirst: boolean
+}
+
+/** How much of the table a look has read. */
+interface Progress {
+  /** See {@link Found.isSure}. */
+  isComplete: boolean
+  /** See {@link Found.hasVanished}. */
+  hasVanished: boolean
+}
+
+/** Makes a reader of files: null if the host hides one, and undefined if it cannot be read, which `progress` then says. */
+const makeReader = (progress: Progress) => (file: Effect.Effect<string, PlatformError>) =>
+  Effect.match(file, {
+    onSuccess: (text) => text,
+    onFailure: ({ reason }) => {
+      if (reason._tag === "PermissionDenied") return null
+      if (hasGone(reason)) progress.hasVanished = true
+      else progress.isComplete = false
+      return undefined
+    }
+  })
+
+/** Removes what is no longer known. */
+const forgetOld = (known: Map<number, Known>, millis: number): void => {
+  for (const [pid, { until }] of known) {
+    // mutant ages-are-forgotten (X1: a process that has the number of an older one is found): drop
+    if (until <= millis) known.delete(pid)
+  }
+}
+
+/**
+ * Makes a finder that reads the table. It reads only the age of a process that is older than the command: a process starts
+ * after the one that started it, inherits its session from it, and can only join a group of its session. With `execve` a
+ * process changes its environment, but an older one would have to learn the marker from the command first.
+ */
 const makeFindByTable = (
   withReads: TableReads.WithReads,
-  { blindly, host }: { readonly blindly: Find; readonly host: HostProcess }
+  { blindly, host, isStatFirst, known }: FinderOptions
 ): Find => {
   let empty = new Map<number, number>()
   /** Until when a process is known not to be wanted, in milliseconds of the monotonic clock. */
@@ -168,48 +235,57 @@ const makeFindByTable = (
     act: (pid: number) => Effect.Effect<void>
   ) {
     const mark = `\0${markerName}=${wanted.marker}\0`
+    // mutant same-age-is-wanted (X1: a process that starts with its command is found):
+    //   replace: `- marginTicks` => `+ marginTicks`
+    const earliest = (wanted.startTicks ?? 0) - marginTicks
     const members: Array<number> = []
     const others: Array<number> = []
     const hidden: Array<Entry> = []
     const nowEmpty = new Map<number, number>()
     const nowForeign = new Map<number, number>()
     const millis = Number(yield* Clock.monotonicTimeNanos) / 1_000_000
-    let isComplete = true
-    let hasVanished = false
-    const read = (path: string) =>
-      Effect.match(reads.file(path), {
-        onSuccess: (text) => text,
-        onFailure: ({ reason }) => {
-          if (reason._tag === "PermissionDenied") return null
-          if (hasGone(reason)) hasVanished = true
-          else isComplete = false
-          return undefined
-        }
-      })
-    const readText = (path: string) => Effect.map(read(path), (text) => text ?? undefined)
+    const until = millis + foreignMillis
+    const progress: Progress = { isComplete: true, hasVanished: false }
+    const read = makeReader(progress)
+    const readText = (path: string) => Effect.map(read(reads.file(path)), (text) => text ?? undefined)
+    const readEnvironment = (pid: number) => read(reads.file(`/proc/${pid}/environ`))
+    const isMarked = (environment: string | null | undefined) =>
+      environment != null && `\0${environment}`.includes(mark)
     const add = (list: Array<number>, pid: number) => {
       list.push(pid)
       return act(pid)
     }
+    const addByEnvironment = (entry: Entry, environment: string | null | undefined) =>
+      Effect.suspend(() => {
+        const { pid } = entry
+        if (isMarked(environment)) return add(others, pid)
+        if (environment === null) hidden.push(entry)
+        // mutant unread-is-not-foreign (X1: a process whose environment could not be read is read again): drop
+        if (environment == null) return Effect.void
+        if (environment === "") nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
+        else nowForeign.set(pid, until)
+        return Effect.void
+      })
     const lookAt = Effect.fnUntraced(function* (pid: number) {
-      const environment = yield* read(`/proc/${pid}/environ`)
+      const environment = isStatFirst ? undefined : yield* readEnvironment(pid)
       // at once: it may live no longer than it takes to read more about it
-      if (environment != null && `\0${environment}`.includes(mark)) yield* act(pid)
-      const stat = yield* readText(`/proc/${pid}/stat`)
-      if (stat === undefined) return
+      if (isMarked(environment)) yield* act(pid)
+      const stat = yield* read(reads.stat(pid))
+      if (stat == null) return
       const entry = entryOf(pid, stat)
-      if (!entry.isAlive) return
+      const birth = birthOf(entry)
+      known.set(pid, { birth, until })
+      if (!entry.isAlive || birth < earliest) return
       if (entry.group === wanted.groupId) return yield* add(members, pid)
-      if (environment === null) return void hidden.push(entry)
-      if (`\0${environment}`.includes(mark)) return void others.push(pid)
-      if (environment === "" && (entry.flags & kernelThread) === 0) nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
-      else nowForeign.set(pid, millis + foreignMillis)
+      yield* addByEnvironment(entry, isStatFirst ? yield* readEnvironment(pid) : environment)
     })
     const names = yield* Effect.orElseSucceed(reads.directory, (): ReadonlyArray<string> => {
-      isComplete = false
+      progress.isComplete = false
       return []
     })
+    forgetOld(known, millis)
     const isForeign = (pid: number) => {
+      if ((known.get(pid)?.birth ?? Infinity) < earliest) return true
       const until = foreign.get(pid) ?? 0
       if (until > millis) nowForeign.set(pid, until)
       return until > millis
@@ -222,16 +298,16 @@ const makeFindByTable = (
       { concurrency: width, discard: true }
     )
     for (const entry of hidden) {
-      const known = [...members, ...others]
-      if (isDescendant(wanted, entry, known) || (yield* isOwnDaemon(wanted, entry, { host, read: readText }))) {
+      const found = [...members, ...others]
+      if (isDescendant(wanted, entry, found) || (yield* isOwnDaemon(wanted, entry, { host, read: readText }))) {
         yield* add(others, entry.pid)
-      } else if (!wanted.claims(entry.startTicks)) nowForeign.set(entry.pid, millis + foreignMillis)
+      } else if (!wanted.claims(entry.startTicks)) nowForeign.set(entry.pid, until)
     }
     empty = nowEmpty
     foreign = nowForeign
-    const isSure = isComplete && Array.from(empty.values()).every((count) => count >= emptyCount)
-    const inGroup = members.length > 0 || (!isComplete && (yield* blindly(wanted, act)).inGroup)
-    return { inGroup, members, others, isSure, hasVanished }
+    const isSure = progress.isComplete && Array.from(empty.values()).every((count) => count >= emptyCount)
+    const inGroup = members.length > 0 || (!progress.isComplete && (yield* blindly(wanted, act)).inGroup)
+    return { inGroup, members, others, isSure, hasVanished: progress.hasVanished }
   })
   return (wanted, act) => withReads((reads) => look(reads, wanted, act))
 }

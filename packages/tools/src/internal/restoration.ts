@@ -45,7 +45,7 @@ type Failure = Files.FileRefused | PlatformError | GitFailed
 export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused", {
   path: Schema.String,
   detail: Schema.String,
-  /** Whether some files have their new content and others could not be moved back. */
+  /** True if some files have their new content and others could not be moved back. */
   isHalfDone: Schema.Boolean
 }) {
   override get message() {
@@ -55,7 +55,7 @@ export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused"
 
 const refuse = (path: string, detail: string) => new PathRefused({ path, detail, isHalfDone: false })
 
-/** How many contents are read at once. */
+/** The number of contents that are read at once. */
 const chunkFiles = 64
 
 const dirname = (path: string): string => path.slice(0, Math.max(path.lastIndexOf("/"), 0))
@@ -131,7 +131,9 @@ export const discard = (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>): Effe
 const remove = (path: string): Effect.Effect<void, Files.FileRefused | PlatformError, Services> =>
   Effect.catchReason(Files.remove(path), "PlatformError", "NotFound", () => Effect.void)
 
-/** Moves every file into place. If that fails, everything is moved back. **Errors**: `PathRefused` for the first path. */
+/**
+ * Moves every file into place. If that fails, everything is moved back. **Errors**: `PathRefused` for the first path.
+ */
 export const move = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const done: Array<Step> = []
   for (const step of sortSteps(steps)) {
@@ -155,7 +157,10 @@ const reverse = ({ from, path, to }: { readonly [K in keyof Step]: Step[K] | und
   ...(from === undefined ? {} : { to: from })
 })
 
-/** Removals first, the deepest ones before those above: a file may take the place of a directory, and the reverse. */
+/**
+ * Sorts removals first, the deepest before those above, because a file may take the place of a directory, and the
+ * reverse.
+ */
 const sortSteps = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => [
   ...steps.filter((step) => step.to === undefined).toReversed(),
   ...steps.filter((step) => step.to !== undefined)
@@ -202,7 +207,7 @@ const removeEmptyParents = Effect.fnUntraced(function* (shadow: Shadow.Shadow, p
   }
 })
 
-/** Whether a path has exactly this content on disk. */
+/** Returns true if a path has exactly this content on disk. */
 const has = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string, entry: Shadow.TreeEntry | undefined) {
   const fileSystem = yield* FileSystem.FileSystem
   const info = yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
@@ -219,8 +224,8 @@ const isEqual = (one: Uint8Array, two: Uint8Array): boolean =>
   one.length === two.length && one.every((byte, index) => byte === two[index])
 
 /**
- * Finishes a restoration whose program died while it moved files. A file that has neither the old nor the new content was
- * changed since, and is left alone. Returns the paths of these.
+ * Finishes a restoration whose program died while it moved files. A file that has neither the old nor the new content
+ * was changed since, and is left alone. Returns the paths of these.
  */
 export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const left: Array<string> = []
@@ -252,7 +257,7 @@ export const check = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: 
   }
 })
 
-/** Whether a directory has only files that the restoration removes. */
+/** Returns true if a directory has only files that the restoration removes. */
 const isGoing = (
   shadow: Shadow.Shadow,
   directory: string,

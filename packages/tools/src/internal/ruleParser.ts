@@ -1,7 +1,8 @@
 /**
  * The syntax of rule files: calls with named arguments, whose values are texts and lists. It is a part of Starlark.
  *
- * A call with an error is returned with its source, and reading continues at the next call: at a name and a parenthesis.
+ * A call with an error is returned with its source, and reading continues at the next call: at a name and a
+ * parenthesis.
  */
 
 /** A place in a file; both count from 1. */

@@ -1,6 +1,7 @@
 /**
  * A private git directory for the working tree of a repository. Its index and its objects are its own, so capturing the
- * tree writes nothing into the repository of the user. It reads objects of the repository, and so keeps only what differs.
+ * tree writes nothing into the repository of the user. It reads objects of the repository, and so keeps only what
+ * differs.
  *
  * Its configuration is its own as well, and its attributes switch every conversion off: it holds the bytes of files as
  * they are on disk, and no filter of the repository runs.
@@ -13,7 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Git from "../Git.ts"
 import * as Utf8 from "../Utf8.ts"
 
-/** How much a capture takes. What exceeds it is left out. */
+/** The limits of a capture. A file beyond them is left out. */
 export interface Limits {
   /** The largest untracked file, in bytes. */
   readonly fileBytes: number
@@ -23,7 +24,7 @@ export interface Limits {
   readonly files: number
 }
 
-/** Why a path was left out of a capture. */
+/** The reason why a path was left out of a capture. */
 export const LeftOutReason = Schema.Literals(["large", "many", "repository", "unreadable", "special", "name"])
 
 /** A path that was left out. */
@@ -36,12 +37,14 @@ export const Captured = Schema.Struct({ tree: Schema.String, leftOut: Schema.Arr
 /** @see {@link Captured} */
 export type Captured = typeof Captured.Type
 
-/** The entry of a tree at a path. The mode is that of git: 100644, 100755, 120000 for a link, 160000 for a submodule. */
+/**
+ * The entry of a tree at a path. The mode is that of git: 100644, 100755, 120000 for a link, 160000 for a submodule.
+ */
 export const TreeEntry = Schema.Struct({ mode: Schema.String, oid: Schema.String })
 /** @see {@link TreeEntry} */
 export type TreeEntry = typeof TreeEntry.Type
 
-/** How two trees differ at a path. Undefined means that a tree has nothing there. */
+/** The difference of two trees at a path. Undefined means that a tree has nothing there. */
 export interface Difference {
   readonly path: string
   readonly from: TreeEntry | undefined
@@ -128,7 +131,9 @@ interface Candidates {
   readonly limits: Limits
 }
 
-/** Divides paths into those that are captured and those that are left out. A path without a file is captured as removed. */
+/**
+ * Divides paths into those that are captured and those that are left out. A path without a file is captured as removed.
+ */
 const select = Effect.fnUntraced(function* (top: string, candidates: Candidates) {
   const { dropped, limits, small, unlimited } = candidates
   const paths: Array<string> = []
@@ -153,7 +158,10 @@ const select = Effect.fnUntraced(function* (top: string, candidates: Candidates)
   return { paths, directories, leftOut, bytes }
 })
 
-/** Returns the size of a file in bytes, or why it cannot be captured; `directory` for a directory in its place. */
+/**
+ * Returns the size of a file in bytes, or the reason why it cannot be captured; `directory` for a directory in its
+ * place.
+ */
 const sizeOf = Effect.fnUntraced(function* (
   top: string,
   path: string
@@ -172,7 +180,7 @@ const sizeOf = Effect.fnUntraced(function* (
 })
 
 interface RepositorySettings {
-  /** Whether git converts line ends in every file of the repository. */
+  /** True if git converts line ends in every file of the repository. */
   readonly convertsLineEnds: boolean
   readonly excludesFile: string | undefined
   /** The abilities of the host with files, as settings of git. */
@@ -269,7 +277,7 @@ const copyExclude = Effect.fnUntraced(function* ({ directory, repository }: Shad
   if (wanted !== present) yield* fileSystem.writeFileString(`${directory}/info/exclude`, wanted)
 })
 
-/** Returns where the second tree differs from the first. Renames are a removal and an addition. */
+/** Returns the paths at which the second tree differs from the first. Renames are a removal and an addition. */
 export const differences = Effect.fnUntraced(function* (
   shadow: Shadow,
   first: string,

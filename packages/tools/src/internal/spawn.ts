@@ -1,4 +1,6 @@
-/** Starts the programs of processes, on a pseudo terminal or on pipes, and says why one cannot be started. */
+/**
+ * Starts the programs of processes, on a pseudo terminal or on pipes, and returns the reason why one cannot be started.
+ */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
@@ -25,7 +27,7 @@ export interface Environment {
   readonly [name: string]: string
 }
 
-/** How a program is started. */
+/** The surroundings in which a program is started. */
 export interface SpawnOptions {
   readonly env: Environment
   readonly control: ControlGroups.ControlGroup | undefined
@@ -33,7 +35,9 @@ export interface SpawnOptions {
   readonly hasProgram: boolean
 }
 
-/** Whether the program of a command exists: without it, the spawner has to report the failure, and not a shell. */
+/**
+ * Returns true if the program of a command exists. Without it, the spawner has to report the failure, and not a shell.
+ */
 export const hasProgram = Effect.fnUntraced(function* (
   { fileSystem }: Platform,
   { command: [program = ""], cwd }: ProcessSpec,
@@ -51,7 +55,9 @@ export const hasProgram = Effect.fnUntraced(function* (
   return false
 })
 
-/** Starts the program of a command in its control group, on a terminal if one is wanted and exists, or else on pipes. */
+/**
+ * Starts the program of a command in its control group, on a terminal if one is wanted and exists, or else on pipes.
+ */
 export const spawn = (
   platform: Platform,
   spec: ProcessSpec,
@@ -117,7 +123,7 @@ const codeOf = (error: unknown): string | undefined => {
   return typeof code === "string" ? code : undefined
 }
 
-/** Says why a program cannot be started. */
+/** Returns the reason why a program cannot be started. */
 export const reasonOf = (reason: PlatformError["reason"]): string => {
   const what = reason.module === "FileSystem" ? "directory" : "program"
   switch (reason._tag) {
@@ -132,7 +138,10 @@ export const reasonOf = (reason: PlatformError["reason"]): string => {
   }
 }
 
-/** Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not catch. */
+/**
+ * Node reports most errors of a spawn later and throws the others (`ENOTDIR`, `E2BIG`), which the spawner does not
+ * catch.
+ */
 const failThrown = (spec: ProcessSpec, defect: unknown): Effect.Effect<never, ProcessFailed> => {
   const code = codeOf(defect)
   if (code === undefined) return Effect.die(defect)

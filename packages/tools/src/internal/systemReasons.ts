@@ -1,4 +1,4 @@
-/** Why a file cannot be used, in words. */
+/** The reasons why a file cannot be used, in words. */
 import type { PlatformError } from "effect/PlatformError"
 
 const byCode: { readonly [code: string]: string } = {

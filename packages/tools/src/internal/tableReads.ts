@@ -1,18 +1,21 @@
 /**
- * Reads of the process table that concurrent looks share. Looks that begin together are one pass, in which each file is read
- * once; those that come later wait for the next pass, so that none sees a file as it was before the look began. Without this,
- * ending many processes at once reads the table once for each of them.
+ * Reads of the process table that concurrent looks share. Looks that begin together are one pass, in which each file is
+ * read once; those that come later wait for the next pass, so that none sees a file as it was before the look began.
+ * Without this, ending many processes at once reads the table once for each of them.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
-import type { PlatformError } from "effect/PlatformError"
+import { type PlatformError, systemError, type SystemErrorTag } from "effect/PlatformError"
+import type * as ProcessStat from "../ProcessStat.ts"
 
 /** The reads of one pass. */
 export interface Reads {
   readonly directory: Effect.Effect<ReadonlyArray<string>, PlatformError>
   readonly file: (path: string) => Effect.Effect<string, PlatformError>
+  /** Reads `/proc/<pid>/stat`. */
+  readonly stat: (pid: number) => Effect.Effect<string, PlatformError>
 }
 
 interface Pass {
@@ -24,12 +27,12 @@ interface Pass {
 /** Runs a look with the reads of its pass. */
 export type WithReads = <A>(look: (reads: Reads) => Effect.Effect<A>) => Effect.Effect<A>
 
-/** Makes the passes over `/proc`. */
-export const make = (fileSystem: FileSystem.FileSystem): WithReads => {
+/** Makes the passes over `/proc`. `readStat` is undefined on a platform that does not read at once. */
+export const make = (fileSystem: FileSystem.FileSystem, readStat: ProcessStat.Read | undefined): WithReads => {
   let current: Pass | undefined
   let next: Pass | undefined
   const enter = Effect.suspend(() => {
-    next ??= makePass(fileSystem)
+    next ??= makePass(fileSystem, readStat)
     const pass = next
     pass.count++
     const isFirst = current === undefined
@@ -54,29 +57,60 @@ export const make = (fileSystem: FileSystem.FileSystem): WithReads => {
   return (look) => Effect.acquireUseRelease(enter, ({ reads }) => look(reads), leave)
 }
 
-const makePass = (fileSystem: FileSystem.FileSystem): Pass => {
-  const files = new Map<string, Effect.Effect<string, PlatformError>>()
+const makePass = (fileSystem: FileSystem.FileSystem, readStat: ProcessStat.Read | undefined): Pass => {
+  const file = memoizeBy((path: string) => memoize(fileSystem.readFileString(path)))
   return {
     reads: {
       directory: memoize(fileSystem.readDirectory("/proc")),
-      file: (path) => {
-        let read = files.get(path)
-        if (read === undefined) files.set(path, (read = memoize(fileSystem.readFileString(path))))
-        return read
-      }
+      file,
+      stat:
+        readStat === undefined ? (pid) => file(statPath(pid)) : memoizeBy((pid: number) => readAtOnce(readStat, pid))
     },
     started: Deferred.makeUnsafe(),
     count: 0
   }
 }
 
-/** Runs an effect once, when its result is first needed. It is not interruptible, because others wait for the result. */
+const statPath = (pid: number): string => `/proc/${pid}/stat`
+
+const memoizeBy = <Key, A>(make: (key: Key) => A): ((key: Key) => A) => {
+  const made = new Map<Key, A>()
+  return (key) => {
+    let value = made.get(key)
+    if (value === undefined) made.set(key, (value = make(key)))
+    return value
+  }
+}
+
+const tags: { readonly [code: string]: SystemErrorTag } = {
+  ENOENT: "NotFound",
+  EACCES: "PermissionDenied",
+  EPERM: "PermissionDenied"
+}
+
+/** Reads `/proc/<pid>/stat`. */
+export const readAtOnce = (read: ProcessStat.Read, pid: number): Exit.Exit<string, PlatformError> => {
+  try {
+    return Exit.succeed(read(pid))
+  } catch (cause) {
+    const code = (cause as { readonly code?: unknown }).code
+    if (typeof code !== "string") throw cause
+    const _tag = tags[code] ?? "Unknown"
+    return Exit.fail(
+      systemError({ _tag, module: "ProcessStat", method: "read", pathOrDescriptor: statPath(pid), cause })
+    )
+  }
+}
+
+/**
+ * Runs an effect once, when its result is first needed. It is not interruptible, because others wait for the result.
+ */
 const memoize = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
   let result: Deferred.Deferred<A, E> | undefined
   return Effect.suspend(() => {
     if (result !== undefined) return Deferred.await(result)
     const made = (result = Deferred.makeUnsafe<A, E>())
-    const run = Effect.flatMap(Effect.exit(effect), (exit: Exit.Exit<A, E>) => {
+    const run = Effect.flatMap(Effect.exit(effect), (exit) => {
       Deferred.doneUnsafe(made, exit)
       return exit
     })

@@ -18,8 +18,8 @@ export interface Workspace {
 }
 
 /**
- * Makes the workspace of a working directory. Relative paths start in `directory`, which is inside it. Fails if the working
- * directory does not exist.
+ * Makes the workspace of a working directory. Relative paths start in `directory`, which is inside it. Fails if the
+ * working directory does not exist.
  */
 export const make = Effect.fnUntraced(function* (cwd: string, directory: string = cwd) {
   const fileSystem = yield* FileSystem.FileSystem

@@ -19,13 +19,13 @@ import * as SystemReasons from "../internal/systemReasons.ts"
 import * as Searches from "../internal/project/searches.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
-/** How many files a call returns, unless the model asks for another number. */
+/** The number of files that a call returns, unless the model asks for another number. */
 export const defaultLimit = 100
 /** The most files that a call returns. */
 export const maxLimit = 2_000
 /** The longest glob, in characters: braces in braces make many of one. */
 const maxInclude = 1_000
-/** How many files are compared by their time. */
+/** The most files that are compared by their time. */
 const maxCompared = 10_000
 
 /** The arguments of the tool. */
@@ -60,7 +60,10 @@ export const tool = Tool.make("grep_files", {
 /** Describes a call for people: the pattern and the place. */
 export const display = ({ path = ".", pattern }: Parameters): CallDisplay => ({ _tag: "Search", query: pattern, path })
 
-/** The place that the tool looks at. `node` is the program that runs JavaScript; it searches where neither `rg` nor git can. */
+/**
+ * The place that the tool looks at. `node` is the program that runs JavaScript; it searches where neither `rg` nor git
+ * can.
+ */
 export interface Options {
   readonly cwd: string
   readonly node: string

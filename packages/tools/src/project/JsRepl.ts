@@ -1,8 +1,8 @@
 /**
  * The tools `js_repl` and `js_repl_reset`: a JavaScript kernel of the session, whose variables stay from call to call.
  *
- * The kernel is a child process in the sandbox of commands, and ends with its session. If the turn in which a cell runs is
- * interrupted, or the cell takes too long, the kernel is ended, and the next cell starts a new one.
+ * The kernel is a child process in the sandbox of commands, and ends with its session. If the turn in which a cell runs
+ * is interrupted, or the cell takes too long, the kernel is ended, and the next cell starts a new one.
  *
  * A cell calls the other tools of its agent with `codex.tool(name, arguments)`. These are nested calls of the turn (see
  * `NestedCalls`): their own policies, questions and sandbox apply, and they are interrupted with the cell.
@@ -35,11 +35,11 @@ import * as ViewImage from "./ViewImage.ts"
 
 export type { Options as KernelOptions } from "../internal/project/kernel.ts"
 
-/** How long a cell may run, in milliseconds. */
+/** The time that a cell may run, in milliseconds. */
 export const timeoutMillis = { otherwise: 30_000, max: 3_600_000 }
 /** The longest cell, in characters. */
 export const maxCodeCharacters = 200_000
-/** How long a kernel that is ended may clean up, in milliseconds. */
+/** The time that a kernel that is ended may take to clean up, in milliseconds. */
 const graceMillis = 100
 
 /** The arguments of `js_repl`. */
@@ -104,8 +104,8 @@ export const policies = ({
 
 /**
  * The surroundings of kernels. `sandbox` is the most that they may touch; the default is full access. `directory` is
- * where they start; the default is `cwd`. Both may depend on the context of the turn: a turn with others has another
- * kernel.
+ * the one in which they start; the default is `cwd`. Both may depend on the context of the turn: a turn with others has
+ * another kernel.
  */
 export interface Options extends Kernel.Options {
   readonly directory?: ByTurn<string> | undefined

@@ -8,13 +8,13 @@ import type { CallDisplay } from "@spindle/core/Display"
 import * as SystemReasons from "../internal/systemReasons.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
-/** How many entries a call returns, unless the model asks for another number. */
+/** The number of entries that a call returns, unless the model asks for another number. */
 export const defaultLimit = 25
 /** The most entries that a call returns. */
 export const maxLimit = 1_000
-/** How many levels a call returns, unless the model asks for another number. */
+/** The number of levels that a call returns, unless the model asks for another number. */
 export const defaultDepth = 2
-/** How many characters of a name are returned. */
+/** The number of characters of a name that are returned. */
 export const nameCharacters = 500
 
 const count = (description: string) => Schema.optionalKey(Schema.Finite.annotate({ description }))
@@ -45,8 +45,8 @@ export const display = ({ dir_path: path }: Parameters): CallDisplay => ({ _tag:
 type Services = FileSystem.FileSystem | Path.Path
 
 /**
- * Lists a directory. Symbolic links are not followed below it. **Interruption**: stops looking. **Errors**: `ToolFailure`
- * for a path that is not a directory or cannot be read, and for an offset after the last entry.
+ * Lists a directory. Symbolic links are not followed below it. **Interruption**: stops looking. **Errors**:
+ * `ToolFailure` for a path that is not a directory or cannot be read, and for an offset after the last entry.
  */
 export const run: (
   params: Parameters,

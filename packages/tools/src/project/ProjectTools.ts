@@ -1,6 +1,6 @@
 /**
- * The tools with which an agent plans, looks at a project and asks, ready for `Agent.make`: the toolkit, the policies and
- * the handlers. None of them changes a file.
+ * The tools with which an agent plans, looks at a project and asks, ready for `Agent.make`: the toolkit, the policies
+ * and the handlers. None of them changes a file.
  */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
@@ -52,8 +52,8 @@ export const policies: Policies<Tools> = {
 
 /**
  * The places that the tools look at. `cwd` is the absolute working directory, and `node` the program that runs
- * JavaScript. `sandbox` is what the programs that search may touch at most; the default is full access. `directory` is
- * where relative paths start; the default is `cwd`. Both may depend on the context of the turn.
+ * JavaScript. `sandbox` is the most that the programs that search may touch; the default is full access. `directory` is
+ * the one in which relative paths start; the default is `cwd`. Both may depend on the context of the turn.
  */
 export interface Options extends GrepFiles.Options {
   readonly directory?: ByTurn<string> | undefined
@@ -67,7 +67,7 @@ export type Services = FileSystem.FileSystem | Path.Path | Processes
 export const layer = (options: Options): Layer.Layer<Tool.HandlersFor<Tools>, never, Services> =>
   toolkit.toLayer(
     Effect.map(Effect.context<Services>(), (context) => {
-      /** Runs a call where its turn starts. */
+      /** Runs a call in the directory in which its turn starts. */
       const runInPlace = <A, E, R>(run: (place: GrepFiles.Options) => Effect.Effect<A, E, R>) =>
         Effect.provideContext(
           Effect.flatMap(valueInTurn(options.directory), (cwd = options.cwd) => run({ ...options, cwd })),

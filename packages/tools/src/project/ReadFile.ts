@@ -15,13 +15,13 @@ import * as RegularFile from "../internal/project/regularFile.ts"
 import * as SystemReasons from "../internal/systemReasons.ts"
 import { ToolFailure } from "../ToolFailure.ts"
 
-/** How many lines a call returns, unless the model asks for another number. */
+/** The number of lines that a call returns, unless the model asks for another number. */
 export const defaultLimit = 2_000
-/** How many characters of a line are returned. */
+/** The number of characters of a line that are returned. */
 export const lineCharacters = 500
-/** How many characters a call returns. */
+/** The most characters that a call returns. */
 export const maxCharacters = 40_000
-/** How much of a file is searched for a line, in bytes. */
+/** The most bytes of a file that are searched for a line. */
 export const maxScannedBytes = 268_435_456
 /** The largest file whose indentation is looked at, in bytes. */
 export const maxIndentedBytes = 8_388_608
@@ -66,8 +66,8 @@ export const tool = Tool.make("read_file", {
 export const display = ({ file_path: path }: Parameters): CallDisplay => ({ _tag: "Read", path })
 
 /**
- * Reads lines. **Interruption**: stops reading. **Errors**: `ToolFailure` for a file that is missing, not a regular file or
- * binary, and for lines that it does not have.
+ * Reads lines. **Interruption**: stops reading. **Errors**: `ToolFailure` for a file that is missing, not a regular
+ * file or binary, and for lines that it does not have.
  */
 export const run: (
   params: Parameters,

@@ -1,6 +1,6 @@
 /**
- * The tool `request_permissions`: asks the user to let commands do more in their sandbox. The user may grant less than was
- * asked for, for the turn or for the session.
+ * The tool `request_permissions`: asks the user to let commands do more in their sandbox. The user may grant less than
+ * was asked for, for the turn or for the session.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -39,8 +39,8 @@ export const tool = Tool.make("request_permissions", {
 })
 
 /**
- * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, for a refusal, and
- * if nobody can be asked.
+ * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for a request without a meaning, for a
+ * refusal, and if nobody can be asked.
  */
 export const run: (
   params: Parameters,

@@ -1,4 +1,6 @@
-/** The tool `request_user_input`: asks the user one to three questions with options, and returns the answers as data. */
+/**
+ * The tool `request_user_input`: asks the user one to three questions with options, and returns the answers as data.
+ */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
@@ -41,8 +43,8 @@ export const tool = Tool.make("request_user_input", {
 })
 
 /**
- * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for questions without a meaning, and if nobody
- * can be asked.
+ * Asks. **Interruption** withdraws the question. **Errors**: `ToolFailure` for questions without a meaning, and if
+ * nobody can be asked.
  */
 export const run: (params: Parameters, callId: string | undefined) => Effect.Effect<string, ToolFailure, Turn> =
   Effect.fnUntraced(function* (params, callId) {

@@ -39,7 +39,9 @@ export const display = ({ explanation, plan }: Parameters): CallDisplay => ({
   ...(explanation === undefined ? {} : { explanation })
 })
 
-/** Accepts a plan. The plan itself is in the record of the call. **Errors**: `ToolFailure` for a plan without a meaning. */
+/**
+ * Accepts a plan. The plan itself is in the record of the call. **Errors**: `ToolFailure` for a plan without a meaning.
+ */
 export const run = ({ plan }: Parameters): Effect.Effect<string, ToolFailure> => {
   const refuse = (detail: string) => Effect.fail(new ToolFailure({ detail: `The plan was not updated: ${detail}` }))
   const running = plan.filter(({ status }) => status === "in_progress").length

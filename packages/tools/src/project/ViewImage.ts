@@ -61,7 +61,9 @@ export const toInput = (bytes: Uint8Array): Input | undefined => {
   return type === undefined ? undefined : [{ _tag: "Image", url: `data:${type};base64,${Base64.encode(bytes)}` }]
 }
 
-/** Gives the model an image with the next request of its turn. **Errors**: `ToolFailure` if the session accepts none. */
+/**
+ * Gives the model an image with the next request of its turn. **Errors**: `ToolFailure` if the session accepts none.
+ */
 export const attach: (input: Input) => Effect.Effect<void, ToolFailure, Turn> = Effect.fnUntraced(function* (input) {
   const { session } = yield* Turn
   const receipt = yield* Effect.mapError(

@@ -6,9 +6,9 @@ import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 
 /**
- * The hosts of a list. A pattern is a host name or an address, `*.example.com` for each name below `example.com`, or `*`. A
- * denied host is denied even if it is allowed, too. An address that is not public (loopback, private, link-local ...) must be
- * in the list itself, whatever name resolves to it; `localhost` means the loopback addresses.
+ * The hosts of a list. A pattern is a host name or an address, `*.example.com` for each name below `example.com`, or
+ * `*`. A denied host is denied even if it is allowed, too. An address that is not public (loopback, private, link-local
+ * ...) must be in the list itself, whatever name resolves to it; `localhost` means the loopback addresses.
  */
 export class Hosts extends Schema.Opaque<Hosts>()(
   Schema.TaggedStruct("Hosts", {
@@ -18,7 +18,7 @@ export class Hosts extends Schema.Opaque<Hosts>()(
 ) {}
 
 const policies = Schema.Union([Schema.Boolean, Hosts]).annotate({ identifier: "NetworkPolicy" })
-/** Whether a command reaches the network of the host, or the hosts that it reaches. */
+/** The network that a command reaches: true for that of the host, false for none, or the hosts of a list. */
 export type NetworkPolicy = boolean | Hosts
 /** The schema of {@link NetworkPolicy}. */
 export interface NetworkPolicySchema extends Schema.Union<typeof policies.members> {
@@ -28,8 +28,8 @@ export interface NetworkPolicySchema extends Schema.Union<typeof policies.member
 export const NetworkPolicy: NetworkPolicySchema = policies
 
 /**
- * Why a host is denied. `Denied`: the list denies it. `NotListed`: the list does not allow it. `NotPublic`: its name resolves
- * to an address that is not public and that the list does not name.
+ * The reason why a host is denied. `Denied`: the list denies it. `NotListed`: the list does not allow it. `NotPublic`:
+ * its name resolves to an address that is not public and that the list does not name.
  */
 export const Reason = Schema.Literals(["Denied", "NotListed", "NotPublic"])
 /** @see {@link Reason} */
@@ -61,7 +61,7 @@ export const normalize = (host: string): string => {
 const label = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 const hostName = new RegExp(`^${label}(?:\\.${label})*$`)
 
-/** Whether a text is a pattern of a list. */
+/** True if a text is a pattern of a list. */
 export const isPattern = (text: string): boolean => text === "*" || isHost(text.startsWith("*.") ? text.slice(2) : text)
 
 const isHost = (text: string): boolean => {
@@ -89,7 +89,7 @@ export const refusalOfAddress = ({ allowed, denied }: Hosts, host: string, addre
 const matches = (patterns: ReadonlyArray<string>, host: string): boolean =>
   patterns.some((pattern) => covers(pattern, host))
 
-/** Whether each host of the second pattern is one of the first. */
+/** True if each host of the second pattern is one of the first. */
 const covers = (pattern: string, other: string): boolean => {
   if (pattern === "*") return true
   const [wide, narrow] = [normalize(pattern), normalize(other)]
@@ -98,8 +98,8 @@ const covers = (pattern: string, other: string): boolean => {
 }
 
 /**
- * Returns the meet of two policies: what both allow. Commutative and associative, with `true` as its unit and `false` as
- * its zero.
+ * Returns the meet of two policies: what both allow. Commutative and associative, with `true` as its unit and `false`
+ * as its zero.
  */
 export const meet: {
   (that: NetworkPolicy): (self: NetworkPolicy) => NetworkPolicy

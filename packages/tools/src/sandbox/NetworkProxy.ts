@@ -29,8 +29,8 @@ export interface Endpoint {
 /** Makes the proxies of commands. */
 export interface NetworkProxy {
   /**
-   * Listens for HTTP `CONNECT` and for requests with an absolute URL, and passes them on to the hosts of the list. Closing
-   * the scope closes every connection. The sockets do not keep the process alive. **Errors**: `ProxyFailed`.
+   * Listens for HTTP `CONNECT` and for requests with an absolute URL, and passes them on to the hosts of the list.
+   * Closing the scope closes every connection. The sockets do not keep the process alive. **Errors**: `ProxyFailed`.
    */
   readonly open: (hosts: NetworkPolicy.Hosts, at: Place["_tag"]) => Effect.Effect<Endpoint, ProxyFailed, Scope.Scope>
   /** The absolute path of Node, which passes connections from the namespace of a command to a socket. */

@@ -1,6 +1,6 @@
 /**
- * Permissions of commands as data: the request of a model, the grant of a person, and the meet of the two. A person may grant less
- * than was asked, and never more (contract A4).
+ * Permissions of commands as data: the request of a model, the grant of a person, and the meet of the two. A person may
+ * grant less than was asked, and never more (contract A4).
  */
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
@@ -35,19 +35,19 @@ export type Permissions = typeof Permissions.Type
 
 /** Permissions of commands in addition to their policy. The paths are real. */
 export interface Grant {
-  /** Whether they reach the network, all of it. */
+  /** True if they reach the network, all of it. */
   readonly network: boolean
   readonly hosts: ReadonlyArray<string>
   readonly write: ReadonlyArray<string>
 }
 
-/** Nothing. */
+/** The grant of nothing. */
 export const none: Grant = { network: false, hosts: [], write: [] }
 
-/** As much as a policy without a sandbox permits. */
+/** The grant of as much as a policy without a sandbox permits. */
 export const everything: Grant = { network: true, hosts: ["*"], write: ["/"] }
 
-/** Whether a grant permits nothing. */
+/** True if a grant permits nothing. */
 export const isEmpty = ({ hosts, network, write }: Grant): boolean =>
   !network && hosts.length === 0 && write.length === 0
 
@@ -71,7 +71,7 @@ export const of = ({ hosts, network, write }: Grant): Permissions => ({
 
 const decode = Schema.decodeUnknownOption(Permissions)
 
-/** Whether a value has the form of permissions. */
+/** True if a value has the form of permissions. */
 export const isPermissions = Schema.is(Permissions)
 
 /** A part of a request that a person may grant alone: its label, and the `permissions` of the answer. */
@@ -109,7 +109,9 @@ const isAllowed = (hosts: ReadonlyArray<string>, host: string): boolean =>
 const isBelow = (path: string, directory: string): boolean =>
   SandboxPolicy.isWithin(path, directory) && !path.split("/").includes("..")
 
-/** Returns a policy with a grant. `protectedPaths` stay read-only whatever was granted, and denied hosts stay denied. */
+/**
+ * Returns a policy with a grant. `protectedPaths` stay read-only whatever was granted, and denied hosts stay denied.
+ */
 export const widen = (
   policy: SandboxPolicy.SandboxPolicy,
   grant: Grant,

@@ -18,7 +18,8 @@ const forbid = { decision: "forbid" } as const
 const prompt = { decision: "prompt" } as const
 const allow = { decision: "allow" } as const
 
-// a: allow, q: ask, d: deny; never, on-request, on-failure, untrusted, granular with both, without sandbox, without rules
+// a: allow, q: ask, d: deny; never, on-request, on-failure, untrusted, granular with both, without sandbox, without
+// rules
 const table: ReadonlyArray<readonly [permissions: string, what: string, call: Partial<Circumstances>]> = [
   ["a a a q a a a", "a command in a sandbox", { containment: "sandbox" }],
   ["a a a a a a a", "a command that only reads, in a sandbox", { containment: "sandbox", isSafe: true }],

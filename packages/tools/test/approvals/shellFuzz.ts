@@ -1,8 +1,8 @@
 /**
  * A differential test of `ShellWords`: bash and dash read the lines that it calls plain.
  *
- * A shell runs each line with its commands replaced by functions that log their words, and without any program on its path.
- * A reading is wrong if the shell runs a command that the scanner did not announce, or leaves a file behind.
+ * A shell runs each line with its commands replaced by functions that log their words, and without any program on its
+ * path. A reading is wrong if the shell runs a command that the scanner did not announce, or leaves a file behind.
  */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
@@ -10,7 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { commandsOf } from "../../src/ShellWords.ts"
 
-/** What came of a number of lines. */
+/** The result of reading a number of lines. */
 export interface Result {
   readonly lineCount: number
   readonly plainCount: number
@@ -85,8 +85,9 @@ const log = (words: string) => `printf '%s\\037' "$n" ${words} '${endOfCommand}'
 const functions = programs.map((name) => `${name}() { ${log(`${name} "$@"`)}; }`).join("\n")
 
 /**
- * Reads lines from its input and runs each in a subshell. What has no function is not found. Each command is logged with the
- * number of its line, because a shell may not wait for all commands of a pipeline. At the end, the number of lines is logged.
+ * Reads lines from its input and runs each in a subshell. What has no function is not found. Each command is logged
+ * with the number of its line, because a shell may not wait for all commands of a pipeline. At the end, the number of
+ * lines is logged.
  */
 const script = `exec 3>&1 1>/dev/null 2>/dev/null
 command_not_found_handle() { ${log('"$@"')}; }
@@ -105,7 +106,7 @@ export const readers: ReadonlyArray<Reader> = [
   ["/bin/dash", "-c"]
 ]
 
-/** What a run can change: the scanner, and the shells. */
+/** The parts of a run that a caller may replace: the scanner, and the shells. */
 export interface Options {
   readonly claim?: typeof commandsOf
   readonly readers?: ReadonlyArray<Reader>
@@ -137,7 +138,7 @@ const read = ([shell, ...args]: Reader, lines: ReadonlyArray<string>) => {
   }
 }
 
-/** Whether every command that ran was announced, as often. */
+/** True if every command that ran was announced, as often as it ran. */
 const isAnnounced = (ran: ReadonlyArray<string>, commands: ReadonlyArray<ReadonlyArray<string>>): boolean => {
   const announced = commands.map((command) => JSON.stringify(command))
   return ran.every((command) => {
@@ -147,7 +148,7 @@ const isAnnounced = (ran: ReadonlyArray<string>, commands: ReadonlyArray<Readonl
   })
 }
 
-/** Lets each shell read the plain ones of so many lines. */
+/** Lets each shell read the plain ones of `lineCount` lines. */
 export const run = (lineCount: number, seed: number, options: Options = {}): Result => {
   const claim = options.claim ?? commandsOf
   const nextLine = linesOf(seed)

@@ -1,4 +1,7 @@
-/** The kernel of a session, under actions at every step. The kernel is in memory, and its cells are scripts of this file. */
+/**
+ * The kernel of a session, under actions at every step. The kernel is in memory, and its cells are scripts of this
+ * file.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import type { ProcessId } from "@spindle/core/Ids"
 import { NestedCallEnded, NestedCallStarted } from "@spindle/core/NestedCalls"
@@ -32,8 +35,8 @@ interface MemoryKernel {
 const encode = (text: string) => new TextEncoder().encode(text)
 
 /**
- * Kernels in memory. Every cell calls `look` twice, one after the other, and then ends. To end a kernel takes a moment; if
- * `endFails`, the first end of one that runs a cell dies.
+ * Kernels in memory. Every cell calls `look` twice, one after the other, and then ends. To end a kernel takes a moment;
+ * if `endFails`, the first end of one that runs a cell dies.
  */
 const makeKernels = (endFails: boolean) => {
   const kernels = new Map<ProcessId, MemoryKernel>()
@@ -101,13 +104,13 @@ const makeKernels = (endFails: boolean) => {
   return { kernels, processes }
 }
 
-/** What is left of a run. */
+/** The result of a run. */
 interface Outcome {
   readonly events: ReadonlyArray<SessionEvent>
   readonly kernels: ReadonlyArray<MemoryKernel>
-  /** Whether a kernel ran a cell when no turn ran. */
+  /** True if a kernel ran a cell while no turn ran. */
   readonly isLeft: boolean
-  /** How many tools run. */
+  /** The number of tools that run. */
   readonly toolsCount: number
   readonly logged: ReadonlyArray<string>
 }

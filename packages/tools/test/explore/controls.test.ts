@@ -1,20 +1,22 @@
-/** Negative controls: each mutant of the restoration is found. `Snapshots.crash.test.ts` finds nothing in the unchanged sources. */
+/**
+ * Negative controls: each mutant of the restoration and of the process table is found. `Snapshots.crash.test.ts` and
+ * `processTable.test.ts` find nothing in the unchanged sources.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect } from "effect"
 import { inject } from "vitest"
+import type * as Cases from "./cases.ts"
 import { mutants } from "./mutants.ts"
-import type * as Restorations from "./restorations.ts"
 
 /** Loads the explorations with a mutant of the sources. */
-const loadMutant = (name: string): Promise<typeof Restorations> =>
-  import(/* @vite-ignore */ `./restorations.ts?mutant=${name}`)
+const loadMutant = (name: string): Promise<typeof Cases> => import(/* @vite-ignore */ `./cases.ts?mutant=${name}`)
 
 const titleOf = (name: string): string => {
   const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
   return `${clause} ${reason}: ${name}`
 }
 
-describe("S12 a mutant is found", () => {
+describe("S12, X1 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
     it.live(
       titleOf(name),

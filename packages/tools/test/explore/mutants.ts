@@ -1,5 +1,8 @@
-/** How the tests find each mutant of this package, by the name in its marker. `npm run mutants` prints it. See decision 20. */
-import type { cases } from "./restorations.ts"
+/**
+ * The row of each mutant of this package, by the name in its marker: how the tests find it. `npm run mutants` prints
+ * it. See decision 20.
+ */
+import type { cases } from "./cases.ts"
 
 interface RowOfTools {
   readonly by: keyof typeof cases
@@ -15,5 +18,8 @@ export const mutants = {
   "failed-restoration-is-discarded": { by: "filling", breaks: /^S12 left over/ },
   "failed-move-is-taken-back": { by: "filling", breaks: /^S12 half restored/ },
   "recovers-before-a-snapshot": { by: "snapshotting", breaks: /^S12 recovered twice/ },
-  "foreign-change-is-kept": { by: "changing", breaks: /^S12 overwritten/ }
+  "foreign-change-is-kept": { by: "changing", breaks: /^S12 overwritten/ },
+  "same-age-is-wanted": { by: "starting", breaks: /^X1 not found/ },
+  "ages-are-forgotten": { by: "reusing", breaks: /^X1 not found/ },
+  "unread-is-not-foreign": { by: "failing", breaks: /^X1 not found/ }
 } as const satisfies { readonly [name: string]: RowOfTools }

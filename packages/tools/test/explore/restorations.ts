@@ -1,6 +1,6 @@
 /**
- * Undos whose program dies, or whose disk is full, at every write: nothing is left half restored. The tests run them with the
- * unchanged sources and with each mutant of the restoration.
+ * Undos whose program dies, or whose disk is full, at every write: nothing is left half restored. The tests run them
+ * with the unchanged sources and with each mutant of the restoration.
  */
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -15,7 +15,7 @@ import { repository, tree, write } from "../repositories.ts"
 /** The owner of the snapshots. */
 export const owner = "session"
 
-/** What happens at a write: nothing, the death of the program from then on, or one failure. */
+/** A fault at a write: the program dies there, or that write alone fails because the disk is full. */
 type Fault = { readonly at: number; readonly kind: "death" | "full" }
 
 /** Operations that change the disk. */

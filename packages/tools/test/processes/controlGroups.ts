@@ -1,11 +1,14 @@
-/** Control groups of plain files: what the kernel does with them is in the file system. */
+/** Control groups of plain files, which show what the kernel does with them. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, PlatformError } from "effect"
 import { directory } from "../host.ts"
 
-/** What the host says, and what it refuses. `{root}` is the directory in which the groups are. */
+/**
+ * The host: the files that it has, and the operations that it refuses. `{root}` is the directory in which the groups
+ * are.
+ */
 export interface Options {
   readonly mounts: string
   readonly groups: string
@@ -25,8 +28,8 @@ const refused = (path: string) =>
   )
 
 /**
- * Makes a hierarchy of groups, and a file system that makes and removes them as the kernel does: a new group has files, and
- * one with members stays.
+ * Makes a hierarchy of groups, and a file system that makes and removes them as the kernel does: a new group has files,
+ * and one with members stays.
  */
 export const makeHierarchy = Effect.fnUntraced(function* (options: Options) {
   const root = yield* directory

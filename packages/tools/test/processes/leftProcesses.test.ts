@@ -1,7 +1,9 @@
-/** Whether the program with a mark has ended: what decides whether a patch was cut. */
+/** Tests whether the program with a mark has ended, which decides whether a patch was cut. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, PlatformError } from "effect"
 import * as LeftProcesses from "../../src/internal/leftProcesses.ts"
+import { ProcessStat } from "../../src/ProcessStat.ts"
+import { kernelThread } from "./table.ts"
 
 type Refusal = "NotFound" | "PermissionDenied"
 
@@ -90,4 +92,30 @@ describe("hasEnded", () => {
       })
     )
   }
+})
+
+describe("find", () => {
+  it.effect("X3 reads the environment of each process that is not known to be a kernel thread", () =>
+    Effect.gen(function* () {
+      const read: Array<string> = []
+      const table = tableOf({})
+      const mark = (id: string) => `SPINDLE_HOST=boot/outer/99/500\0SPINDLE_PROCESS=${id}\0`
+      const fileSystem = FileSystem.makeNoop({
+        ...table,
+        readDirectory: () => Effect.succeed(["self", "20", "30", "40"]),
+        readFileString: (path) => {
+          if (!/\d\/environ$/.test(path)) return table.readFileString(path)
+          read.push(path)
+          return Effect.succeed(mark(path.split("/")[2]!))
+        }
+      })
+      const readStat = (pid: number) => {
+        if (pid === 30) throw Object.assign(new Error("no descriptor"), { code: "EMFILE" })
+        return `${pid} (a) S 2 0 0 0 -1 ${pid === 20 ? kernelThread : 0} 0`
+      }
+      const left = yield* LeftProcesses.make(fileSystem).pipe(Effect.provideService(ProcessStat, readStat))
+      assert.deepStrictEqual(Array.from(yield* left.find, String).sort(), ["30", "40"])
+      assert.deepStrictEqual(read.sort(), ["/proc/30/environ", "/proc/40/environ"])
+    })
+  )
 })

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, uti
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { Turn } from "@spindle/core"
 import { Processes } from "@spindle/core/Processes"
 import { CommandEnvironment, ProjectTools } from "../../src/index.ts"
@@ -34,18 +34,17 @@ const engines: { readonly [name: string]: { readonly path: string; readonly isRe
   })
 }
 
-const search = (cwd: string, path: string, params: GrepFiles.Parameters) =>
-  Effect.gen(function* () {
-    const { turn } = yield* makeTurn
-    const members = { ...turn, endProcess: () => Effect.void }
-    return yield* Effect.provideService(
-      GrepFiles.run(params, "c1", { cwd, node: process.execPath }),
-      Turn.Turn,
-      members
-    )
-  }).pipe(
-    Effect.provide(host),
-    Effect.provideService(CommandEnvironment.HostVariables, () => ({ ...process.env, PATH: path }))
+const search = Effect.fnUntraced(function* (cwd: string, params: GrepFiles.Parameters) {
+  const { turn } = yield* makeTurn
+  const members = { ...turn, endProcess: () => Effect.void }
+  return yield* Effect.provideService(GrepFiles.run(params, "c1", { cwd, node: process.execPath }), Turn.Turn, members)
+})
+
+/** A host that finds its programs in these directories. */
+const hostWith = (path: string) =>
+  Layer.provideMerge(
+    host,
+    Layer.succeed(CommandEnvironment.HostVariables, () => ({ ...process.env, PATH: path }))
   )
 
 const files: { readonly [name: string]: string } = {
@@ -77,9 +76,9 @@ for (const [engine, { isRepository, path }] of Object.entries(engines)) {
   // a directory of temporary files may be inside a repository
   describe(`grep_files with ${engine}`, () => {
     const grep = (cwd: string, params: GrepFiles.Parameters) =>
-      Effect.map(search(cwd, path, params), (text) => text.split("\n").map((line) => line.replace(`${cwd}/`, "")))
+      Effect.map(search(cwd, params), (text) => text.split("\n").map((line) => line.replace(`${cwd}/`, "")))
     const refusal = (cwd: string, params: GrepFiles.Parameters) =>
-      Effect.map(Effect.flip(search(cwd, path, params)), ({ message }) => message)
+      Effect.map(Effect.flip(search(cwd, params)), ({ message }) => message)
 
     it.live("finds files that are not ignored, the latest first", () =>
       Effect.gen(function* () {
@@ -100,7 +99,7 @@ for (const [engine, { isRepository, path }] of Object.entries(engines)) {
           "with space.ts",
           "There are more files. Use a narrower pattern, include or path."
         ])
-      })
+      }).pipe(Effect.provide(hostWith(path)))
     )
 
     it.live("refuses a pattern that is none, and a path that does not exist", () =>
@@ -120,7 +119,7 @@ for (const [engine, { isRepository, path }] of Object.entries(engines)) {
         mkdirSync(join(cwd, ":!x"))
         writeFileSync(join(cwd, ":!x/-f"), "needle\n")
         assert.deepStrictEqual(yield* grep(cwd, { pattern: "needle", path: ":!x/-f" }), [":!x/-f"])
-      })
+      }).pipe(Effect.provide(hostWith(path)))
     )
   })
 }

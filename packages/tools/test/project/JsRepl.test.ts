@@ -10,8 +10,8 @@ import { carriersOf, directory as scratch } from "../host.ts"
 import { host, makeTurn } from "../turn.ts"
 
 /**
- * The calls of a session with a kernel, and what its turn knows. `change` changes what ends the kernel. `denials` are those of
- * its network proxy that no call has taken.
+ * The calls of a session with a kernel, and what its turn knows. `change` changes what ends the kernel. `denials` are
+ * those of its network proxy that no call has taken.
  */
 const makeSession = Effect.fnUntraced(function* (
   change: Partial<Processes> = {},
@@ -68,7 +68,7 @@ const makeSession = Effect.fnUntraced(function* (
     runWith,
     run: (code: string, options: object = {}) => call("js_repl", { code, ...options }),
     reset: call("js_repl_reset", {}),
-    /** What an abort of the turn runs. */
+    /** The cleanup that an abort of the turn runs. */
     abort: Effect.suspend(() =>
       Effect.forEach(cleanups, ({ run }) => run({ _tag: "Interrupted" } as never), { discard: true })
     ),

@@ -2,7 +2,9 @@
 import { Effect } from "effect"
 import type { Input, Op, Turn } from "@spindle/core"
 
-/** The turn, what its session received, and what was asked. `answer` settles every question. */
+/**
+ * The turn, the input that its session received, and the questions that were asked. `answer` settles every question.
+ */
 export const makeTurn = (answer: Turn.Answer = { _tag: "Cancelled", by: "deadline" }) => {
   const received: Array<Input.Input> = []
   const asked: Array<Turn.NewQuestion> = []

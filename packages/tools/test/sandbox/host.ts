@@ -1,23 +1,19 @@
-/** The sandbox of this host, or why it has none. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
+/** The sandbox of this host, or the reason why it has none. */
 import { Effect, Layer, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, Sandbox } from "../../src/index.ts"
 import * as ProcessLimit from "../../src/internal/sandbox/processLimit.ts"
-import { newId, signals } from "../host.ts"
+import { newId, platform } from "../host.ts"
 
-const platform = { platform: process.platform, architecture: process.arch }
+const machine = { platform: process.platform, architecture: process.arch }
 
 /** A host whose commands are confined, with `bwrap` from one of these places. */
 export const hostWith = (programs?: ReadonlyArray<string>) =>
-  Sandbox.layer({ ...platform, programs }).pipe(
-    Layer.provideMerge(ProcessGroups.layer),
-    Layer.provideMerge(Layer.merge(NodeServices.layer, signals))
-  )
+  Sandbox.layer({ ...machine, programs }).pipe(Layer.provideMerge(ProcessGroups.layer), Layer.provideMerge(platform))
 
 export const confined = hostWith()
 
-/** Why the tests that need a sandbox are skipped; undefined where they run. */
+/** The reason why the tests that need a sandbox are skipped; undefined where they run. */
 export const whySkipped: string | undefined = await Effect.runPromise(
   Effect.flatMap(Sandbox.Sandbox, ({ available }) => available).pipe(
     Effect.match({ onFailure: (error) => error.message, onSuccess: () => undefined }),
@@ -26,7 +22,7 @@ export const whySkipped: string | undefined = await Effect.runPromise(
   )
 )
 
-/** Whether the number of processes can be limited here: for root only with a control group. */
+/** True if the number of processes can be limited here: for root only with a control group. */
 export const canLimitProcesses: boolean =
   process.getuid?.() !== 0 ||
   (await Effect.runPromise(
@@ -35,10 +31,10 @@ export const canLimitProcesses: boolean =
       const { line, release } = yield* acquire(newId(), 100)
       yield* release
       return line !== ":"
-    }).pipe(Effect.provide(NodeServices.layer))
+    }).pipe(Effect.provide(platform))
   ))
 
-/** The title of a group of tests that need a sandbox: it says why they are skipped. */
+/** Returns the title of a group of tests that need a sandbox, with the reason why they are skipped. */
 export const titled = (title: string) => (whySkipped === undefined ? title : `${title} (skipped: ${whySkipped})`)
 
 /** Starts a shell command. */

@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Layer } from "effect"
+import { ChildProcessSpawner } from "effect/process"
 import { TestClock } from "effect/testing"
 import { probe } from "../../src/internal/sandbox/probe.ts"
 import { directory } from "../host.ts"
@@ -34,6 +35,31 @@ describe("probe", () => {
         ["Refused", "this host refuses a sandbox: bwrap did not end within 10 seconds"]
       )
     }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("releases a sandbox that has ended, so that nothing waits for zombies that nothing reaps", () =>
+    Effect.suspend(() => {
+      const released: Array<boolean> = []
+      const watched = Layer.effect(
+        ChildProcessSpawner.ChildProcessSpawner,
+        Effect.map(ChildProcessSpawner.ChildProcessSpawner, (spawner) =>
+          ChildProcessSpawner.make((command) =>
+            Effect.map(spawner.spawn(command), (handle) =>
+              Object.assign(Object.create(handle) as typeof handle, {
+                unref: Effect.tap(handle.unref, () =>
+                  Effect.map(handle.isRunning, (isRunning) => released.push(!isRunning))
+                )
+              })
+            )
+          )
+        )
+      )
+      return Effect.gen(function* () {
+        const program = makeProgram(join(yield* directory, "bwrap"), "exit 0")
+        yield* probe([program], filter)
+        assert.deepStrictEqual(released, [true])
+      }).pipe(Effect.provide(watched.pipe(Layer.provideMerge(NodeServices.layer))))
+    })
   )
 
   it.live("takes the strictest way that works, and says why the strictest one did not if none does", () =>

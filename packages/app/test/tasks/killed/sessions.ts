@@ -1,5 +1,5 @@
 /** Sessions with one task, on journals in files: a child process runs them and dies, and the test resumes them. */
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CompactTask from "@spindle/core/CompactTask"
@@ -14,6 +14,7 @@ import * as Model from "@spindle/testing/ScriptedModel"
 import * as Harness from "@spindle/testing/SessionHarness"
 import * as Git from "@spindle/tools/Git"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
+import * as ProcessStat from "@spindle/tools/ProcessStat"
 import * as Signals from "@spindle/tools/Signals"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import { Effect, Layer } from "effect"
@@ -54,6 +55,7 @@ export const journalsOf = (directory: string) =>
 
 const processes = ProcessGroups.layer.pipe(
   Layer.provide(NodeServices.layer),
+  Layer.provide(ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"))),
   Layer.provide(Signals.layerKill((target, signal) => process.kill(target, signal)))
 )
 

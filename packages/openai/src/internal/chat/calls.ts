@@ -3,7 +3,7 @@ import { isBlank, paramsOf } from "../eventItems.ts"
 import { isObject, type Json, parse, stringify, textOf } from "../json.ts"
 import { freeformParameter } from "./messages.ts"
 
-/** A call, as far as it came. */
+/** A call, as far as it has arrived. */
 export interface Call {
   id: string | undefined
   name: string | undefined
@@ -11,8 +11,8 @@ export interface Call {
 }
 
 /**
- * Joins pieces to calls by their index. Where pieces have none, an id that came before names its call, a name begins a
- * call, and anything else belongs to the last call.
+ * Joins pieces to calls by their index. For pieces without an index, a known id names its call, a name begins a call,
+ * and anything else belongs to the last call.
  *
  * Servers also send complete calls that all have the index 0. A piece with a name begins another call when the call at
  * its index is complete and the piece cannot belong to it.
@@ -21,7 +21,7 @@ export class Calls {
   readonly list: Array<Call> = []
   private readonly byIndex = new Map<number, Call>()
 
-  /** Takes a piece; false means that it makes no sense. */
+  /** Takes a piece. Returns false if it makes no sense. */
   add(piece: unknown): boolean {
     if (!isObject(piece)) return false
     const from = isObject(piece["function"]) ? piece["function"] : {}
@@ -57,19 +57,19 @@ const inputOf = (from: Json): string => {
   return typeof input === "string" ? input : stringify(input)
 }
 
-/** Whether a piece begins another call than the one at its place. */
+/** Returns true if a piece begins another call than the one at its index. */
 const isNext = (call: Call, piece: Call): boolean =>
   piece.name !== undefined &&
   isComplete(call) &&
   (!isBlank(piece.arguments) || (piece.id !== undefined && piece.id !== call.id))
 
-/** Whether the arguments of a call are a JSON object, so that nothing can follow. */
+/** Returns true if the arguments of a call are a JSON object, so that nothing can follow. */
 export const isComplete = ({ arguments: input }: Call): boolean =>
   input.trimEnd().endsWith("}") && isObject(parse(input))
 
 /**
- * The input of a freeform tool: the text of its only parameter. Models also send the text in a parameter of another
- * name, or without any JSON around it.
+ * Returns the input of a freeform tool: the text of its only parameter. Models also send the text in a parameter of
+ * another name, or without any JSON around it.
  */
 export const freeformInput = (sent: string): string => {
   const { params } = paramsOf(sent)

@@ -23,7 +23,7 @@ export const make = (options: ChatOptions): Wire<WireRequest> => ({
   read: ({ tools }, context) => new ChunkReader(context, tools)
 })
 
-/** The items of the messages that an error names as `messages[3]`, without the last input of the user. */
+/** Returns the items of the messages that an error names as `messages[3]`, without the last input of the user. */
 const refusedItems = (error: ProviderError, entries: ReadonlyArray<MessageEntry>): ReadonlyArray<Item> => {
   const text = `${error.param ?? ""} ${error.message ?? ""}`
   const places = new Set(Array.from(text.matchAll(/\bmessages(?:\[(\d+)\]|\.(\d+)\b)/g), ([, a, b]) => Number(a ?? b)))

@@ -1,9 +1,9 @@
 /**
- * The chunks of a chat completion as parts: a small state machine over their JSON.
+ * Reads the chunks of a chat completion as parts: a small state machine over their JSON.
  *
- * Text and reasoning come as they are sent. Calls come at the end, because their pieces may be mixed. The usage may come
- * after the reason for which the model stopped, so a response finishes at `[DONE]`, or, when that is missing, when its
- * stream ends after such a reason.
+ * Text and reasoning are emitted as they arrive. Calls are emitted at the end, because their pieces may be mixed. The
+ * usage may arrive after the reason for which the model stopped, so a response finishes at `[DONE]`. Without that mark
+ * it finishes when its stream ends after such a reason.
  */
 import type { ModelPart, ToolSpec } from "@spindle/core/Model"
 import { CallId } from "@spindle/core/Ids"
@@ -60,7 +60,7 @@ export class ChunkReader extends ResponseReader {
     }
     if (isObject(chunk["usage"])) this.usage = chunk["usage"]
     if (!Array.isArray(choices)) return isObject(chunk["usage"])
-    // only one choice is asked for
+    // only one choice was requested
     return choices.every((choice) => isObject(choice) && ((choice["index"] ?? 0) !== 0 || this.choice(choice)))
   }
 
@@ -81,7 +81,7 @@ export class ChunkReader extends ResponseReader {
     return failed === undefined ? isUnderstood : this.fail(failed)
   }
 
-  /** A text, or a list of texts and of thoughts. */
+  /** Takes content: a text, or a list of texts and of thoughts. */
   private content(content: unknown): void {
     if (!Array.isArray(content)) {
       this.text("Text", content)
@@ -118,7 +118,7 @@ export class ChunkReader extends ResponseReader {
       this.parts.push({ _tag: "TextEnd", id })
       return
     }
-    // the text goes back in the field that it came in, so the name of the field is all that has to be kept
+    // the text is sent back in the field that it came in, so only the name of the field has to be kept
     const field = this.reasoningField
     this.parts.push({
       _tag: "ReasoningEnd",
@@ -141,7 +141,7 @@ export class ChunkReader extends ResponseReader {
   }
 }
 
-/** Reasons with which a server reports that it failed. */
+/** The reasons with which a server reports that it failed. */
 const failures: ReadonlySet<string> = new Set(["error", "insufficient_system_resource"])
 
 const cuts: ReadonlyMap<string, Reason> = new Map([
@@ -151,6 +151,6 @@ const cuts: ReadonlyMap<string, Reason> = new Map([
   ["content_filter", "content-filter"]
 ])
 
-/** The reason of a response that was cut off; undefined for any other. */
+/** Returns the reason of a response that was cut off; undefined for any other. */
 const reasonOf = (stopped: string | undefined): Reason | undefined =>
   stopped === undefined ? undefined : cuts.get(stopped)

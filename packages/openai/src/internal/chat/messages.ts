@@ -1,12 +1,12 @@
 /**
- * A history as the messages of a chat that a strict server accepts, whatever the journal contains.
+ * Converts a history to messages of a chat that a strict server accepts, whatever the journal contains.
  *
- * Consecutive texts and calls of the model are one message, and the results of the calls follow directly, in their order.
- * Consecutive inputs of the user are one message, which never follows a result. Messages of the program are messages of the user,
- * because many models take a system message only at the beginning. Nothing is empty.
+ * Consecutive texts and calls of the model are one message, and the results of the calls follow directly, in their
+ * order. Consecutive inputs of the user are one message, which never follows a result. Messages of the program are
+ * messages of the user, because many models take a system message only at the beginning. Nothing is empty.
  *
- * The same history always gives the same messages, and a longer history begins with the messages of a shorter one, the
- * last excepted, so that prompt caches keep working.
+ * The same history always gives the same messages. A longer history begins with the messages of a shorter one, except
+ * its last, so that prompt caches keep working.
  */
 import * as History from "@spindle/core/History"
 import * as Input from "@spindle/core/Input"
@@ -48,7 +48,7 @@ export type ReasoningField = (typeof reasoningFields)[number]
 /** The name of the only parameter of a freeform tool. */
 export const freeformParameter = "input"
 
-/** A tool that takes a text is a function with this text as its only parameter. */
+/** Returns the parameters of a freeform tool as a function: its text is the only one. */
 export const freeformParameters = ({ definition, syntax }: NonNullable<ToolSpec["freeform"]>) => ({
   type: "object",
   properties: {
@@ -90,7 +90,7 @@ type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" 
 /** A result of a tool. */
 export type ToolResult = Extract<Item, { _tag: "ToolResult" }>
 
-/** Leaves out the calls that a provider ran itself, such as web searches: a server of this API has no such calls. */
+/** Leaves out the calls that a provider ran itself, such as web searches. This API has no such calls. */
 export const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
   const theirs = new Set<string>()
   return items.filter((item) => {
@@ -102,7 +102,7 @@ export const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<
   })
 }
 
-/** The result of each call of a repaired history. */
+/** Returns the result of each call of a repaired history. */
 export const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCall, ToolResult> => {
   const open = new Map<string, Calls.ToolCall>()
   const results = new Map<Calls.ToolCall, ToolResult>()
@@ -116,7 +116,7 @@ export const resultsOf = (items: ReadonlyArray<Item>): ReadonlyMap<Calls.ToolCal
 /** The message of the model that is sent between a result and a message of the user, where some servers require one. */
 const acknowledgement = "Understood."
 
-/** Collects the items of one side until the other side speaks, and then writes them as one message. */
+/** Collects the items of one role, and writes them as one message when an item of another role follows. */
 class MessageWriter {
   readonly entries: Array<MessageEntry> = []
   private readonly results: ReadonlyMap<Calls.ToolCall, ToolResult>
@@ -147,7 +147,7 @@ class MessageWriter {
     this.run.push(item)
   }
 
-  /** Writes the calls that wait for this result. Results of calls that were written before were written with them. */
+  /** Writes the calls that wait for this result, with their results. Does nothing if they are already written. */
   result(item: ToolResult): void {
     if (this.run.some((one) => one._tag === "ToolCall" && this.results.get(one) === item)) this.flushRun()
   }
@@ -190,7 +190,7 @@ class MessageWriter {
     }
   }
 
-  /** The field that gives reasoning back to the model that made it. Some models need it with the calls that followed. */
+  /** Returns the field that returns reasoning to the model that made it. Some models need it with later calls. */
   private reasoningOf(items: ReadonlyArray<Said>): { readonly [field in ReasoningField]?: string } {
     const own = items.flatMap((item) =>
       item._tag === "Reasoning" && item.sealedBy === this.seal && !isBlank(item.text) ? [item] : []
@@ -213,7 +213,7 @@ const partOf = (part: Input.InputPart): ReadonlyArray<ContentPart> =>
       ? [{ type: "image_url", image_url: { url: part.url } }]
       : textPart(missingImage)
 
-/** Text alone is sent as one text, which every server takes. */
+/** Returns the content of a message. Text alone becomes one text, which every server takes. */
 const contentOf = (parts: ReadonlyArray<ContentPart>): string | ReadonlyArray<ContentPart> => {
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
   return texts.length === parts.length ? joinParagraphs(texts) : parts

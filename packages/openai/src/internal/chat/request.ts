@@ -6,7 +6,7 @@ import type { WireRequest } from "../wire.ts"
 import { freeformParameters, type MessageEntry } from "./messages.ts"
 import { mapOnce } from "../wireTools.ts"
 
-/** The options of a body that no request has. */
+/** The options of a body that are the same for all requests. */
 export interface ChatOptions {
   readonly model: string
   readonly reasoningEffort?: string | undefined
@@ -14,13 +14,13 @@ export interface ChatOptions {
   readonly maxOutputTokens?: number | undefined
   readonly serviceTier?: string | undefined
   readonly parallelToolCalls?: boolean | undefined
-  /** Whether optional fields are left out, because the server refuses them. */
+  /** True if optional fields are left out because the server refuses them. */
   readonly isPlain?: boolean | undefined
 }
 
 /**
- * Writes the body. It has only fields without which something would be lost, because strict servers refuse fields that
- * they do not know. Throws when JSON cannot represent it.
+ * Writes the body. It has only the necessary fields, because strict servers refuse fields that they do not know. Throws
+ * if JSON cannot represent it.
  */
 export const bodyOf = (options: ChatOptions, request: WireRequest, messages: ReadonlyArray<MessageEntry>): string =>
   stringify({

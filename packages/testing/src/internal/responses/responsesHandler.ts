@@ -146,7 +146,10 @@ const play = async (sampling: Sampling, writer: ResponsesWriter, turn: ScriptTur
   return "completed"
 }
 
-/** Plays one event. Returns how the stream ended, if it did. Rejects if the client has closed the connection. */
+/**
+ * Plays one event. Returns the end of the stream, if the event ended it. Rejects if the client has closed the
+ * connection.
+ */
 const step = async (
   { gone, read, state }: Sampling,
   writer: ResponsesWriter,

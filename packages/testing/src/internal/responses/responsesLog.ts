@@ -2,9 +2,10 @@
 import * as Effect from "effect/Effect"
 
 /**
- * A request. `body` is the parsed JSON, or the text if it is not JSON. `path` includes the query. Header names are in lower
- * case. `end` says how the response ended, and is undefined until it has: `completed`, `closed early` (by the client),
- * `failed by script`, `incomplete by script`, `dropped by script`, `http 429` and the like, or `script error: ...`.
+ * A request. `body` is the parsed JSON, or the text if it is not JSON. `path` includes the query. Header names are in
+ * lower case. `end` says how the response ended, and is undefined until it has: `completed`, `closed early` (by the
+ * client), `failed by script`, `incomplete by script`, `dropped by script`, `http 429` and the like, or `script error:
+ * ...`.
  */
 export interface LoggedRequest {
   readonly method: string

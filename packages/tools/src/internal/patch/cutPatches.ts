@@ -1,6 +1,6 @@
 /**
- * Concludes the patches of commands that have ended in the middle of one: in the clean-up of the turn after an abort, and
- * before the next patch or command of the session.
+ * Concludes the patches of commands that have ended in the middle of one: in the clean-up of the turn after an abort,
+ * and before the next patch or command of the session.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,30 +10,30 @@ import type { ProcessId } from "@spindle/core/Ids"
 import type { Process } from "@spindle/core/Processes"
 import { Turn } from "@spindle/core/Turn"
 
-/** Knows the commands that run. */
+/** The record of the commands that run. */
 export interface CutPatches {
   /**
-   * Concludes the patches in a directory when this command is gone. An abort of the turn waits for that, unless the returned
-   * effect has run.
+   * Concludes the patches in a directory when this command is gone. An abort of the turn waits for that, unless the
+   * returned effect has run.
    */
   readonly watch: (directory: string, process: Process) => Effect.Effect<Effect.Effect<void>, never, Turn>
   /** Concludes the patches in a directory that are cut now. */
   readonly conclude: (directory: string) => Effect.Effect<void>
 }
 
-/** How long a patch waits until nothing lives of a command that has ended. */
+/** The time that a patch waits until no process of a command that has ended is alive. */
 const limit = "2 seconds"
 
 /**
- * Makes a record without commands. `recover` concludes the patches in a directory that `gone` commands were writing, and
- * returns whether patches are left there.
+ * Makes a record without commands. `recover` concludes the patches in a directory that `gone` commands were writing,
+ * and returns whether patches are left there.
  */
 export const make = Effect.fnUntraced(function* (
   recover: (directory: string, gone: ReadonlySet<ProcessId>) => Effect.Effect<boolean>
 ) {
   const fibers = yield* FiberSet.make()
   const lock = yield* Semaphore.make(1)
-  /** The commands that have ended and may not be gone, each with the end of its watch. */
+  /** The commands that have ended and may still have living processes, each with the end of its watch. */
   const ending = new Map<ProcessId, Deferred.Deferred<void>>()
   const run = (directory: string, ...gone: ReadonlyArray<ProcessId>) =>
     lock.withPermits(1)(recover(directory, new Set(gone)))

@@ -1,6 +1,6 @@
 /**
- * Writes, moves, adds and deletes files together: all of them, or none. With a directory for journals that holds even if the
- * program dies in between: `patchJournal.recover` then restores the files.
+ * Writes, moves, adds and deletes files together: all of them, or none. With a directory for journals this holds even
+ * if the program dies in between: `patchJournal.recover` then restores the files.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ export interface FileWrite {
   readonly content: Uint8Array | undefined
   /** The file that is moved here. */
   readonly source: { readonly path: string; readonly seen: Files.Seen } | undefined
-  /** Whether the file at the path before the change is moved to another path. */
+  /** True if the file at the path before the change is moved to another path. */
   readonly isMovedAway: boolean
   /** The mode of a new file; undefined for the default of the host. */
   readonly mode: number | undefined
@@ -50,7 +50,7 @@ type Services = FileSystem.FileSystem | Path.Path
 type Failure = Files.FileRefused | PlatformError
 
 interface Transaction {
-  /** The steps to undo, in order. `name` says what is left if one fails. */
+  /** The steps to undo, in order. `name` describes the file that remains if the step fails. */
   readonly undos: Array<{ readonly name: string; readonly run: Effect.Effect<void, Failure, Services> }>
   /** The steps of the journal, by path. They name the temporary files. */
   readonly steps: ReadonlyMap<string, PatchJournal.Step>
@@ -98,7 +98,7 @@ export const commit = (writes: ReadonlyArray<FileWrite>): Effect.Effect<void, Co
     })
   )
 
-/** A journal that stays is concluded by the next start, which finds nothing to do. */
+/** Removes a journal. If that fails, the next start concludes the journal and finds nothing to do. */
 const closeJournal = ({ remove }: PatchJournal.Entry) =>
   Effect.catch(remove, (error) => Effect.logWarning("the journal of a patch could not be removed", error))
 
@@ -133,7 +133,7 @@ const forEach = (
     { discard: true }
   )
 
-/** Whether the file at the path has to leave it. A symbolic link is never written through. */
+/** True if the file at the path has to leave it. A symbolic link is never written through. */
 const goesAside = ({ content, isMovedAway, seen, source }: FileWrite): boolean =>
   seen !== undefined &&
   (content === undefined || isMovedAway || source !== undefined || seen.info.type === "SymbolicLink")

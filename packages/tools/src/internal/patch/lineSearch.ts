@@ -12,7 +12,7 @@ export interface LineSearch {
   readonly findNearest: (wanted: ReadonlyArray<string>) => number
 }
 
-/** How many wanted lines are compared to find the nearest place. */
+/** The number of wanted lines that are compared to find the nearest place. */
 const nearestCount = 100
 
 const ascii = /^[\0-\x7f]*$/
@@ -28,7 +28,7 @@ const withoutTypography = (text: string): string => {
         .replace(/[\u00a0\u2002-\u200a\u202f\u205f\u3000]/g, " ")
 }
 
-/** How lines are compared, the strictest way first. */
+/** The comparisons of lines, the strictest first. */
 const comparisons: ReadonlyArray<(text: string) => string> = [
   identity,
   (text) => text.trimEnd(),

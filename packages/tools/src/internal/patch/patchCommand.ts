@@ -22,7 +22,7 @@ interface Call {
   readonly directory: string | undefined
 }
 
-/** A word of a line after quotes are removed, and where it ends. */
+/** A word of a line after quotes are removed, and the place where it ends. */
 interface Word {
   readonly text: string
   readonly end: number
@@ -61,12 +61,14 @@ const readWord = (line: string, at: number): Word | undefined => {
 const names: ReadonlySet<string> = new Set(["apply_patch", "applypatch"])
 const options: ReadonlySet<string> = new Set(["-c", "-lc"])
 
-/** Whether a text begins as a patch does. As a command line it is a mistake: a shell would read its markers as globs. */
+/**
+ * True if a text begins as a patch does. As a command line it is a mistake: a shell would read its markers as globs.
+ */
 export const isPatch = (text: string): boolean => text.trimStart().startsWith("*** Begin Patch")
 
 const isBlank = (line: string, from: number): boolean => line.slice(from).trim() === ""
 
-/** Reads a line. `isInner` is whether a shell within the line runs it. */
+/** Reads a line. `isInner` is true if a shell within the line runs it. */
 const read = (line: string, isInner: boolean): Call | undefined => {
   const first = readWord(line, line.length - line.trimStart().length)
   if (first === undefined) return undefined
@@ -115,8 +117,8 @@ const readDocument = (text: string): string | undefined => {
 }
 
 /**
- * Returns the patch that a command line applies, with paths relative to the working directory of the program; undefined if
- * the line is another command. `workdir` is the directory of the command, relative to that one.
+ * Returns the patch that a command line applies, with paths relative to the working directory of the program; undefined
+ * if the line is another command. `workdir` is the directory of the command, relative to that one.
  */
 export const patchOf = (line: string, workdir: string | undefined): string | undefined => {
   const call = read(line, false)

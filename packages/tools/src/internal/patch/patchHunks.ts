@@ -60,7 +60,9 @@ const makeWriter = (file: TextLines.TextLines): Writer => {
     ends.push(file.ends[position]!)
     position++
   }
-  /** The line end of the line before or at the position, whichever is there. */
+  /**
+   * Returns the line end of the line before the position, or else of the line at the position, or else the usual one.
+   */
   const endHere = (): string => file.ends[position - 1] || file.ends[position] || usual
   return {
     position: () => position,
@@ -140,9 +142,9 @@ const find = (area: Area, hunk: Hunk, index: number): Result.Result<Place, Failu
   return Result.fail({ detail: explain({ ...area, from }, wanted, { hunk, index }), line: hunk.line })
 }
 
-/** How many lines a message quotes at most. */
+/** The most lines that a message quotes. */
 const quotedCount = 12
-/** How much of a line a message quotes, in UTF-16 units. */
+/** The most of a line that a message quotes, in UTF-16 units. */
 const quotedLength = 500
 
 const quote = (lines: ReadonlyArray<string>): string => {

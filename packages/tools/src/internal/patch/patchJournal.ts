@@ -6,8 +6,8 @@
  *                      └ a crash here is rolled back          └ a crash here is finished
  * ```
  *
- * A patch is written in place, and {@link recover} looks at each file to see how far that came. A file that has anything else
- * than a mixture of its old and its new content was changed since, and is left alone.
+ * A patch is written in place, and {@link recover} looks at each file to see how far that came. A file that has
+ * anything else than a mixture of its old and its new content was changed since, and is left alone.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -30,9 +30,9 @@ export class Directory extends Context.Reference<string | undefined>("@spindle/t
 }) {}
 
 /**
- * Set for a patch whose result another program collects: the patch of a command of a session. `host` is the
- * mark of the program that runs the command, and `process` the process of the command. The journal of such a patch stays
- * until {@link collect} has read it.
+ * Set for a patch whose result another program collects: the patch of a command of a session. `host` is the mark of the
+ * program that runs the command, and `process` the process of the command. The journal of such a patch stays until
+ * {@link collect} has read it.
  */
 export class Reporting extends Context.Reference<
   { readonly host: string | undefined; readonly process: string | undefined } | undefined
@@ -58,7 +58,10 @@ export type Step = typeof Step.Type
 const Journal = Schema.Struct({
   /** `reported`: everything is done, and the result waits for {@link collect}. */
   phase: Schema.Literals(["writing", "done", "reported"]),
-  /** The mark of the program that writes the patch, or of the program that runs the command, if this host has such marks. */
+  /**
+   * The mark of the program that writes the patch, or of the program that runs the command, if this host has such
+   * marks.
+   */
   host: Schema.optionalKey(Schema.String),
   /** The mark of the program that a command runs to write the patch. */
   writer: Schema.optionalKey(Schema.String),
@@ -129,15 +132,18 @@ const write = Effect.fnUntraced(function* (path: string, journal: Journal) {
   yield* fileSystem.rename(`${path}~`, path)
 })
 
-/** How long a patch counts as one that is still being written if it cannot be known whether its host has ended. */
+/**
+ * The time, in milliseconds, for which a patch counts as one that is still being written if it cannot be known whether
+ * its host has ended.
+ */
 const freshMillis = 60_000
 
 /**
- * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash. A patch
- * that cannot be recovered, such as one with a damaged journal, is a warning in the log, and its journal stays for the next
- * start. So does the journal of a patch that `SandboxPolicy.Current` does not allow. `gone` are commands of this program
- * that have ended: a patch that such a command was writing is cut, too, although its host lives. **Interruption**: not
- * interruptible in a patch. **Errors**: those of the file system.
+ * Finishes or rolls back the patches of programs that died while they wrote them. It may run again after a crash. A
+ * patch that cannot be recovered, such as one with a damaged journal, is a warning in the log, and its journal stays
+ * for the next start. So does the journal of a patch that `SandboxPolicy.Current` does not allow. `gone` are commands
+ * of this program that have ended: a patch that such a command was writing is cut, too, although its host lives.
+ * **Interruption**: not interruptible in a patch. **Errors**: those of the file system.
  */
 export const recover = Effect.fnUntraced(function* (
   directory: string,
@@ -173,7 +179,10 @@ export const recover = Effect.fnUntraced(function* (
   return recovered
 })
 
-/** Whether a directory has journals of patches that are still being written, or were cut. **Errors**: those of the file system. */
+/**
+ * Returns true if a directory has journals of patches that are still being written, or were cut. **Errors**: those of
+ * the file system.
+ */
 export const hasUnfinished = Effect.fnUntraced(function* (directory: string) {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(directory))) return false
@@ -184,7 +193,9 @@ export const hasUnfinished = Effect.fnUntraced(function* (directory: string) {
   return journals.some((one) => Option.isSome(one) && one.value.phase !== "reported")
 })
 
-/** Whether the policy in force allows every path of a journal. A command can write anything into its journals. */
+/**
+ * Returns true if the policy in force allows every path of a journal. A command can write anything into its journals.
+ */
 const isAllowed = Effect.fnUntraced(function* ({ directories, steps }: Journal) {
   const policy = yield* SandboxPolicy.Current
   if (policy._tag === "FullAccess") return true
@@ -207,8 +218,9 @@ const realPath = (name: string): Effect.Effect<string, never, Services> =>
   })
 
 /**
- * Returns the results of the patches that commands have reported to a directory, in order, with paths relative to `cwd`, and
- * removes their journals. One that cannot be read is a warning in the log. **Errors**: those of the file system.
+ * Returns the results of the patches that commands have reported to a directory, in order, with paths relative to
+ * `cwd`, and removes their journals. One that cannot be read is a warning in the log. **Errors**: those of the file
+ * system.
  */
 export const collect = Effect.fnUntraced(function* (
   directory: string,
@@ -280,14 +292,16 @@ const look = (path: string): Effect.Effect<Present | "Other" | undefined, Platfo
           : Effect.fail(error)
   })
 
-/** Whether a content can result from a crash while one content was written over the other. */
+/** True if a content can result from a crash while one content was written over the other. */
 const isMixture = (content: Uint8Array, before: Uint8Array, after: Uint8Array): boolean =>
   content.length <= Math.max(before.length, after.length) &&
   content.every((byte, index) => byte === before[index] || byte === after[index])
 
 const nothing = new Uint8Array()
 
-/** Takes back the content that was written at a path. Returns false if another file is at the path, which then stays. */
+/**
+ * Takes back the content that was written at a path. Returns false if another file is at the path, which then stays.
+ */
 const undoPut = Effect.fnUntraced(function* (
   { after, aside, before, inode, movedFrom, path }: Step,
   steps: ReadonlyArray<Step>

@@ -11,7 +11,7 @@ export interface Hunk {
   /** The lines after `@@`, in order. Each is searched below the previous one, and the hunk below them all. */
   readonly headers: ReadonlyArray<string>
   readonly lines: ReadonlyArray<HunkLine>
-  /** Whether the hunk is marked as the end of the file. */
+  /** True if the hunk is marked as the end of the file. */
   readonly isAtEnd: boolean
   /** Its first line in the patch, counted from 1. */
   readonly line: number
@@ -29,7 +29,7 @@ export type FilePatch =
       readonly line: number
     }
 
-/** Why a patch cannot be read or does not apply, and the line of the patch. */
+/** The reason why a patch cannot be read or does not apply, and the line of the patch. */
 export interface Failure {
   readonly detail: string
   readonly line: number

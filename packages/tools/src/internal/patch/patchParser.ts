@@ -47,7 +47,9 @@ const body = (text: string): Result.Result<Reader, Failure> => {
   return Result.succeed(makeReader(withoutIndent(lines.slice(begin + 1, end), indent), begin + 2))
 }
 
-/** Removes the indentation of the first marker from all lines if all have it, otherwise from the markers that have it. */
+/**
+ * Removes the indentation of the first marker from all lines if all have it, otherwise from the markers that have it.
+ */
 const withoutIndent = (lines: ReadonlyArray<string>, indent: string): ReadonlyArray<string> => {
   if (indent === "") return lines
   const isComplete = lines.every((line) => line.startsWith(indent) || line.trim() === "")

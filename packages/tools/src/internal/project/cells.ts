@@ -1,7 +1,7 @@
 /**
  * Rewrites a cell of JavaScript so that a kernel can keep its variables: the cell becomes the body of an async function
- * in which declarations at the top level are assignments to global variables, imports are dynamic, and the last expression
- * is returned. Lines keep their numbers. A `var` inside a block ends with its cell.
+ * in which declarations at the top level are assignments to global variables, imports are dynamic, and the last
+ * expression is returned. Lines keep their numbers. A `var` inside a block ends with its cell.
  */
 import { type Node, parse, type Pattern, type Program } from "acorn"
 

@@ -38,7 +38,7 @@ export interface Rules {
 /** Makes the rules of an ignore file. `directory` is relative to the root of the walk, and empty for the root. */
 export const rulesOf = (directory: string, text: string): Rules => ({ directory, ignore: ignore().add(text) })
 
-/** Whether rules ignore a path that is relative to the root of the walk. A later rule wins. */
+/** True if rules ignore a path that is relative to the root of the walk. A later rule wins. */
 export const isIgnored = (rules: ReadonlyArray<Rules>, path: string, isDirectory: boolean): boolean => {
   let ignored = false
   for (const { directory, ignore } of rules) {

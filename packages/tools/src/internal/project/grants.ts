@@ -35,7 +35,7 @@ export const add = (
     grants.turn = { turnId, grant: grants.turn?.turnId === turnId ? Permissions.both(grants.turn.grant, grant) : grant }
 }
 
-/** Which call asked. */
+/** The call that asked. */
 export interface Asker {
   readonly callId: CallId | undefined
   readonly tool: string
@@ -48,8 +48,8 @@ export interface Answered {
 }
 
 /**
- * Returns the part of a call's request that an answer grants. It holds for the turn or the session if the answer says so.
- * A grant of less than was asked for is recorded.
+ * Returns the part of a call's request that an answer grants. It holds for the turn or the session if the answer says
+ * so. A grant of less than was asked for is recorded.
  */
 export const take = Effect.fnUntraced(function* (turn: Turn, { callId, tool }: Asker, { approved, asked }: Answered) {
   const { permissions, scope } = approved

@@ -1,14 +1,14 @@
 /** Finds the block of lines around a line by their indentation. */
 import type { Line } from "./lineReader.ts"
 
-/** The wanted block. `levels` is how many outer levels it includes, 0 for all. */
+/** The wanted block. `levels` is the number of outer levels that it includes, 0 for all. */
 export interface Wanted {
   readonly anchor: number
   readonly levels: number
   readonly limit: number
-  /** Whether other blocks of the outermost level belong to it. */
+  /** True if other blocks of the outermost level belong to it. */
   readonly hasSiblings: boolean
-  /** Whether the comments above it belong to it. */
+  /** True if the comments above it belong to it. */
   readonly hasHeader: boolean
 }
 
@@ -16,7 +16,7 @@ const tabWidth = 4
 const isBlank = ({ text }: Line): boolean => text.trim() === ""
 const isComment = ({ text }: Line): boolean => /^\s*(#|\/\/|--|\/?\*)/.test(text)
 
-/** Whether a line closes the block above it, such as a brace. */
+/** True if a line closes the block above it, such as a brace. */
 const isCloser = ({ text }: Line): boolean => /^\s*([}\])]|end\b|<\/)/.test(text)
 
 const widthOf = (text: string): number => {
@@ -48,7 +48,9 @@ const outermostWidth = (widths: ReadonlyArray<number>, at: number, levels: numbe
   return width
 }
 
-/** Returns the block around a line: the lines next to it that are as deep as its outermost line, and that line itself. */
+/**
+ * Returns the block around a line: the lines next to it that are as deep as its outermost line, and that line itself.
+ */
 export const blockOf = (lines: ReadonlyArray<Line>, wanted: Wanted): ReadonlyArray<Line> => {
   const { anchor, hasHeader, hasSiblings, levels, limit } = wanted
   const widths = widthsOf(lines)

@@ -30,7 +30,7 @@ export const hasEnded = {
   error: "The kernel has ended. Its variables are gone."
 } satisfies Outcome
 
-/** The reply to a tool call of a cell: the output of the tool, or why there is none. */
+/** The reply to a tool call of a cell: the output of the tool, or the reason why there is none. */
 export type Reply = { readonly output: unknown } | { readonly error: string }
 
 /** Runs the tool calls of a cell. */
@@ -43,8 +43,8 @@ export interface Kernel {
   readonly process: Process
   readonly hasEnded: () => boolean
   /**
-   * Runs a cell, and waits for its end and that of its tool calls. **Errors**: `InputClosed` if the kernel does not read
-   * its input. **Interruption** interrupts the calls; the cell keeps running.
+   * Runs a cell, and waits for its end and that of its tool calls. **Errors**: `InputClosed` if the kernel does not
+   * read its input. **Interruption** interrupts the calls; the cell keeps running.
    */
   readonly run: (cell: Cell, callTool: CallTool) => Effect.Effect<Outcome, InputClosed>
 }
@@ -55,9 +55,9 @@ export interface Options {
   readonly node: string
 }
 
-/** How much output of a cell is kept, in bytes. */
+/** The most output of a cell that is kept, in bytes. */
 export const maxOutputBytes = 40_000
-/** How many images a cell shows. */
+/** The most images that a cell shows. */
 export const maxImages = 10
 /** The longest line that is read, in characters. */
 const maxLine = 8_388_608

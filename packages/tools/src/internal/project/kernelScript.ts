@@ -1,12 +1,13 @@
-/** How many tools a cell calls. */
+/** The most tools that a cell calls. */
 export const maxCalls = 1_000
 /** The longest arguments of a tool call, in characters of JSON. */
 const maxParams = 1_048_576
 
 /**
- * The program of a kernel, for `node -e`. It reads cells, and replies to tool calls, as JSON lines from its standard input,
- * and runs the cells one at a time in one context. A cell ends when its tool calls have. It writes messages as lines that
- * begin with the mark in its first argument; whatever else appears on its output was written by what a cell has started.
+ * The program of a kernel, for `node -e`. It reads cells, and replies to tool calls, as JSON lines from its standard
+ * input, and runs the cells one at a time in one context. A cell ends when its tool calls have. It writes messages as
+ * lines that begin with the mark in its first argument; whatever else appears on its output was written by what a cell
+ * has started.
  */
 export const kernelScript = `
 const fs = require("node:fs")

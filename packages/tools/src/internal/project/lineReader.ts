@@ -7,7 +7,7 @@ export interface Line {
   readonly text: string
 }
 
-/** Which lines are kept. After `maxCharacters` in them no more are read. */
+/** The lines to keep. No more lines are read once those have `maxCharacters`. */
 export interface Wanted {
   readonly offset: number
   readonly limit: number
@@ -20,9 +20,9 @@ export interface LineReader {
   readonly push: (bytes: Uint8Array) => void
   /** Ends the last line. */
   readonly end: () => void
-  /** Whether all wanted lines have been read. */
+  /** Returns true once all wanted lines have been read. */
   readonly isDone: () => boolean
-  /** The lines that were kept, and how many were read. */
+  /** Returns the lines that were kept, and the number of lines that were read. */
   readonly result: () => { readonly lines: ReadonlyArray<Line>; readonly total: number }
 }
 

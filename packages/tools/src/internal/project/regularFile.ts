@@ -20,7 +20,7 @@ export const stat: (path: string) => Effect.Effect<FileSystem.File.Info, string,
     return info.type === "File" ? info : yield* Effect.fail(kinds[info.type] ?? "it is not a regular file")
   })
 
-/** Reads a complete file. **Errors**: why it cannot be read, or that it has more bytes. */
+/** Reads a complete file. **Errors**: the reason why it cannot be read, or that it has more bytes. */
 export const readAll: (path: string, maxBytes: number) => Effect.Effect<Uint8Array, string, FileSystem.FileSystem> =
   Effect.fnUntraced(function* (path, maxBytes) {
     const fileSystem = yield* FileSystem.FileSystem
@@ -31,5 +31,5 @@ export const readAll: (path: string, maxBytes: number) => Effect.Effect<Uint8Arr
 
 const sampleBytes = 8_192
 
-/** Whether the first bytes of a file are no text. */
+/** True if the first bytes of a file are not text. */
 export const isBinary = (bytes: Uint8Array): boolean => bytes.subarray(0, sampleBytes).includes(0)

@@ -32,14 +32,14 @@ export interface Found {
   readonly isCut: boolean
 }
 
-/** How long a search may take. */
+/** The time limit of a search. */
 const deadline = "30 seconds"
-/** How much output of a program is read. */
+/** The most output of a program that is read, in bytes. */
 const maxOutputBytes = 4_194_304
 
 type Services = FileSystem.FileSystem | Path.Path | Processes | Turn
 
-/** Searches with the best program that is available. **Errors**: why nothing was searched, in words. */
+/** Searches with the best program that is available. **Errors**: the reason why nothing was searched, in words. */
 export const run: (search: Search) => Effect.Effect<Found, string, Services> = Effect.fnUntraced(function* (search) {
   const ripgrep = yield* programPath("rg")
   if (ripgrep !== undefined) return yield* searchWithRipgrep(ripgrep, search)
@@ -116,7 +116,7 @@ const searchByWalk = Effect.fnUntraced(function* (search: Search) {
   return { ...found, isCut: found.isCut || files.isCut }
 })
 
-/** How a program ended: its exit code, and the beginning of its output. */
+/** The end of a program: its exit code, and the beginning of its output. */
 interface Ended {
   readonly code: number
   readonly text: string

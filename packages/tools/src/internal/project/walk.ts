@@ -6,7 +6,7 @@ import * as Globs from "./globs.ts"
 import * as RegularFile from "./regularFile.ts"
 import * as Utf8 from "../../Utf8.ts"
 
-/** How many characters the paths have that a walk finds, so that a process takes them at once. */
+/** The most characters of all paths that a walk finds, so that a process takes them at once. */
 export const maxCharacters = 300_000
 
 const ignoreFiles = [".gitignore", ".ignore"]

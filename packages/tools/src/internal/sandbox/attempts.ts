@@ -16,19 +16,21 @@ export interface Places {
   readonly tag: string
 }
 
-/** How an attempt is made. */
+/** One attempt to leave the sandbox. */
 export interface Attempt {
   readonly name: string
   readonly script: (places: Places) => string
-  /** The text that the command prints when it is refused; undefined for a command that works, but must leave no process. */
+  /**
+   * The text that the command prints when it is refused; undefined for a command that works, but must leave no process.
+   */
   readonly error: RegExp | undefined
-  /** Whether it is about an interface that only Linux has. */
+  /** True if it is about an interface that only Linux has. */
   readonly isLinux: boolean
-  /** Whether the command runs until it is ended, which it is when it has printed `ready`. */
+  /** True if the command runs until it is ended, which happens once it has printed `ready`. */
   readonly isEndless?: boolean
-  /** How many processes the command may have. */
+  /** The number of processes that the command may have. */
   readonly processes?: number
-  /** Whether the command reaches the network through a proxy, which lets it reach no host that exists. */
+  /** True if the command reaches the network through a proxy, which lets it reach no host that exists. */
   readonly isProxied?: boolean
 }
 

@@ -1,7 +1,7 @@
 /**
- * The program for Node that passes the connections of a confined command to the socket of its proxy. Its arguments are the
- * socket, the port to listen on, a descriptor to pass on, and the command, with whose exit code it exits. It ignores the
- * signals that end a group, like `bwrap`: the command decides about them.
+ * The program for Node that passes the connections of a confined command to the socket of its proxy. Its arguments are
+ * the socket, the port to listen on, a descriptor to pass on, and the command, with whose exit code it exits. It
+ * ignores the signals that end a group, like `bwrap`: the command decides about them.
  */
 export const bridge = `
 const { connect, createServer } = require("node:net")

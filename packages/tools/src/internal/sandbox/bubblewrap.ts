@@ -6,7 +6,7 @@ export interface Mount {
   readonly path: string
   /** `placeholder` covers a folder that exists only for the time of the command: it is empty and read-only. */
   readonly kind: (typeof kinds)[number]
-  /** Whether the path needs no mount if it has been removed by the time of the mount, as by another program. */
+  /** True if the path needs no mount if it has been removed by the time of the mount, as by another program. */
   readonly mayVanish?: boolean
 }
 
@@ -14,18 +14,20 @@ export interface Mount {
 export interface Support {
   /** The absolute path of the program. */
   readonly program: string
-  /** Whether it makes a user namespace. A privileged program can do without. */
+  /** True if it makes a user namespace. A privileged program can do without. */
   readonly userNamespace: boolean
-  /** Whether it can forbid further user namespaces. The filter forbids them, too. */
+  /** True if it can forbid further user namespaces. The filter forbids them, too. */
   readonly disablesUserNamespaces: boolean
   /**
-   * Whether it can mount a `/proc` for the new pid namespace. In a container whose `/proc` is masked it cannot, and
+   * True if it can mount a `/proc` for the new pid namespace. In a container whose `/proc` is masked it cannot, and
    * commands see the command lines of the host.
    */
   readonly ownProc: boolean
 }
 
-/** A command that reaches only a proxy: on a port of a separate loopback address, from which Node passes it to a socket. */
+/**
+ * A command that reaches only a proxy: on a port of a separate loopback address, from which Node passes it to a socket.
+ */
 export interface Proxied {
   readonly node: string
   readonly socket: string
@@ -36,9 +38,9 @@ export interface Proxied {
 export interface Confined {
   readonly support: Support
   readonly mounts: ReadonlyArray<Mount>
-  /** Whether it reaches the network of the host, or only the hosts that the proxy at a socket allows. */
+  /** True if it reaches the network of the host, or the proxy that lets it reach only the hosts of a list. */
   readonly network: boolean | Proxied
-  /** How many processes there may be; undefined for any number. */
+  /** The most processes; undefined for any number. */
   readonly processes?: number | undefined
   readonly cwd: string
   readonly command: ReadonlyArray<string>
@@ -57,10 +59,10 @@ const filterDescriptor = "3"
 const signals = ["HUP", "INT", "QUIT", "TERM", "TSTP"] as const
 
 /**
- * Passes the filter, which is its first argument as octal escapes, to `bwrap` in a pipe: a file would need a place that no
- * command can write, and a terminal passes no descriptors. `bwrap` ignores the signals that end a group, because its death
- * kills everything inside at once, and no command could clean up. Standard input goes through. This shell is not confined:
- * it runs nothing that it would have to find in the path.
+ * Passes the filter, which is its first argument as octal escapes, to `bwrap` in a pipe: a file would need a place that
+ * no command can write, and a terminal passes no descriptors. `bwrap` ignores the signals that end a group, because its
+ * death kills everything inside at once, and no command could clean up. Standard input goes through. This shell is not
+ * confined: it runs nothing that it would have to find in the path.
  */
 const script = ({ first, last }: Lines) =>
   [
@@ -89,9 +91,9 @@ export const wrap = (confined: Confined, filter: Uint8Array, lines = noLines): R
 ]
 
 /**
- * Returns the words before the command of a sandbox that reaches only a proxy. An outer `bwrap` makes the network namespace.
- * In it runs Node, which no filter keeps from unix sockets, and the sandbox is its child: in a pid namespace further in, so
- * that no command reaches Node.
+ * Returns the words before the command of a sandbox that reaches only a proxy. An outer `bwrap` makes the network
+ * namespace. In it runs Node, which no filter keeps from unix sockets, and the sandbox is its child: in a pid namespace
+ * further in, so that no command reaches Node.
  */
 const bridgeWords = ({ program, userNamespace }: Support, { node, port, socket }: Proxied): ReadonlyArray<string> => [
   program,
@@ -148,8 +150,8 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
 ]
 
 /**
- * Sets the resource limit. The kernel counts the processes of a user namespace by themselves; without one it would count all
- * of the user. Shells call the option by two names.
+ * Sets the resource limit. The kernel counts the processes of a user namespace by themselves; without one it would
+ * count all of the user. Shells call the option by two names.
  */
 const limitWords = (processes: number): ReadonlyArray<string> => [
   "/bin/sh",
@@ -161,7 +163,10 @@ const limitWords = (processes: number): ReadonlyArray<string> => [
 /** The kinds of mounts, the narrowest last. */
 const kinds = ["writable", "readOnly", "placeholder"] as const
 
-/** Sorts directories before their content, and of several mounts of one path keeps the narrowest, and the one that must hold. */
+/**
+ * Sorts directories before their content, and of several mounts of one path keeps the narrowest, and the one that must
+ * hold.
+ */
 const sortMounts = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
   const narrowest = new Map<string, Mount>()
   for (const mount of mounts) {

@@ -1,4 +1,7 @@
-/** Decides the mounts of a command: the directories that its policy lets it write, and the paths inside that stay read-only. */
+/**
+ * Decides the mounts of a command: the directories that its policy lets it write, and the paths inside that stay
+ * read-only.
+ */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -23,7 +26,10 @@ export interface Holder {
   readonly name: string
 }
 
-/** How deep repositories are looked for. Directories of temporary files hold few, and much else. */
+/**
+ * The number of levels below a root in which repositories are searched. Directories of temporary files hold few
+ * repositories, and many other files.
+ */
 const depthOfRoot = 6
 const depthOfScratch = 2
 

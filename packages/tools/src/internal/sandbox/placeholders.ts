@@ -1,6 +1,6 @@
 /**
- * Folders that exist on the host only while a command runs. A sandbox can protect a path only by a mount, and a mount needs
- * something to cover: without it a command could make the `.git` that its root does not have.
+ * Folders that exist on the host only while a command runs. A sandbox can protect a path only by a mount, and a mount
+ * needs something to cover: without it a command could make the `.git` that its root does not have.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -8,9 +8,12 @@ import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { quote } from "./shellQuote.ts"
 
-/** A folder of this name in a placeholder says which program holds it. It is a folder, so that git does not list it. */
+/**
+ * The prefix of a folder in a placeholder whose name shows which program holds it. It is a folder, so that git does not
+ * list it.
+ */
 const holderPrefix = "spindle-"
-/** Tells a placeholder from an empty folder of a person: its sticky bit. */
+/** The mode of placeholders. Its sticky bit distinguishes one from an empty folder of a person. */
 const placeholderMode = 0o1755
 const stickyBit = 0o1000
 /** The program that removes empty directories. One that is found in the path could be a command's. */

@@ -1,4 +1,4 @@
-/** Finds out whether this host can confine commands with `bwrap`, and how. */
+/** Finds out whether and how this host can confine commands with `bwrap`. */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
@@ -8,7 +8,9 @@ import * as NetworkProxy from "../../sandbox/NetworkProxy.ts"
 import * as Spawn from "../spawn.ts"
 import * as Bubblewrap from "./bubblewrap.ts"
 
-/** The places at which `bwrap` is looked for. The path of the environment may name directories that a command can write. */
+/**
+ * The places at which `bwrap` is looked for. The path of the environment may name directories that a command can write.
+ */
 export const programs = ["/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap", "/run/current-system/sw/bin/bwrap"]
 
 /** A missing part, and the command that repairs it if one is known. */
@@ -19,8 +21,8 @@ export interface Missing {
 }
 
 /**
- * Runs the ways in which `bwrap` can be started, the strictest first, and returns the first that works. One that does not end
- * in time ends the search: on a machine that is busy for a moment, a weaker way would be found in its place.
+ * Tries the ways in which `bwrap` can be started, the strictest first, and returns the first that works. One that does
+ * not end in time ends the search: otherwise a machine that is busy for a moment would get a weaker way.
  */
 export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<string>, filter: Uint8Array) {
   const fileSystem = yield* FileSystem.FileSystem
@@ -46,13 +48,13 @@ export const probe = Effect.fnUntraced(function* (candidates: ReadonlyArray<stri
 })
 
 /**
- * Looks whether one sandbox can be in another, which a command with a network proxy needs. Returns why not; undefined if it
- * can.
+ * Tries whether one sandbox can be in another, which a command with a network proxy needs. Returns the reason why not;
+ * undefined if it can.
  */
 export const refusalOfProxy = (support: Bubblewrap.Support, filter: Uint8Array, node: string) =>
   attempt(support, filter, { node, socket: "", port: NetworkProxy.port })
 
-/** How long a way may take. A host that takes longer has no sandbox. */
+/** The time that a way may take. A host that takes longer has no sandbox. */
 const limit = "10 seconds"
 const isLate = `bwrap did not end within ${limit}`
 
@@ -69,7 +71,10 @@ const attempt = Effect.fnUntraced(function* (
   const run = Effect.gen(function* () {
     const handle = yield* spawner.spawn(command)
     const output = yield* Stream.mkString(Stream.decodeText(handle.all))
-    return (yield* handle.exitCode) === 0 ? undefined : output.trim() || "bwrap failed without a reason"
+    const exitCode = yield* handle.exitCode
+    // bwrap ends with everything in it; closing the scope would wait for zombies that nothing reaps
+    yield* Effect.asVoid(handle.unref)
+    return exitCode === 0 ? undefined : output.trim() || "bwrap failed without a reason"
   })
   return yield* Effect.scoped(run).pipe(
     Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.succeed(isLate) }),

@@ -1,6 +1,6 @@
 /**
- * Limits the number of processes of a confined command with a control group, where this program may create one for `pids`.
- * The resource limit of the kernel does the same, but root is exempt from it.
+ * Limits the number of processes of a confined command with a control group, where this program may create one for
+ * `pids`. The resource limit of the kernel does the same, but root is exempt from it.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -43,7 +43,10 @@ export const make: Effect.Effect<ProcessLimit, never, FileSystem.FileSystem> = E
   return isCounted ? limitGroups(unified) : none
 })
 
-/** Version 1: a separate hierarchy, in which a command gets a group in addition to the one that it is ended by. */
+/**
+ * Makes the limit of version 1: a separate hierarchy, in which a command gets a group in addition to the one that ends
+ * it.
+ */
 const makeSeparate = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem, base: string) {
   yield* ControlGroups.removeLeft(fileSystem, base)
   const limit: ProcessLimit = {
@@ -69,7 +72,7 @@ const makeSeparate = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSys
   return limit
 })
 
-/** Version 2: `ProcessGroups` makes a group for the command, which it enters first. */
+/** Makes the limit of version 2: `ProcessGroups` makes a group for the command, which it enters first. */
 const limitGroups = (base: string): ProcessLimit => ({
   acquire: (processId, count) => {
     const file = quote(`${ControlGroups.directoryOf(base, processId)}/pids.max`)

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 
-/** How many directories are read: a workspace may be a home. */
+/** The most directories that are read: a workspace may be a home directory. */
 const maxDirectories = 2_000
-/** How many directories are read concurrently. */
+/** The number of directories that are read concurrently. */
 const width = 64
 
 /** Directories of installed packages, which are large and have no repositories. */
@@ -15,8 +15,8 @@ const skipped: ReadonlySet<string> = new Set(["node_modules"])
  * Returns the real paths of `.git` in a directory and below it, and of the directories that such files point to. A bare
  * repository counts as a `.git`. It looks at the nearest directories first, and stops after {@link maxDirectories}.
  *
- * Each command that writes waits for it, and another program may make a repository at any time. So nothing is remembered, and
- * there is little work for each directory.
+ * Each command that writes waits for it, and another program may make a repository at any time. So nothing is
+ * remembered, and there is little work for each directory.
  */
 export const find = Effect.fnUntraced(function* (root: string, maxDepth: number) {
   const fileSystem = yield* FileSystem.FileSystem

@@ -54,7 +54,7 @@ const network = [
   '(allow mach-lookup (global-name "com.apple.SystemConfiguration.configd") (global-name "com.apple.trustd.agent"))'
 ]
 
-/** Only the proxy, which is on a loopback address of the host. */
+/** Allows only the proxy, which is on a loopback address of the host. */
 const proxyRules = (port: number) => [
   `(allow network-outbound (remote ip "localhost:${port}"))`,
   "(allow system-socket)"

@@ -1,7 +1,7 @@
 /**
- * The system-call filter of sandboxed commands, as a program of classic BPF for the kernel. It refuses what the mounts and
- * namespaces do not cover: sockets that leave the network namespace, new namespaces, mounts, set-uid files, and input for
- * a terminal. Refused calls fail with EPERM, so that the command reports the error itself.
+ * The system-call filter of sandboxed commands, as a program of classic BPF for the kernel. It refuses what the mounts
+ * and namespaces do not cover: sockets that leave the network namespace, new namespaces, mounts, set-uid files, and
+ * input for a terminal. Refused calls fail with EPERM, so that the command reports the error itself.
  */
 
 /** The architectures that the filter is made for, with their names in Node. */
@@ -81,12 +81,15 @@ const refused = {
   clock_settime: [227, 112]
 } satisfies { readonly [name: string]: Call }
 
-/** Reported as missing: their arguments are in memory, where a filter cannot look. Callers fall back to the older call. */
+/**
+ * Calls that are reported as missing: their arguments are in memory, where a filter cannot look. Callers fall back to
+ * the older call.
+ */
 const missing = { clone3: [435, 435], openat2: [437, 437] } satisfies { readonly [name: string]: Call }
 
 const family = { unix: 1, inet: 2, inet6: 10, netlink: 16 } as const
 const netlinkRoute = 0
-/** Sockets of the network namespace are allowed. Unix sockets are not: those in the file system belong to the host. */
+/** Allows sockets of the network namespace. Unix sockets are refused: those in the file system belong to the host. */
 const socketBody = [
   argument(0),
   jumpEqual(family.inet, 4, 0),
@@ -97,7 +100,7 @@ const socketBody = [
   allow,
   refuse
 ]
-/** Pairs of unix sockets have no name, so that they reach nothing outside. */
+/** Allows pairs of unix sockets, which have no name and so reach nothing outside. */
 const socketPairBody = [argument(0), jumpEqual(family.unix, 0, 1), allow, refuse]
 
 const namespaceFlags = 0x10000000 | 0x00020000
@@ -107,7 +110,7 @@ const terminalInput = 0x5412
 const terminalLinux = 0x541c
 
 const refuseBits = (index: number, bits: number) => [argument(index), jumpAnyBit(bits, 0, 1), refuse]
-/** The mode has a meaning only if the call may create a file. */
+/** Refuses the set-id bits of a mode, which has a meaning only if the call may create a file. */
 const refuseOpenMode = (flags: number, mode: number) => [
   argument(flags),
   jumpAnyBit(createFlags, 0, 3),
