@@ -44,7 +44,8 @@ export type Change =
   | { readonly _tag: "Failed"; readonly agent: Agent; readonly message: string }
   | { readonly _tag: "Stopped"; readonly agent: Agent; readonly millis: number; readonly reason: AbortReason }
 
-interface Completed {
+/** The end of an agent whose turn completed. */
+export interface Completed {
   readonly _tag: "Completed"
   readonly agent: Agent
   readonly millis: number
