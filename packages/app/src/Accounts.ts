@@ -15,8 +15,8 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Deferred from "effect/Deferred"
 import type * as Scope from "effect/Scope"
-import * as Directories from "./Directories.ts"
-import * as RegularFile from "./RegularFile.ts"
+import * as Directories from "./storage/Directories.ts"
+import * as RegularFile from "./storage/RegularFile.ts"
 
 /** Environment variables, as in `process.env`. */
 export interface Environment {

@@ -3,10 +3,20 @@
  *
  * A face (the program, a server, a terminal) provides the platform and a way to answer questions. Everything between
  * is combined here: the model, the tools, the agents, the journals with their lease, traces and metrics.
+ *
+ * From left to right, each part needs the ones to its right:
+ *
+ * ```
+ * open ── agent, hooks ─┬─ tools, fragments ──── sandbox ────── processes ─┐
+ *                       ├─ MCP tools ─────────── MCP servers ── logins ────┤
+ *                       ├─ models                                          ├─ tracing ── platform of the face
+ *                       ├─ journals ──────────── lease                     │
+ *                       └─ stores of sessions ── snapshots ──── git ───────┘
+ * ```
  */
 import { readFileSync } from "node:fs"
 import * as Path from "node:path"
-import { Approvals, denyAll } from "@spindle/core/Approvals"
+import { Approvals } from "@spindle/core/Approvals"
 import { Fragments } from "@spindle/core/Fragments"
 import * as Hooks from "@spindle/core/Hooks"
 import type { SessionId } from "@spindle/core/Ids"
@@ -21,15 +31,13 @@ import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/
 import { isRecord, type SessionEvent } from "@spindle/core/SessionEvent"
 import { both, SessionObserver } from "@spindle/core/SessionObserver"
 import { MutationGate } from "@spindle/core/MutationGate"
-import { CurrentTurnContext, ofTurn, type TurnContext, TurnContextRule, valueInTurn } from "@spindle/core/TurnContext"
+import { CurrentTurnContext, type TurnContext, TurnContextRule, valueInTurn } from "@spindle/core/TurnContext"
 import { nameOf } from "@spindle/tools/ApprovalPolicy"
 import type { McpFailed } from "@spindle/mcp/McpFailed"
 import * as McpServers from "@spindle/mcp/McpServers"
 import * as McpTools from "@spindle/mcp/McpTools"
-import { variablesOf } from "@spindle/mcp/ServerConfig"
 import { TurnHeaders } from "@spindle/mcp/TurnHeaders"
 import * as CodingTools from "@spindle/tools/CodingTools"
-import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as Git from "@spindle/tools/Git"
 import * as ExecCommand from "@spindle/tools/ExecCommand"
@@ -41,11 +49,11 @@ import * as Sandbox from "@spindle/tools/Sandbox"
 import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Signals from "@spindle/tools/Signals"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as EffectPath from "effect/Path"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
@@ -59,12 +67,15 @@ import * as Models from "./Models.ts"
 import * as PatchCommand from "./PatchCommand.ts"
 import * as LiveOutput from "./processes/liveOutput.ts"
 import * as RuleFiles from "./RuleFiles.ts"
-import * as SessionLease from "./SessionLease.ts"
+import * as SessionLease from "./storage/SessionLease.ts"
 import type * as Settings from "./Settings.ts"
 import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
+import { underPolicy } from "./settings/approvals.ts"
+import { environmentOf } from "./settings/commands.ts"
+import { retriesOf } from "./settings/providers.ts"
 import { networkIn } from "./settings/sandbox.ts"
 import * as Skills from "./Skills.ts"
-import * as StoredSessions from "./StoredSessions.ts"
+import * as StoredSessions from "./storage/StoredSessions.ts"
 import * as Undo from "./tasks/UndoTask.ts"
 import * as Tracing from "./Tracing.ts"
 import * as TurnContexts from "./settings/TurnContexts.ts"
@@ -90,6 +101,16 @@ export interface Options<E> extends CodingAgent.Options {
   readonly tracing: Tracing.Options
 }
 
+/** The facts about this process. No other line of this module reads them. */
+const host = {
+  env: process.env,
+  platform: process.platform,
+  architecture: process.arch,
+  /** The Node.js that runs it. */
+  node: process.execPath,
+  kill: process.kill
+}
+
 /**
  * Everything that sessions in the working directory `cwd` need. **Errors**: `McpFailed` if an MCP server that is required
  * does not start.
@@ -101,7 +122,7 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
         Models.layer(options.settings, options.serveScripted),
         Layer.merge(tools(options), fragments(options)).pipe(
           Layer.provideMerge(sandboxFor(options.settings.home)),
-          Layer.provideMerge(processesFor(options.settings, process.env))
+          Layer.provideMerge(processesFor(options.settings, host.env))
         ),
         journals(options.settings.home),
         mcp(options),
@@ -114,9 +135,9 @@ export const layer = <E>(options: Options<E>): Layer.Layer<Services, E | McpFail
 /** The sandbox of this machine, with a network proxy whose sockets are below a home. */
 export const sandboxFor = (home: string) =>
   Sandbox.layer({
-    platform: process.platform,
-    architecture: process.arch,
-    proxy: NetworkProxy.make({ directory: home, node: process.execPath })
+    platform: host.platform,
+    architecture: host.architecture,
+    proxy: NetworkProxy.make({ directory: home, node: host.node })
   })
 
 /** The tools, under the policies of the settings and of their turns. */
@@ -142,7 +163,7 @@ const tools = ({ cwd, settings }: CodingAgent.Options) =>
         sandbox: (context) => limits(context).sandbox
       })
       const sandbox = (context: TurnContext) => limits(context).sandbox.commands
-      const looking = { ...places, node: process.execPath, sandbox }
+      const looking = { ...places, node: host.node, sandbox }
       const live = Layer.effectDiscard(LiveOutput.serve(settings.home))
       return Layer.mergeAll(Layer.provideMerge(live, coding), ProjectTools.layer(looking), JsRepl.layer(looking))
     })
@@ -159,7 +180,7 @@ const mcp = ({ cwd, settings, tracing }: Pick<Options<never>, "cwd" | "settings"
   }).pipe(
     Layer.provideMerge(
       McpServers.layer({
-        variables: process.env,
+        variables: host.env,
         program: { name: "spindle", version: tracing.version },
         grants: McpLogins.grants(settings.home)
       })
@@ -199,7 +220,7 @@ const fragments = ({
             ["cwd", TurnContexts.directoryIn(cwd)(context)],
             ["approval_policy", nameOf(current.approvalPolicy)],
             ["sandbox_mode", current.sandboxMode],
-            ...networkOf(current),
+            ...Instructions.networkOf(networkIn(current.sandboxMode, current.sandbox)),
             ["shell", Path.basename(shell)],
             ...Instructions.dateOf(now)
           ]
@@ -209,17 +230,6 @@ const fragments = ({
       return (known) => Effect.provideContext(Effect.andThen(prepare, make(known)), context)
     })
   )
-
-const networkOf = ({ sandbox, sandboxMode }: Settings.Settings): ReadonlyArray<readonly [string, string]> => {
-  const network = networkIn(sandboxMode, sandbox)
-  if (typeof network === "boolean") return [["network_access", network ? "enabled" : "restricted"]]
-  const { allowed, denied } = network
-  return [
-    ["network_access", "restricted"],
-    ["allowed_hosts", allowed.join(" ")],
-    ...(denied.length === 0 ? [] : [["denied_hosts", denied.join(" ")] as const])
-  ]
-}
 
 /** The skills and apps that a prompt names, and the commands that the configuration names as hooks. */
 const hooks = ({
@@ -250,7 +260,7 @@ export const processes: Layer.Layer<
   never,
   FileSystem.FileSystem | ChildProcessSpawner
 > = ProcessGroups.layer.pipe(
-  Layer.provide(Signals.layerKill(process.kill)),
+  Layer.provide(Signals.layerKill(host.kill)),
   Layer.provide(ProcessStat.layerRead((pid) => readFileSync(`/proc/${pid}/stat`, "utf8")))
 )
 
@@ -259,19 +269,9 @@ export const processes: Layer.Layer<
  * that holds the key or a header of the provider or of an MCP server, whatever its name.
  */
 export const processesFor = (
-  { commands, mcpServers, provider }: Pick<Settings.Settings, "commands" | "mcpServers" | "provider">,
+  settings: Pick<Settings.Settings, "commands" | "mcpServers" | "provider">,
   env: CommandEnvironment.Variables
-) => {
-  const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
-  const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
-  const names = [
-    ...Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : [])),
-    ...mcpServers.flatMap(variablesOf)
-  ]
-  const { environment } = commands
-  const policy: CommandEnvironment.Policy = { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
-  return Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, policy))
-}
+) => Layer.provide(processes, Layer.succeed(CommandEnvironment.CommandEnvironment, environmentOf(settings, env)))
 
 /** The journals below a home, each leased by one process of this machine (contract J2). */
 export const journals = (home: string): Layer.Layer<Journal, never, FileSystem.FileSystem | EffectPath.Path> =>
@@ -324,18 +324,20 @@ export const open = (
     }
     const known = yield* Models.KnownModels
     const turns = settings.features.isEnabled("undo") ? yield* TurnSnapshots.make(cwd) : undefined
-    let from = 0
+    // the first event is a record, and comes before the session is made; the later ones change nothing
+    const first = yield* Deferred.make<number>()
     const onEvent = (event: SessionEvent) => {
-      if (from === 0 && isRecord(event)) from = event.seq
+      if (isRecord(event)) Deferred.doneUnsafe(first, Effect.succeed(event.seq))
     }
     const session = yield* Session.make(yield* CodingAgent.make(opening), {
-      ...(opening.isResumed ? { resume: sessionId, onEvent } : { sessionId }),
+      ...(opening.isResumed ? { resume: sessionId } : { sessionId }),
+      onEvent,
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
-      Effect.provideService(Approvals, approvalsOf(opening)),
+      Effect.provideService(Approvals, underPolicy(settings, opening.approvals)),
       Effect.provideService(
         SessionObserver,
-        both(both(both(yield* SessionObserver, turns?.observer), opening.observer), yield* amendments(settings.home))
+        combine(yield* SessionObserver, turns?.observer, opening.observer, yield* RuleFiles.amendments(settings.home))
       ),
       Effect.provideService(MutationGate, turns?.gate),
       CodingAgent.withLimits(settings),
@@ -344,49 +346,15 @@ export const open = (
       Effect.provideService(ModelOfTurn, TurnContexts.modelOf(settings, models)),
       Effect.provideService(SessionConfig, {
         ...(yield* SessionConfig),
-        ...retriesOf(settings),
+        ...retriesOf(settings.provider),
         compactFromTokens: known(settings.model)?.compactFromTokens
       })
     )
     // the session is leased now: no other process works on its snapshots
     const recovered = opening.isResumed ? yield* TurnSnapshots.recover(sessionId) : undefined
     if (recovered !== undefined) yield* session.submit(Op.notice(Undo.fragment, recovered, { delivery: "wait" }))
-    return { session, from, killTargets }
+    return { session, from: yield* Deferred.await(first), killTargets }
   })
 
-/** Refuses the questions that the approval policy of the turn does not allow, and passes the others on. */
-const approvalsOf = ({ approvals, settings }: Opening): Approvals => ({
-  decide: (question) =>
-    Effect.flatMap(ofTurn, (context) => {
-      const { approvalPolicy } = TurnContexts.settingsIn(settings, context)
-      if (approvalPolicy === "never") return refuseAll.decide(question)
-      if (typeof approvalPolicy === "string") return approvals.decide(question)
-      const isRefused =
-        (question.kind === "elicitation" && !approvalPolicy.elicitations) ||
-        (question.kind === "permissions" && !approvalPolicy.permissions)
-      return (isRefused ? refuseSome : approvals).decide(question)
-    })
-})
-
-const refuseAll = denyAll("the approval policy is never")
-const refuseSome = denyAll("the approval policy is granular and does not allow this question")
-
-/** Writes the rules that an answer allows to the home. A failure is logged: the answer itself holds. */
-const amendments = (home: string): Effect.Effect<SessionObserver> =>
-  Effect.map(Effect.context<never>(), (context) => ({
-    onEvent: (_, event) => {
-      if (event._tag !== "QuestionSettled" || event.decision._tag !== "Approved") return
-      const commands = CommandApproval.amendmentOf(event.decision.amendment)
-      if (commands === undefined) return
-      try {
-        RuleFiles.allowUnsafe(home, commands)
-      } catch (error) {
-        Effect.runForkWith(context)(Effect.logWarning(`cannot write the rule: ${(error as Error).message}`))
-      }
-    }
-  }))
-
-const retriesOf = ({ provider }: Settings.Settings) => {
-  const { requestRetries, streamRetries } = provider._tag === "Scripted" ? defaults : provider
-  return { requestRetries, streamRetries }
-}
+const combine = (...observers: ReadonlyArray<SessionObserver | undefined>): SessionObserver | undefined =>
+  observers.reduce((first, second) => both(first, second), undefined)

@@ -90,7 +90,7 @@ export interface Options<R> {
 export const run = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<
-  Submission.End,
+  Submission.Report,
   PromptRejected | CustomPrompts.PromptUnusable | SessionNotFound | SessionBusy | JournalFailed,
   App.Services | FileSystem.FileSystem | Scope.Scope | R
 > {
@@ -115,9 +115,9 @@ export const run = Effect.fnUntraced(function* <R>(
   const op = options.op ?? operationOf(input, context)
   const receipt = yield* session.submit({ id, op, ...(trace === undefined ? {} : { trace }) })
   if (receipt._tag === "Rejected") return yield* new PromptRejected({ reason: receipt.reason })
-  const end = yield* Fiber.join(following)
+  const report = yield* Fiber.join(following)
   yield* session.awaitIdle
-  return end
+  return report
 })
 
 /**
@@ -171,7 +171,7 @@ const follow = (
   session: Session,
   { from, id }: { readonly from: number; readonly id: SubmissionId },
   show: Face["show"]
-): Effect.Effect<Submission.End, JournalFailed> => {
+): Effect.Effect<Submission.Report, JournalFailed> => {
   let state = Submission.initial(id)
   return session.events({ from }).pipe(
     Stream.takeUntil((event) => {
@@ -179,6 +179,6 @@ const follow = (
       return state.end !== undefined
     }),
     Stream.runForEach(show),
-    Effect.map(() => state.end ?? Submission.lost)
+    Effect.map(() => Submission.report(state))
   )
 }

@@ -14,6 +14,7 @@
 import * as Path from "node:path"
 import { type Fragment, type FragmentUpdate, none } from "@spindle/core/Fragments"
 import * as TurnContext from "@spindle/core/TurnContext"
+import type { NetworkPolicy } from "@spindle/tools/NetworkPolicy"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -276,6 +277,17 @@ export const make =
         warnings: [...(isDue ? instructions.problems.map(describe) : []), ...(changed.length > 0 ? more.warnings : [])]
       }
     })
+
+/** Returns the network that commands reach, as the environment names it. */
+export const networkOf = (network: NetworkPolicy): Environment => {
+  if (typeof network === "boolean") return [["network_access", network ? "enabled" : "restricted"]]
+  const { allowed, denied } = network
+  return [
+    ["network_access", "restricted"],
+    ["allowed_hosts", allowed.join(" ")],
+    ...(denied.length === 0 ? [] : [["denied_hosts", denied.join(" ")] as const])
+  ]
+}
 
 /** Returns the day and the time zone of a time, as the environment names them. */
 export const dateOf = (now: number): Environment => [

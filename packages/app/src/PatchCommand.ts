@@ -13,7 +13,7 @@ import type { ToolFailure } from "@spindle/tools/ToolFailure"
 import type * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as EffectPath from "effect/Path"
-import * as Directories from "./Directories.ts"
+import * as Directories from "./storage/Directories.ts"
 
 /** The directory of the script. */
 export const directoryOf = (home: string): string => Path.join(home, "bin")

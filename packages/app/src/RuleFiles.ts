@@ -9,11 +9,15 @@
 import { createHash } from "node:crypto"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import type { SessionObserver } from "@spindle/core/SessionObserver"
 import * as CommandApproval from "@spindle/tools/CommandApproval"
 import * as CommandRules from "@spindle/tools/CommandRules"
 import type { Command } from "@spindle/tools/ShellWords"
-import * as Directories from "./Directories.ts"
-import * as RegularFile from "./RegularFile.ts"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import * as Directories from "./storage/Directories.ts"
+import * as RegularFile from "./storage/RegularFile.ts"
 
 /** The sources of rules. */
 export interface Places {
@@ -70,6 +74,24 @@ export const allowUnsafe = (home: string, commands: ReadonlyArray<Command>): voi
   Directories.makeUnsafe(Path.dirname(file))
   FileSystem.appendFileSync(file, `${text === "" || text.endsWith("\n") ? "" : "\n"}${lines.join("\n")}\n`)
 }
+
+/**
+ * Returns an observer that adds the rules which an answer allows to the home. A failure is logged, because the answer itself
+ * holds. The fibers that log belong to the scope.
+ */
+export const amendments = (home: string): Effect.Effect<SessionObserver, never, Scope.Scope> =>
+  Effect.map(FiberSet.makeRuntime(), (run) => ({
+    onEvent: (_, event) => {
+      if (event._tag !== "QuestionSettled" || event.decision._tag !== "Approved") return
+      const commands = CommandApproval.amendmentOf(event.decision.amendment)
+      if (commands === undefined) return
+      try {
+        allowUnsafe(home, commands)
+      } catch (error) {
+        run(Effect.logWarning(`cannot write the rule: ${(error as Error).message}`))
+      }
+    }
+  }))
 
 const readRules = (file: string): CommandRules.Rules => {
   const content = contentOf(file)

@@ -5,7 +5,7 @@
  * submission.
  */
 import type { SubmissionId, TurnId } from "@spindle/core/Ids"
-import type { SessionEvent, Terminal } from "@spindle/core/SessionEvent"
+import type { CallDecided, QuestionSettled, SessionEvent, TaskNote, Terminal } from "@spindle/core/SessionEvent"
 
 /** The end of a submission. `failure` describes the failure in one line; an interrupted turn has none. */
 export interface End {
@@ -14,18 +14,37 @@ export interface End {
   readonly failure: string | undefined
 }
 
+/** A settled question, or a call that was denied without a question. */
+export type DecisionRecord = typeof QuestionSettled.Type | typeof CallDecided.Type
+
+/** How a submission ended, and what its session recorded until then. */
+export interface Report extends End {
+  /** The notes of tasks. */
+  readonly notes: ReadonlyArray<typeof TaskNote.Type>
+  readonly decisions: ReadonlyArray<DecisionRecord>
+}
+
 /** The state of the fold. Not changed by {@link step}. */
-export interface SubmissionState {
+export interface SubmissionState extends Pick<Report, "notes" | "decisions"> {
   readonly id: SubmissionId
   readonly turnId: TurnId | undefined
   readonly end: End | undefined
 }
 
 /** Returns the state before the first event. */
-export const initial = (id: SubmissionId): SubmissionState => ({ id, turnId: undefined, end: undefined })
+export const initial = (id: SubmissionId): SubmissionState => ({
+  id,
+  turnId: undefined,
+  end: undefined,
+  notes: [],
+  decisions: []
+})
+
+/** Returns the report after the last event. */
+export const report = ({ decisions, end, notes }: SubmissionState): Report => ({ ...(end ?? lost), notes, decisions })
 
 /** The end of a submission whose session ended first. */
-export const lost: End = { isCompleted: false, lastMessage: undefined, failure: "the session ended before the turn" }
+const lost: End = { isCompleted: false, lastMessage: undefined, failure: "the session ended before the turn" }
 
 const withdrawn: End = { isCompleted: false, lastMessage: undefined, failure: "the input was withdrawn" }
 
@@ -36,6 +55,12 @@ export const step = (state: SubmissionState, event: SessionEvent): SubmissionSta
       return event.submissionId === state.id ? { ...state, turnId: event.turnId } : state
     case "InputWithdrawn":
       return event.submissionId === state.id && state.turnId === undefined ? { ...state, end: withdrawn } : state
+    case "TaskNote":
+      return { ...state, notes: [...state.notes, event] }
+    case "QuestionSettled":
+      return { ...state, decisions: [...state.decisions, event] }
+    case "CallDecided":
+      return event.permission === "deny" ? { ...state, decisions: [...state.decisions, event] } : state
     case "SessionFailed":
       return { ...state, end: { isCompleted: false, lastMessage: undefined, failure: event.message } }
     case "TurnCompleted":

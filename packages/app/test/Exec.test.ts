@@ -55,10 +55,14 @@ describe("run", () => {
         asking
       )
       const { events, face, made, observed, opened, questions } = witness()
-      const end = yield* Effect.scoped(
+      const { decisions, ...end } = yield* Effect.scoped(
         Exec.run({ settings, cwd, input: Input.text("go"), resume: undefined, meta: { program: "test" }, face })
       ).pipe(Effect.provide(layer))
-      assert.deepStrictEqual(end, { isCompleted: true, lastMessage: "done", failure: undefined })
+      assert.deepStrictEqual(end, { isCompleted: true, lastMessage: "done", failure: undefined, notes: [] })
+      assert.deepStrictEqual(
+        decisions.map((one) => one._tag === "QuestionSettled" && one.decision),
+        [{ _tag: "Approved", scope: "once" }]
+      )
       assert.lengthOf(made, 1)
       assert.deepStrictEqual(opened, made)
       assert.deepStrictEqual(

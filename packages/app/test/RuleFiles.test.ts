@@ -4,7 +4,9 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as CommandRules from "@spindle/tools/CommandRules"
+import { Effect, Logger } from "effect"
 import * as RuleFiles from "../src/RuleFiles.ts"
+import { sessionId, settledBy } from "./fixtures/events.ts"
 
 let root: string
 beforeEach(() => {
@@ -92,4 +94,37 @@ describe("allowUnsafe", () => {
     mkdirSync(join(home(), "rules", "default.rules"), { recursive: true })
     assert.throws(() => RuleFiles.allowUnsafe(home(), [["make"]]), /default\.rules: EISDIR/)
   })
+})
+
+describe("amendments", () => {
+  const answer = (amendment: unknown) => settledBy({ _tag: "Approved", scope: "once", amendment: amendment as null })
+  /** What an observer logs about an answer. */
+  const logged = (amendment: unknown) =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      yield* Effect.gen(function* () {
+        const observer = yield* RuleFiles.amendments(home())
+        observer.onEvent(sessionId, answer(amendment))
+      }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger])))
+      return lines
+    })
+
+  it.effect("writes the rules that an answer allows, and nothing for an answer without rules", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* logged("no rule"), [])
+      assert.isUndefined(decisionOf("make a"))
+      assert.deepStrictEqual(yield* logged([["make"]]), [])
+      assert.strictEqual(decisionOf("make a"), "allow")
+    })
+  )
+
+  it.effect("logs why a rule cannot be written", () =>
+    Effect.gen(function* () {
+      mkdirSync(join(home(), "rules", "default.rules"), { recursive: true })
+      const [line, ...more] = yield* logged([["make"]])
+      assert.match(line!, /^cannot write the rule: .*default\.rules: EISDIR$/)
+      assert.deepStrictEqual(more, [])
+    })
+  )
 })

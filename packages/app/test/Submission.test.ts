@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { SubmissionId, TurnId } from "@spindle/core/Ids"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
 import * as Submission from "../src/Submission.ts"
-import { record, sessionId, usage } from "./fixtures/events.ts"
+import { callId, record, sessionId, settledBy, turnId, usage } from "./fixtures/events.ts"
 import { cleanAbort } from "../../core/test/fixtures/records.ts"
 
 const [mine, other] = [SubmissionId.make("mine"), SubmissionId.make("other")]
@@ -56,5 +56,36 @@ describe("step", () => {
 
   it("J5 ends with the session when its journal fails", () => {
     assert.strictEqual(endOf({ _tag: "SessionFailed", sessionId, message: "no room" })?.failure, "no room")
+  })
+})
+
+describe("report", () => {
+  const reportOf = (...events: ReadonlyArray<SessionEvent>) =>
+    Submission.report(events.reduce(Submission.step, Submission.initial(mine)))
+
+  it("has the notes and decisions of all turns, but no call that was allowed without a question", () => {
+    const note = record({ _tag: "TaskNote", turnId, name: "any", data: null })
+    const decided = (permission: "allow" | "deny") =>
+      record({ _tag: "CallDecided", turnId, callId, permission, source: "policy" })
+    const events = [
+      started(other),
+      note,
+      decided("allow"),
+      decided("deny"),
+      settledBy({ _tag: "Denied" }),
+      started(mine),
+      record({ _tag: "TurnCompleted", ...turnOf(mine), lastMessage: "yes" })
+    ]
+    assert.deepStrictEqual(reportOf(...events), {
+      isCompleted: true,
+      lastMessage: "yes",
+      failure: undefined,
+      notes: [note],
+      decisions: [decided("deny"), settledBy({ _tag: "Denied" })]
+    } as Submission.Report)
+  })
+
+  it("is that of a failure if the session ended before the turn", () => {
+    assert.include(reportOf(started(mine)), { isCompleted: false, failure: "the session ended before the turn" })
   })
 })

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import * as Settings from "@spindle/app/Settings"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as MutableRef from "effect/MutableRef"
 import * as Result from "effect/Result"
 import "effect/schema/SchemaJITCompiler/enable"
 import * as Arguments from "./args/Arguments.ts"
@@ -34,17 +35,14 @@ import * as Failures from "./output/failures.ts"
 import * as Log from "./output/Log.ts"
 import { refuseUnattended } from "./output/reasons.ts"
 
-/** The session that a signal acts on; undefined before it exists. */
-let running: Exec.Running | undefined
-const onRunning = (now: Exec.Running) => void (running = now)
-
-const program: Effect.Effect<number> = Effect.suspend(() => {
+/** Runs the command line and returns the exit code. `onRunning` is called with the session, once it exists. */
+const program = Effect.fnUntraced(function* (onRunning: Exec.ExecOptions["onRunning"]): Effect.fn.Return<number> {
   const parsed = Arguments.parse(process.argv.slice(2))
   if (Result.isFailure(parsed)) {
     Log.say(parsed.failure.message)
-    return Effect.succeed(Help.exitCodes.usage)
+    return Help.exitCodes.usage
   }
-  return Effect.catch(Effect.catchDefect(execute(parsed.success), withoutDirectory), (error) =>
+  return yield* Effect.catch(Effect.catchDefect(execute(parsed.success, onRunning), withoutDirectory), (error) =>
     Effect.sync(() => {
       Log.say(Failures.textOf(error.message, Settings.home(places)))
       if (error._tag === "CliError") return error.exitCode
@@ -61,7 +59,7 @@ const withoutDirectory = (defect: unknown): Effect.Effect<never, CliError> => {
   return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
 }
 
-const execute = Effect.fnUntraced(function* (command: Arguments.Command) {
+const execute = Effect.fnUntraced(function* (command: Arguments.Command, onRunning: Exec.ExecOptions["onRunning"]) {
   switch (command._tag) {
     case "Help":
       process.stdout.write(Help.text(command.topic, process.stdout.isTTY === true ? process.stdout.columns || 80 : 80))
@@ -179,21 +177,31 @@ const directory = (named: string | undefined): Effect.Effect<string, CliError> =
     return Effect.fail(new CliError({ detail, exitCode: Help.exitCodes.usage }))
   })
 
+/** Runs the program. A signal acts on its session, from the moment when the session exists. */
+const start = (): void => {
+  const running = MutableRef.make<Exec.Running | undefined>(undefined)
+  const onRunning = (now: Exec.Running) => void MutableRef.set(running, now)
+  Interrupts.run(Log.toStderr(program(onRunning)), {
+    ignored: Nohup.isNohup(Nohup.readSigns()) ? ["SIGHUP"] : [],
+    onInterrupt: (signal) =>
+      Effect.suspend(() => {
+        const now = MutableRef.get(running)
+        if (now === undefined) return Effect.void
+        const { finish, session } = now
+        return Effect.flatMap(session.abort("Interrupted"), (stopped) =>
+          Effect.andThen(session.awaitIdle, finish(signal, stopped))
+        )
+      }).pipe(Log.toStderr),
+    killNow: () => {
+      const now = MutableRef.get(running)
+      if (now === undefined) return
+      now.restore()
+      KillNow.run(now.killTargets())
+    },
+    onOutputFailed: (error) => Log.say(`cannot write to standard output: ${Failures.reasonOf(error)}`),
+    onDefect: (cause) => Log.say(`unexpected: ${Cause.pretty(cause)}`)
+  })
+}
+
 Log.moveConsole()
-Interrupts.run(Log.toStderr(program), {
-  ignored: Nohup.isNohup(Nohup.readSigns()) ? ["SIGHUP"] : [],
-  onInterrupt: (signal) =>
-    Effect.suspend(() => {
-      if (running === undefined) return Effect.void
-      const { finish, session } = running
-      return Effect.flatMap(session.abort("Interrupted"), (stopped) =>
-        Effect.andThen(session.awaitIdle, finish(signal, stopped))
-      )
-    }).pipe(Log.toStderr),
-  killNow: () => {
-    running?.restore()
-    if (running !== undefined) KillNow.run(running.killTargets())
-  },
-  onOutputFailed: (error) => Log.say(`cannot write to standard output: ${Failures.reasonOf(error)}`),
-  onDefect: (cause) => Log.say(`unexpected: ${Cause.pretty(cause)}`)
-})
+start()

@@ -15,9 +15,9 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as HttpClient from "effect/http/HttpClient"
-import * as Directories from "../Directories.ts"
-import * as RegularFile from "../RegularFile.ts"
-import * as SessionLease from "../SessionLease.ts"
+import * as Directories from "../storage/Directories.ts"
+import * as RegularFile from "../storage/RegularFile.ts"
+import * as SessionLease from "../storage/SessionLease.ts"
 import * as Loopback from "./loopback.ts"
 
 /** Returns true if the configuration of a server has its token, so that it takes no login. */

@@ -17,8 +17,8 @@ import * as Stream from "effect/Stream"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Directories from "../Directories.ts"
-import * as RegularFile from "../RegularFile.ts"
+import * as Directories from "../storage/Directories.ts"
+import * as RegularFile from "../storage/RegularFile.ts"
 import * as Catalog from "../settings/catalog.ts"
 
 /** A list of models. */

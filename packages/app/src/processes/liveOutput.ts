@@ -12,7 +12,7 @@ import type { ProcessId } from "@spindle/core/Ids"
 import { Commands } from "@spindle/tools/Commands"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Sockets from "../sockets.ts"
+import * as Sockets from "../storage/sockets.ts"
 
 const directoryOf = (home: string): string => Path.join(home, "commands")
 

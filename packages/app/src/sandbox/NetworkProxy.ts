@@ -14,7 +14,7 @@ import type { Duplex } from "node:stream"
 import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { type Endpoint, type NetworkProxy, type Place, ProxyFailed } from "@spindle/tools/NetworkProxy"
 import * as Effect from "effect/Effect"
-import * as Sockets from "../sockets.ts"
+import * as Sockets from "../storage/sockets.ts"
 
 /** An address of a host. */
 export interface Address {

@@ -2,7 +2,10 @@
  * The settings of commands: their environment (`shell_environment_policy`), login shells, which read the profile of the
  * user (`allow_login_shell`), and the longest wait of a call for a command (`background_terminal_max_timeout`).
  */
+import { type ServerConfig, variablesOf } from "@spindle/mcp/ServerConfig"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
+import * as Redacted from "effect/Redacted"
+import type { Provider } from "./providers.ts"
 import type * as Table from "./table.ts"
 
 /** The settings of commands. */
@@ -28,4 +31,29 @@ export const read = (table: Table.Settings): CommandSettings => {
     allowsLoginShell: table.flag("allow_login_shell") ?? true,
     maxPollMillis: table.count("background_terminal_max_timeout")
   }
+}
+
+/** The sources of secrets, and the settings of commands, which get none of them. */
+interface Secrets {
+  readonly commands: CommandSettings
+  readonly mcpServers: ReadonlyArray<ServerConfig>
+  readonly provider: Provider
+}
+
+/**
+ * Returns the environment of the commands of a session, without any variable that holds the key or a header of the provider
+ * or of an MCP server, whatever its name.
+ */
+export const environmentOf = (
+  { commands, mcpServers, provider }: Secrets,
+  env: CommandEnvironment.Variables
+): CommandEnvironment.Policy => {
+  const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]
+  const values = secrets.flatMap((secret) => (secret === undefined ? [] : [Redacted.value(secret)]))
+  const names = [
+    ...Object.entries(env).flatMap(([name, value]) => (values.includes(value ?? "") ? [name] : [])),
+    ...mcpServers.flatMap(variablesOf)
+  ]
+  const { environment } = commands
+  return { ...environment, exclude: [...(environment.exclude ?? []), ...names] }
 }

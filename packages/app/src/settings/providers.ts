@@ -3,6 +3,7 @@
  * configuration, a command, or the store of `spindle login`, in this order.
  */
 import * as Path from "node:path"
+import { defaults, type SessionConfig } from "@spindle/core/SessionConfig"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../Accounts.ts"
 import * as Headers from "./headers.ts"
@@ -35,6 +36,12 @@ export interface ServerProvider {
 
 /** The receiver of model requests: a server, or a script. */
 export type Provider = ServerProvider | { readonly _tag: "Scripted" }
+
+/** Returns how often a session repeats the requests to a provider. */
+export const retriesOf = (provider: Provider): Pick<SessionConfig, "requestRetries" | "streamRetries"> => {
+  const { requestRetries, streamRetries } = provider._tag === "Scripted" ? defaults : provider
+  return { requestRetries, streamRetries }
+}
 
 /** The sources of a provider. */
 export interface Sources {

@@ -250,6 +250,15 @@ const countTokens = (thread: Thread, event: Counted): Thread => {
   }
 }
 
+/** Returns one line about a retry for people. `duration` formats milliseconds. */
+export const retryText = (
+  { attempt, delayMillis, detail, maxAttempts }: typeof ModelRetrying.Type,
+  duration: (millis: number) => string
+): string => {
+  const limit = maxAttempts === undefined ? "" : `/${maxAttempts}`
+  return `${detail}; trying again in ${duration(delayMillis)} (${attempt}${limit})`
+}
+
 const note = (thread: Thread, message: string): Step => [thread, [{ _tag: "Noted", message }]]
 
 const notice = (

@@ -19,7 +19,7 @@ export const make = (sessionId: SessionId, records: ReadonlyArray<JournalRecord>
   for (const record of records) Fold.step(state, record)
   return {
     sessionId,
-    title: state.title,
+    title: state.title ?? state.firstPrompt,
     at: records[0]?.at ?? 0,
     endedAt: records.at(-1)?.at ?? 0,
     meta: state.meta,

@@ -1,11 +1,12 @@
 /**
  * The tree of agents below a session: a pure fold from the events of the session and of its agents.
  */
-import type { CallId, SessionId } from "@spindle/core/Ids"
+import type { CallId, SessionId, TurnId } from "@spindle/core/Ids"
 import type { Item } from "@spindle/core/Item"
 import type { AbortReason } from "@spindle/core/Outcome"
 import type { SessionEvent } from "@spindle/core/SessionEvent"
-import { parse, render, reviewer } from "../tasks/reviewOutput.ts"
+import * as Option from "effect/Option"
+import { render, ReviewEntered, ReviewExited, type ReviewOutput } from "../tasks/ReviewTask.ts"
 
 /** One agent, or the session at the root, which has no name. */
 export interface Agent {
@@ -20,6 +21,12 @@ export interface Agent {
   readonly waits: ReadonlyMap<CallId, ReadonlyArray<SessionId>>
   /** When it, or its latest turn, was started, in milliseconds since 1970. */
   readonly startedAt: number
+  /** @internal The turn of the review that it has entered and not exited. */
+  readonly review: TurnId | undefined
+  /** Whether a review task has started it. What it found is in the notes of that task, not in its last message. */
+  readonly isReviewer: boolean
+  /** @internal The end of a reviewer, until what it found is known. */
+  readonly completed: Completed | undefined
 }
 
 /** The agents of a session by id, the session itself included. Not changed by {@link step}. */
@@ -33,26 +40,33 @@ export interface Tree {
 /** Something about an agent that a person wants to know. */
 export type Change =
   | { readonly _tag: "Started"; readonly agent: Agent; readonly isLinked: boolean }
-  | {
-      readonly _tag: "Completed"
-      readonly agent: Agent
-      readonly millis: number
-      readonly lastMessage: string | undefined
-    }
+  | Completed
   | { readonly _tag: "Failed"; readonly agent: Agent; readonly message: string }
   | { readonly _tag: "Stopped"; readonly agent: Agent; readonly millis: number; readonly reason: AbortReason }
 
-const newAgent = (agent: Pick<Agent, "name" | "depth" | "parentId" | "startedAt">): Agent => ({
-  ...agent,
+/** The end of an agent whose turn completed. */
+export interface Completed {
+  readonly _tag: "Completed"
+  readonly agent: Agent
+  readonly millis: number
+  readonly lastMessage: string | undefined
+}
+
+type Start = Pick<Agent, "name" | "depth" | "parentId" | "startedAt" | "isReviewer">
+
+const newAgent = (start: Start): Agent => ({
+  ...start,
   isWorking: false,
   questionCount: 0,
-  waits: new Map()
+  waits: new Map(),
+  review: undefined,
+  completed: undefined
 })
 
 /** A session that has started no agent. */
 export const initial = (rootId: SessionId): Tree => ({
   rootId,
-  agents: new Map([[rootId, newAgent({ name: "", depth: 0, parentId: undefined, startedAt: 0 })]]),
+  agents: new Map([[rootId, newAgent({ name: "", depth: 0, parentId: undefined, startedAt: 0, isReviewer: false })]]),
   agentTokens: 0
 })
 
@@ -67,8 +81,10 @@ export const step = (
   const withChange = (change: Partial<Agent>): Tree => withAgent(tree, sessionId, { ...agent, ...change })
   switch (event._tag) {
     case "DelegateStarted": {
-      const { at, delegateId, linked, name } = event
-      const started = newAgent({ name, depth: agent.depth + 1, parentId: sessionId, startedAt: at })
+      const { at, callId, delegateId, linked, name, turnId } = event
+      // tools can start agents in the same turn
+      const isReviewer = agent.review === turnId && callId === undefined
+      const started = newAgent({ name, depth: agent.depth + 1, parentId: sessionId, startedAt: at, isReviewer })
       return [withAgent(tree, delegateId, started), { _tag: "Started", agent: started, isLinked: linked }]
     }
     case "ModelResponded":
@@ -84,11 +100,23 @@ export const step = (
       return [withChange({ questionCount: Math.max(0, agent.questionCount - 1) }), undefined]
     case "ItemRecorded":
       return [withChange({ waits: waitsAfter(agent, event.item) }), undefined]
+    case "TaskNote": {
+      if (event.name === ReviewEntered.name) return [withChange({ review: event.turnId }), undefined]
+      const exited = ReviewExited.decode(event)
+      if (Option.isNone(exited)) return [tree, undefined]
+      return endReview(withChange({ review: undefined }), sessionId, exited.value.output)
+    }
     case "TurnCompleted":
     case "TurnFailed":
     case "TurnAborted": {
-      const idle = withChange({ isWorking: false, questionCount: 0, waits: new Map() })
-      return [idle, sessionId === tree.rootId ? undefined : endOf(agent, event)]
+      const idle = { isWorking: false, questionCount: 0, waits: new Map(), review: undefined }
+      if (sessionId === tree.rootId) return [withChange(idle), undefined]
+      const end = endOf(agent, event)
+      if (!agent.isReviewer || end._tag !== "Completed") return [withChange(idle), end]
+      const isOpen = tree.agents.get(agent.parentId!)?.review !== undefined
+      return isOpen
+        ? [withChange({ ...idle, completed: end }), undefined]
+        : [withChange(idle), { ...end, lastMessage: undefined }]
     }
     default:
       return [tree, undefined]
@@ -101,7 +129,7 @@ const endOf = (agent: Agent, event: TerminalEvent): Change => {
   const millis = Math.max(0, event.at - agent.startedAt)
   switch (event._tag) {
     case "TurnCompleted":
-      return { _tag: "Completed", agent, millis, lastMessage: resultOf(agent, event.lastMessage) }
+      return { _tag: "Completed", agent, millis, lastMessage: event.lastMessage }
     case "TurnFailed":
       return { _tag: "Failed", agent, message: event.error.message }
     case "TurnAborted":
@@ -109,9 +137,19 @@ const endOf = (agent: Agent, event: TerminalEvent): Change => {
   }
 }
 
-/** The result of an agent for people: that of a reviewer is JSON. */
-const resultOf = ({ name }: Agent, lastMessage: string | undefined): string | undefined =>
-  name === reviewer && lastMessage !== undefined ? render(parse(lastMessage)) : lastMessage
+/** Shows the end of the reviewer of a session with what it found. */
+const endReview = (
+  tree: Tree,
+  parentId: SessionId,
+  output: ReviewOutput | undefined
+): readonly [tree: Tree, change: Change | undefined] => {
+  for (const [id, agent] of tree.agents) {
+    if (agent.parentId !== parentId || agent.completed === undefined) continue
+    const change = { ...agent.completed, lastMessage: output && render(output) }
+    return [withAgent(tree, id, { ...agent, completed: undefined }), change]
+  }
+  return [tree, undefined]
+}
 
 const withAgent = (tree: Tree, id: SessionId, agent: Agent): Tree => ({
   ...tree,

@@ -8,7 +8,7 @@ import { ProcessId } from "@spindle/core/Ids"
 import { type Command, Commands } from "@spindle/tools/Commands"
 import { Deferred, Effect, Exit, Logger, References, Scope } from "effect"
 import * as LiveOutput from "../../src/processes/liveOutput.ts"
-import * as StoredProcesses from "../../src/StoredProcesses.ts"
+import * as StoredProcesses from "../../src/storage/StoredProcesses.ts"
 
 const home = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "spindle-"))),

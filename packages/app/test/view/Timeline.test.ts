@@ -1,8 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { CallDetail, CallDisplay } from "@spindle/core/Display"
-import { CallId, ItemId, ProcessId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import {
+  CallId,
+  ItemId,
+  ModelRequestId,
+  ProcessId,
+  QuestionId,
+  SessionId,
+  SubmissionId,
+  TurnId
+} from "@spindle/core/Ids"
 import type { ToolStatus } from "@spindle/core/Item"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
+import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Timeline from "@spindle/app/Timeline"
 import * as TimelinePage from "@spindle/app/TimelinePage"
 import { Effect } from "effect"
@@ -106,6 +116,94 @@ describe("a timeline", () => {
   it("of an empty journal is empty", () => {
     const { notes, turns } = Timeline.make("none" as SessionId, [])
     assert.deepStrictEqual([turns, notes], [[], []])
+  })
+})
+
+describe("the events of a timeline", () => {
+  const submissionId = SubmissionId.make("submission")
+  const started: NewRecord = { _tag: "TurnStarted", turnId, kind: "regular" }
+  const done: NewRecord = { _tag: "TurnCompleted", turnId, usage: TokenUsage.zero }
+  const withdrawn: NewRecord = { _tag: "InputWithdrawn", submissionId, by: SubmissionId.make("another") }
+  const make = (...records: ReadonlyArray<NewRecord>) =>
+    Timeline.make(
+      root,
+      records.map((record, seq): KnownRecord => ({ seq, at: seq, ...record }))
+    )
+  const marksOf = (...records: ReadonlyArray<NewRecord>) =>
+    make(...records).turns.flatMap(({ marks }) => marks.map(({ kind, text }) => `${kind}: ${text}`))
+  const notesOf = (...records: ReadonlyArray<NewRecord>) =>
+    make(...records).notes.map(({ afterTurns, text }) => [afterTurns, text])
+
+  it("name input that was blocked or withdrawn, in the turn or between turns", () => {
+    const blocked: NewRecord = { _tag: "InputBlocked", turnId, submissionId, reason: "it has a password" }
+    assert.deepStrictEqual(marksOf(started, blocked, withdrawn, done), [
+      "info: the input was not accepted: it has a password",
+      "info: input was withdrawn"
+    ])
+    assert.deepStrictEqual(notesOf({ _tag: "InputBlocked", submissionId }, started, done, withdrawn), [
+      [0, "the input was not accepted"],
+      [1, "input was withdrawn"]
+    ])
+  })
+
+  it("have the text of a task note, if it has one", () => {
+    const note: NewRecord = { _tag: "TaskNote", turnId, name: "review.entered", data: null }
+    assert.deepStrictEqual(marksOf(started, note, { ...note, message: "reviewing main" }), ["info: reviewing main"])
+  })
+
+  it("have retries, warnings and stragglers in the words of the thread", () => {
+    const retrying: NewRecord = {
+      _tag: "ModelRetrying",
+      turnId,
+      requestId: ModelRequestId.make("request"),
+      attempt: 1,
+      maxAttempts: 5,
+      delayMillis: 200,
+      kind: "Disconnected",
+      detail: "stream broke"
+    }
+    const straggler: NewRecord = {
+      _tag: "StragglerEnded",
+      straggler: { kind: "process", name: "npm test" },
+      ofTurn: turnId,
+      afterMillis: 1_500
+    }
+    const next: NewRecord = { ...started, turnId: TurnId.make("next") }
+    const warning: NewRecord = { _tag: "Warning", message: "late" }
+    assert.deepStrictEqual(make(started, retrying, warning, done, next, straggler).turns[0]!.marks, [
+      { at: 1, kind: "retry", text: "stream broke; trying again in 200 ms (1/5)" },
+      { at: 2, kind: "warning", text: "late" },
+      { at: 5, kind: "straggler", text: "npm test has stopped after 1.5 s" }
+    ])
+    assert.deepStrictEqual(notesOf(warning), [[0, "late"]])
+  })
+
+  it("say in correct English what was wrong with the journal, next to the turn that it cut off", () => {
+    const damage = { bytes: 0, missingCount: 1 }
+    const resumed: NewRecord = { _tag: "SessionResumed", cutBytes: 7, cutFile: "cut", damage }
+    assert.deepStrictEqual(notesOf(started, resumed), [
+      [1, "resumed"],
+      [1, "the journal is damaged: 1 record is missing; the journal was damaged: its last 7 bytes are kept in cut"]
+    ])
+    assert.deepStrictEqual(marksOf(started, resumed), [])
+    assert.deepStrictEqual(notesOf({ _tag: "RolledBack", submissionId, turns: 1 }), [
+      [0, "the last turn was taken back"]
+    ])
+  })
+
+  it("name the title of the session, which is the last that it was given", () => {
+    const prompt: NewRecord = {
+      _tag: "ItemRecorded",
+      turnId,
+      item: { _tag: "UserMessage", id: ItemId.make("item"), content: [{ _tag: "Text", text: "Repair the test" }] }
+    }
+    const renamed = (title: string): NewRecord => ({ _tag: "SessionRenamed", title })
+    const titleOf = (...records: ReadonlyArray<NewRecord>) => make(...records).title
+    assert.strictEqual(titleOf(renamed("Tests"), started, prompt, done), "Tests")
+    assert.strictEqual(titleOf(started, prompt, renamed("Tests"), renamed("More tests")), "More tests")
+    // without a title it has that of its first prompt
+    assert.strictEqual(titleOf(renamed("Tests"), started, prompt, renamed("")), "Repair the test")
+    assert.deepStrictEqual(marksOf(started, renamed("Tests")), ["info: the session is called Tests"])
   })
 })
 

@@ -1,5 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CallId, ItemId, ModelRequestId, ProcessId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
+import {
+  CallId,
+  ItemId,
+  ModelRequestId,
+  ProcessId,
+  QuestionId,
+  SessionId,
+  SubmissionId,
+  TurnId
+} from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
 import * as Timeline from "@spindle/app/Timeline"
@@ -81,7 +90,7 @@ describe("the page of a session", () => {
     })
   )
 
-  it("has the first prompt as its title", () => {
+  it("has the name of the session as its title, or the first prompt", () => {
     const started: NewRecord = { _tag: "TurnStarted", turnId, kind: "regular" }
     const notice: NewRecord = {
       _tag: "ItemRecorded",
@@ -92,6 +101,10 @@ describe("the page of a session", () => {
     assert.include(html, "<title>Repair the &#60;test&#62;</title>")
     assert.include(html, "<h1>Repair the &#60;test&#62;</h1>")
     assert.include(renderRecords([started]), "<title>Session session</title>")
+    assert.include(
+      renderRecords([started, prompt("first"), { _tag: "SessionRenamed", title: "A name" }]),
+      "<h1>A name</h1>"
+    )
   })
 
   it("shows characters that cannot be seen by their number, and keeps those of emoji", () => {
@@ -187,6 +200,9 @@ describe("the page of a session", () => {
         { _tag: "ProcessStarted", turnId, processId, command: [attack], cwd: attack, keep: true },
         { _tag: "ProcessEnded", processId, exitCode: null, signal: attack },
         { _tag: "Warning", message: attack },
+        { _tag: "SessionRenamed", title: attack },
+        { _tag: "TaskNote", turnId, name: attack, data: attack, message: attack },
+        { _tag: "InputBlocked", turnId, submissionId: SubmissionId.make(attack), reason: attack },
         {
           _tag: "TurnFailed",
           turnId,

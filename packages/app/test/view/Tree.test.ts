@@ -1,13 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CallId, ItemId, ModelRequestId, QuestionId, SessionId, TurnId } from "@spindle/core/Ids"
 import type { KnownRecord, NewRecord } from "@spindle/core/SessionEvent"
+import type * as NoteKind from "@spindle/core/NoteKind"
+import * as TokenUsage from "@spindle/core/TokenUsage"
+import * as ReviewTask from "../../src/tasks/ReviewTask.ts"
 import * as Tree from "../../src/view/Tree.ts"
 
 const id = (name: string) => SessionId.make(name)
 const turnId = TurnId.make("turn")
 const record = (event: NewRecord, at = 0): KnownRecord => ({ seq: 0, at, ...event })
-const started = (delegateId: string, name: string) =>
-  record({ _tag: "DelegateStarted", turnId, delegateId: id(delegateId), name, linked: true, depth: 1 })
+const startedBy = (call: { readonly callId?: CallId }, delegateId: string, name: string) =>
+  record({ _tag: "DelegateStarted", turnId, delegateId: id(delegateId), name, linked: true, depth: 1, ...call })
+const started = (delegateId: string, name: string) => startedBy({}, delegateId, name)
 const turn = record({ _tag: "TurnStarted", turnId, kind: "regular" }, 100)
 const callId = CallId.make("wait")
 const waits = record({
@@ -31,7 +35,9 @@ const path = [id("root"), id("a"), id("b")]
 const question = { turnId, questionId: QuestionId.make("question") }
 const asked = record({ ...question, _tag: "QuestionOpened", kind: "command", payload: null, path })
 
-const play = (...events: ReadonlyArray<readonly [from: string, event: KnownRecord]>) => {
+type Played = readonly [from: string, event: KnownRecord]
+
+const play = (...events: ReadonlyArray<Played>) => {
   let tree = Tree.initial(id("root"))
   const changes: Array<Tree.Change> = []
   for (const [from, event] of events) {
@@ -96,13 +102,63 @@ describe("step", () => {
     assert.deepStrictEqual(activities(tree), [["Ada", 0]])
   })
 
-  it("shows what a reviewer found, not the JSON of its answer", () => {
-    const usage = { input: 0, cachedInput: 0, output: 0, reasoning: 0, total: 0 }
-    const lastMessage = JSON.stringify({ findings: [{ title: "Wrong", body: "", priority: 1 }] })
-    const done = record({ _tag: "TurnCompleted", turnId, lastMessage, usage }, 1_600)
-    const resultOf = (name: string) => play(["root", started("a", name)], ["a", turn], ["a", done]).changes[1]
-    assert.include(resultOf("review"), { lastMessage: "[P1] Wrong" })
-    assert.include(resultOf("Ada"), { lastMessage })
+  describe("the reviewer of a review", () => {
+    const finding = { title: "Wrong", body: "", priority: 1, confidence_score: 1 }
+    const output: ReviewTask.ReviewOutput = {
+      findings: [finding],
+      overall_correctness: "",
+      overall_explanation: "",
+      overall_confidence_score: 1
+    }
+    const lastMessage = JSON.stringify({ findings: [{ title: "Wrong", body: "" }] })
+    const done = record({ _tag: "TurnCompleted", turnId, lastMessage, usage: TokenUsage.zero }, 1_600)
+    const note = <A>(kind: NoteKind.NoteKind<A>, data: A) =>
+      record({ _tag: "TaskNote", turnId, name: kind.name, data: kind.encode(data) as null })
+    const entered = note(ReviewTask.ReviewEntered, { target: { type: "uncommitted" }, hint: "changes" })
+    const found = note(ReviewTask.ReviewExited, { output })
+    const ended = (...events: ReadonlyArray<Played>) =>
+      play(...events).changes.flatMap((change) =>
+        change._tag === "Completed" ? [[change.agent.name, change.millis, change.lastMessage]] : []
+      )
+
+    it("is shown with the output that its task has recorded, not with its own message", () => {
+      const events = [
+        ["root", entered],
+        ["root", started("a", "review")],
+        ["a", turn],
+        ["a", done]
+      ] as const
+      const { changes, tree } = play(...events)
+      assert.deepStrictEqual([changes.length, activities(tree)], [1, []])
+      assert.deepStrictEqual(ended(...events, ["root", found]), [["review", 1_500, "[P1] Wrong"]])
+      assert.lengthOf(ended(...events, ["root", found], ["root", found]), 1)
+      // without an output the review has not come to an end
+      assert.deepStrictEqual(ended(...events, ["root", note(ReviewTask.ReviewExited, {})]), [
+        ["review", 1_500, undefined]
+      ])
+    })
+
+    it("is shown without a message if it ends after its review", () => {
+      const exited = note(ReviewTask.ReviewExited, {})
+      assert.deepStrictEqual(
+        ended(["root", entered], ["root", started("a", "review")], ["a", turn], ["root", exited], ["a", done]),
+        [["review", 1_500, undefined]]
+      )
+    })
+
+    it("is not an agent that has its name, or that a tool starts during a review", () => {
+      assert.deepStrictEqual(ended(["root", started("a", "review")], ["a", turn], ["a", done]), [
+        ["review", 1_500, lastMessage]
+      ])
+      const ofCall = startedBy({ callId }, "a", "review")
+      assert.deepStrictEqual(ended(["root", entered], ["root", ofCall], ["a", turn], ["a", done]), [
+        ["review", 1_500, lastMessage]
+      ])
+      assert.deepStrictEqual(
+        ended(["root", entered], ["root", found], ["root", started("a", "review")], ["a", turn], ["a", done]),
+        [["review", 1_500, lastMessage]]
+      )
+    })
   })
 
   it("counts the tokens of all agents, and none of the root", () => {

@@ -12,6 +12,7 @@ import * as RuleFiles from "@spindle/app/RuleFiles"
 import * as PatchCommand from "@spindle/app/PatchCommand"
 import * as Settings from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
+import type * as Submission from "@spindle/app/Submission"
 import { callerOf } from "@spindle/app/TelemetrySettings"
 import type { McpFailed } from "@spindle/app/App"
 import type { Approvals } from "@spindle/core/Approvals"
@@ -19,7 +20,7 @@ import type { SessionId } from "@spindle/core/Ids"
 import { Journal } from "@spindle/core/Journal"
 import type { JournalFailed, SessionBusy, SessionNotFound } from "@spindle/core/SessionError"
 import type { Op } from "@spindle/core/Op"
-import type { QuestionSettled, TaskNote } from "@spindle/core/SessionEvent"
+import type { SessionEvent, TaskNote } from "@spindle/core/SessionEvent"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -84,7 +85,6 @@ export const run = (
 ): Effect.Effect<
   number,
   | CliError
-  | Exec.PromptRejected
   | PromptUnusable
   | McpFailed
   | Exec.PromptRejected
@@ -173,13 +173,7 @@ interface Execution
 const execute = Effect.fnUntraced(function* (what: Execution) {
   const { json, lastMessageFile, threadSource } = what.options
   const resume = yield* resumeOf(what)
-  const decided = { refused: 0, others: 0 }
-  const notes: Array<TaskNote> = []
-  let { notices } = what
-  const sayOnce = () => {
-    warn(notices)
-    notices = []
-  }
+  const sayNotices = yield* Effect.cached(Effect.sync(() => warn(what.notices)))
   const shown = yield* Deferred.make<void>()
   const onOpen = (face: Face, { killTargets, session }: App.Opened) => {
     const finish = (signal: Signal, stopped: boolean) =>
@@ -189,7 +183,7 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
       )
     what.onRunning({ session, finish, killTargets, restore: face.restore })
   }
-  const end = yield* Exec.run({
+  const report = yield* Exec.run({
     ...what,
     commandLine: { config: what.options.config, flags: what.options },
     op: what.task?.op,
@@ -201,41 +195,44 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
     face: (sessionId) =>
       Effect.map(faceOf(what, sessionId), (face) => ({
         ...face,
-        show: (event) => {
-          if (event._tag === "TaskNote") notes.push(event)
-          if (event._tag === "QuestionSettled") decided[isRefusal(event.decision) ? "refused" : "others"]++
-          if (event._tag === "CallDecided" && event.permission === "deny" && event.source !== "hook") decided.refused++
-          // programs that read the lines expect nothing else, unless something is refused
-          if (json && decided.refused === 1) sayOnce()
-          return face.show(event)
-        },
+        // programs that read the lines expect nothing else, unless something is refused
+        show: (event) => (json && isRefusal(event) ? Effect.andThen(sayNotices, face.show(event)) : face.show(event)),
         onOpen: (opened) =>
           Effect.andThen(
-            face.onOpen(opened),
-            Effect.sync(() => {
-              if (!json) sayOnce()
-              onOpen(face, opened)
-            })
+            Effect.andThen(face.onOpen(opened), json ? Effect.void : sayNotices),
+            Effect.sync(() => onOpen(face, opened))
           )
       }))
   })
-  const result = what.task?.resultOf?.(notes)
-  const answer = what.task === undefined || end.isCompleted ? (result?.answer ?? end.lastMessage) : undefined
+  const result = what.task?.resultOf?.(report.notes)
+  const answer = what.task === undefined || report.isCompleted ? (result?.answer ?? report.lastMessage) : undefined
   if (lastMessageFile !== undefined) yield* writeLast(lastMessageFile, answer)
   yield* Deferred.succeed(shown, undefined)
-  if (json && end.failure !== undefined) warn([textOf(end.failure, what.settings.home)])
+  if (json && report.failure !== undefined) warn([textOf(report.failure, what.settings.home)])
   if (!json && answer !== undefined) writeAnswer(answer)
-  if (!end.isCompleted) return Help.exitCodes.failed
+  if (!report.isCompleted) return Help.exitCodes.failed
   if (result !== undefined) return result.code
-  const isAllRefused = what.isUnattended && decided.refused > 0 && decided.others === 0
-  return isAllRefused ? Help.exitCodes.refused : Help.exitCodes.ok
+  return what.isUnattended && isAllRefused(report) ? Help.exitCodes.refused : Help.exitCodes.ok
 })
 
 const ruleWarnings = ({ cwd, settings: { home } }: ExecOptions) =>
   RuleFiles.warningsOf(home, RuleFiles.read({ home, cwd }))
 
-const isRefusal = (decision: (typeof QuestionSettled.Type)["decision"]): boolean =>
-  decision._tag === "Denied" && decision.reason !== rejectedByUser
+/** Whether something was refused, and no question had another answer. */
+const isAllRefused = ({ decisions }: Submission.Report): boolean =>
+  decisions.some(isRefusal) && decisions.every((one) => one._tag === "CallDecided" || isRefusal(one))
+
+/** Whether an event refuses a call without a person: neither a hook nor somebody at the terminal has decided. */
+const isRefusal = (event: SessionEvent): boolean => {
+  switch (event._tag) {
+    case "QuestionSettled":
+      return event.decision._tag === "Denied" && event.decision.reason !== rejectedByUser
+    case "CallDecided":
+      return event.permission === "deny" && event.source !== "hook"
+    default:
+      return false
+  }
+}
 
 /** Writes the answer to standard output, unless it has just been shown at the same terminal. */
 const writeAnswer = (text: string) => {

@@ -118,12 +118,8 @@ const render = (state: TranscriptState, change: Thread.Change): Step => {
       return [state, ""]
     case "QuestionSettled":
       return settleQuestion(state, change)
-    case "Retrying": {
-      const { attempt, delayMillis, detail, maxAttempts } = change.retry
-      const limit = maxAttempts === undefined ? "" : `/${maxAttempts}`
-      const again = `trying again in ${Ansi.duration(delayMillis)} (${attempt}${limit})`
-      return warn(state, `${detail}; ${again}`)
-    }
+    case "Retrying":
+      return warn(state, Thread.retryText(change.retry, Ansi.duration))
     case "TaskNoted": {
       const { message } = change.note
       if (message === undefined) return [state, ""]

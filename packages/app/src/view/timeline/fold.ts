@@ -5,17 +5,22 @@
 import type { SessionId } from "@spindle/core/Ids"
 import { textOf } from "@spindle/core/Input"
 import type { Item } from "@spindle/core/Item"
-import type { JournalRecord, KnownRecord, Terminal } from "@spindle/core/SessionEvent"
+import type { JournalRecord, KnownRecord, QuestionOpened, QuestionSettled, Terminal } from "@spindle/core/SessionEvent"
+import { titleIn } from "@spindle/core/SessionState"
 import * as TokenUsage from "@spindle/core/TokenUsage"
 import * as Thread from "../Thread.ts"
 import { type CallItem, describeExit, type ThreadItem } from "../ThreadItem.ts"
 import * as Calls from "./calls.ts"
 import { detail } from "./calls.ts"
+import { duration } from "./durations.ts"
 import type { Bar, Detail, Mark, Message, Note, TurnLane } from "./model.ts"
 
 /** The state of the fold. */
 export interface State {
+  /** The title that a person or a program gave to the session. */
   title: string | undefined
+  /** The first line of the first prompt. */
+  firstPrompt: string | undefined
   meta: { readonly [key: string]: string }
   readonly turns: Array<TurnDraft>
   agentTokens: number
@@ -39,6 +44,7 @@ type Draft<A> = { -readonly [K in keyof A]: A[K] }
 /** The state before the first record. */
 export const initial = (sessionId: SessionId): State => ({
   title: undefined,
+  firstPrompt: undefined,
   meta: {},
   turns: [],
   agentTokens: 0,
@@ -52,47 +58,85 @@ export const initial = (sessionId: SessionId): State => ({
 export const step = (state: State, record: JournalRecord): void => {
   const [thread, changes] = Thread.step(state.thread, record)
   state.thread = thread
+  applyRecord(state, record)
+  for (const change of changes) applyChange(state, record, change)
+}
+
+/** Applies the part of a record that is no change of the thread. */
+const applyRecord = (state: State, record: JournalRecord): void => {
   switch (record._tag) {
     case "SessionStarted":
       state.meta = record.meta
-      state.thread = { ...thread, cwd: record.meta["cwd"] ?? thread.cwd }
+      state.thread = { ...state.thread, cwd: record.meta["cwd"] ?? state.thread.cwd }
       if (record.forkedFrom !== undefined) addNote(state, record.at, `forked from ${record.forkedFrom}`)
       return
     case "SessionResumed":
-      return addNote(
-        state,
-        record.at,
-        [
-          "resumed",
-          ...(record.cutBytes === 0 ? [] : [`${record.cutBytes} bytes were not readable`]),
-          ...(record.damage === undefined ? [] : [`${record.damage.missingCount} records are missing`])
-        ].join("; ")
-      )
+      return addNote(state, record.at, "resumed")
+    case "SessionRenamed":
+      state.title = titleIn(record)
+      return
     case "TurnStarted":
       return startTurn(state, record)
-    case "ItemRecorded":
-      return recordItem(state, record, changes)
-    case "TurnCompleted":
-    case "TurnFailed":
-    case "TurnAborted":
-      return endTurn(state, record)
-    case "StragglerEnded": {
-      const { kind, name } = record.straggler
-      const text = `${kind} ${name} ended after ${record.afterMillis} ms`
-      const turn = state.turns.findLast(({ turnId }) => turnId === record.ofTurn)
-      return void turn?.marks.push({ at: record.at, kind: "straggler", text })
+    case "ItemRecorded": {
+      const { item } = record
+      if (item._tag === "ToolCall") state.tools.set(item.callId, item.name)
+      // an item that is in the history and in no thread
+      const text = scaffoldingOf(item)
+      return text === undefined ? undefined : addMessage(state, { at: record.at, by: "developer", text })
     }
     case "InputAccepted":
       return record.turnId === undefined
         ? undefined
         : addMark(state, { at: record.at, kind: "steer", text: record.task?.kind ?? textOf(record.input) })
-    case "RolledBack":
-      return addNote(state, record.at, `${record.turns} turns were rolled back`)
-    case "Warning":
-      return addMark(state, { at: record.at, kind: "warning", text: record.message })
     default:
       return recordWork(state, record)
   }
+}
+
+const applyChange = (state: State, record: JournalRecord, change: Thread.Change): void => {
+  switch (change._tag) {
+    case "ItemStarted":
+      return isCall(change.item) ? startCall(state, change.item) : undefined
+    case "ItemCompleted": {
+      const { end, item } = change
+      if (end !== undefined) return endCall(state, item as CallItem, end)
+      if (item.type === "warning" || item.type === "error") {
+        return addEvent(state, record, { kind: "warning", text: item.message })
+      }
+      return addMessage(state, messageOf(item, record.at))
+    }
+    case "QuestionOpened":
+      return startQuestion(state, change.question)
+    case "QuestionSettled":
+      return endQuestion(state, change.settled)
+    case "Retrying":
+      return addMark(state, { at: record.at, kind: "retry", text: Thread.retryText(change.retry, duration) })
+    case "TaskNoted":
+      if (change.note.message === undefined) return
+      return addEvent(state, record, { kind: "info", text: change.note.message })
+    case "Noted":
+      return addEvent(state, record, {
+        kind: record._tag === "StragglerEnded" ? "straggler" : "info",
+        text: change.message
+      })
+    case "TurnEnded":
+      return endTurn(state, change.end)
+    default:
+      return undefined
+  }
+}
+
+/** Adds a mark to the turn that a record is about. Without such a turn it adds a note. */
+const addEvent = (state: State, record: JournalRecord, mark: Omit<Mark, "at">): void => {
+  const turn = turnOf(state, record)
+  if (turn === undefined) addNote(state, record.at, mark.text)
+  else turn.marks.push({ at: record.at, ...mark })
+}
+
+const turnOf = ({ thread, turns }: State, record: JournalRecord): TurnDraft | undefined => {
+  if (record._tag === "StragglerEnded") return turns.findLast(({ turnId }) => turnId === record.ofTurn)
+  // a turn that was cut off is still open when its session is resumed
+  return thread.turnStartedAt === undefined || record._tag === "SessionResumed" ? undefined : turns.at(-1)
 }
 
 const addMark = (state: State, mark: Mark): void => void state.turns.at(-1)?.marks.push(mark)
@@ -152,23 +196,6 @@ const endTurn = (state: State, record: Terminal): void => {
   }
 }
 
-const recordItem = (
-  state: State,
-  { at, item }: Extract<KnownRecord, { readonly _tag: "ItemRecorded" }>,
-  changes: ReadonlyArray<Thread.Change>
-): void => {
-  // the items that are in the history and in no thread
-  const text = scaffoldingOf(item)
-  if (text !== undefined) return addMessage(state, { at, by: "developer", text })
-  if (item._tag === "ToolCall") state.tools.set(item.callId, item.name)
-  for (const change of changes) {
-    if (change._tag === "ItemStarted" && isCall(change.item)) startCall(state, change.item)
-    if (change._tag !== "ItemCompleted") continue
-    if (change.end !== undefined) endCall(state, change.item as CallItem, change.end)
-    else addMessage(state, messageOf(change.item, at))
-  }
-}
-
 /** The text of an item that the session has written for the model. */
 const scaffoldingOf = (item: Item): string | undefined => {
   if (item._tag === "DeveloperMessage") return item.text
@@ -201,7 +228,7 @@ const endCall = (state: State, item: CallItem, end: Thread.CallEnd): void => {
 
 const addMessage = (state: State, message: Message | undefined): void => {
   if (message === undefined) return
-  if (message.by === "user") state.title ??= titleOf(message.text)
+  if (message.by === "user") state.firstPrompt ??= titleOf(message.text)
   state.turns.at(-1)?.messages.push(message)
 }
 
@@ -231,7 +258,7 @@ const titleOf = (prompt: string): string | undefined =>
 
 const finished = { failed: "bad", aborted: "stopped", "content-filter": "bad" } as const
 
-const recordWork = (state: State, record: Exclude<JournalRecord, Terminal>): void => {
+const recordWork = (state: State, record: JournalRecord): void => {
   const { at } = record
   switch (record._tag) {
     case "ModelRequested":
@@ -258,32 +285,31 @@ const recordWork = (state: State, record: Exclude<JournalRecord, Terminal>): voi
         details: [...details, ...usageDetails(record)]
       }))
     }
-    case "ModelRetrying":
-      return addMark(state, { at, kind: "retry", text: `${record.kind}, again in ${record.delayMillis} ms` })
-    case "QuestionOpened": {
-      // of the agents on the path, only the delegate of this session has a bar here
-      const by = record.path.map((id) => state.open.get(id)?.name).find((name) => name !== undefined)
-      return startBar(state, {
-        id: record.questionId,
-        kind: "approval",
-        name: by === undefined ? record.kind : `${record.kind} (${by})`,
-        parent: record.callId,
-        at,
-        details: [detail("question", record.payload)]
-      })
-    }
-    case "QuestionSettled": {
-      const { _tag } = record.decision
-      const mood = _tag === "Denied" || _tag === "Abort" ? "bad" : _tag === "Cancelled" ? "stopped" : "good"
-      return endBar(state, record.questionId, () => ({ endedAt: at, status: _tag.toLowerCase(), mood }))
-    }
     default:
       return recordChild(state, record)
   }
 }
 
+const startQuestion = (state: State, question: typeof QuestionOpened.Type): void => {
+  // of the agents on the path, only the delegate of this session is known here
+  const by = question.path.map((id) => state.thread.agents.get(id)).find((name) => name !== undefined)
+  startBar(state, {
+    id: question.questionId,
+    kind: "approval",
+    name: by === undefined ? question.kind : `${question.kind} (${by})`,
+    parent: question.callId,
+    at: question.at,
+    details: [detail("question", question.payload)]
+  })
+}
+
+const endQuestion = (state: State, { at, decision: { _tag }, questionId }: typeof QuestionSettled.Type): void => {
+  const mood = _tag === "Denied" || _tag === "Abort" ? "bad" : _tag === "Cancelled" ? "stopped" : "good"
+  endBar(state, questionId, () => ({ endedAt: at, status: _tag.toLowerCase(), mood }))
+}
+
 /** Records the processes and delegates of a session. */
-const recordChild = (state: State, record: Exclude<JournalRecord, Terminal>): void => {
+const recordChild = (state: State, record: JournalRecord): void => {
   const { at } = record
   switch (record._tag) {
     case "ProcessStarted":

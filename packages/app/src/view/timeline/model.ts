@@ -5,7 +5,7 @@ import type { TokenUsage } from "@spindle/core/TokenUsage"
 /** A session. Times are milliseconds since 1970. */
 export interface Timeline {
   readonly sessionId: SessionId
-  /** The first line of the first prompt. */
+  /** The title of the session, or the first line of its first prompt. */
   readonly title: string | undefined
   readonly at: number
   readonly endedAt: number
@@ -64,7 +64,7 @@ export interface Detail {
 /** Something at one moment. */
 export interface Mark {
   readonly at: number
-  readonly kind: "abort" | "steer" | "retry" | "warning" | "straggler"
+  readonly kind: "abort" | "steer" | "retry" | "warning" | "straggler" | "info"
   readonly text: string
 }
 

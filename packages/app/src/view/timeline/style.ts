@@ -55,7 +55,7 @@ details.row{display:block}
 .result{padding-left:12px;overflow:hidden;color:var(--soft);text-overflow:ellipsis;white-space:nowrap;font-variant-numeric:tabular-nums}
 .result.bad{color:var(--bad)}
 .mark{position:absolute;top:3px;width:3px;height:16px;margin-left:-1px;border-radius:2px;background:var(--approval)}
-.mark.abort{background:var(--bad)}.mark.straggler{background:var(--stopped)}.mark.steer{background:var(--model)}
+.mark.abort{background:var(--bad)}.mark.straggler{background:var(--stopped)}.mark.steer{background:var(--model)}.mark.info{background:var(--soft)}
 .details{margin:6px 0 10px 20px;padding:8px 12px;border-radius:8px;background:var(--bg)}
 .details dt{color:var(--soft);font-size:11px;overflow-wrap:anywhere}
 .details dd{margin:0 0 6px}

@@ -4,7 +4,7 @@ import { SessionId, SubmissionId, TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as Effect from "effect/Effect"
-import * as StoredSessions from "../src/StoredSessions.ts"
+import * as StoredSessions from "../../src/storage/StoredSessions.ts"
 
 const sessionId = SessionId.make("one")
 const started = (meta: { readonly [name: string]: string }): JournalRecord => ({

@@ -6,7 +6,7 @@ import { Journal } from "@spindle/core/Journal"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as Effect from "effect/Effect"
-import * as LiveOutput from "./processes/liveOutput.ts"
+import * as LiveOutput from "../processes/liveOutput.ts"
 
 /** A process that is not recorded as ended. */
 export interface StoredProcess {

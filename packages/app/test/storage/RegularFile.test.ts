@@ -4,9 +4,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { Redacted, Effect } from "effect"
-import * as Accounts from "../src/Accounts.ts"
-import * as RegularFile from "../src/RegularFile.ts"
-import * as RuleFiles from "../src/RuleFiles.ts"
+import * as Accounts from "../../src/Accounts.ts"
+import * as RegularFile from "../../src/storage/RegularFile.ts"
+import * as RuleFiles from "../../src/RuleFiles.ts"
 
 let root: string
 beforeEach(() => {

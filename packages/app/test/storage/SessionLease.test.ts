@@ -10,12 +10,12 @@ import * as Layer from "effect/Layer"
 import { Journal } from "@spindle/core/Journal"
 import * as JournalFile from "@spindle/core/JournalFile"
 import { SessionId } from "@spindle/core/Ids"
-import { acquire, layer, place } from "../src/SessionLease.ts"
-import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
-import { bundle } from "./fixtures/bundle.ts"
+import { acquire, layer, place } from "../../src/storage/SessionLease.ts"
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
+import { bundle } from "../fixtures/bundle.ts"
 
 const sessionId = SessionId.make("01a1fce4-f39f-7cc2-ad4d-e98a3333c6b5")
-const program = await bundle(new URL("fixtures/holdLease.ts", import.meta.url))
+const program = await bundle(new URL("../fixtures/holdLease.ts", import.meta.url))
 
 const start = (home: string, platform: string, mode: string) =>
   Effect.acquireRelease(

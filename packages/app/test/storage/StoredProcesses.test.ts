@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
-import * as StoredProcesses from "../src/StoredProcesses.ts"
+import * as StoredProcesses from "../../src/storage/StoredProcesses.ts"
 
 const numbered = (records: ReadonlyArray<object>) =>
   records.map((record, seq) => ({ ...record, seq, at: 1_000 * seq })) as unknown as ReadonlyArray<JournalRecord>

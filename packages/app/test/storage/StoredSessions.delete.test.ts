@@ -9,9 +9,9 @@ import { Journal } from "@spindle/core/Journal"
 import * as Sessions from "@spindle/core/Sessions"
 import { Snapshots } from "@spindle/tools/Snapshots"
 import { Effect, Layer } from "effect"
-import * as App from "../src/App.ts"
-import * as StoredSessions from "../src/StoredSessions.ts"
-import { temporaryDirectory } from "../../core/test/fixtures/directories.ts"
+import * as App from "../../src/App.ts"
+import * as StoredSessions from "../../src/storage/StoredSessions.ts"
+import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 const [deleted, kept] = [SessionId.make("deleted"), SessionId.make("kept")]
 
