@@ -1,6 +1,6 @@
 // npm run language [-- --counts]
 // Finds phrases that only this repository used, in comments, names of tests and Markdown, and prints a better one for each. `--counts` prints only how
-// many each package has. Code in backticks is left out. In the sources of some packages it also finds doc comments that begin with a question word.
+// many each package has. Code in backticks is left out. In the sources of packages it also finds doc comments that begin with a question word.
 import { parseSync } from "vite"
 import { files, read, report } from "./workspace.mjs"
 
@@ -33,7 +33,7 @@ const phrases = [
 }))
 
 /** The sources in which no doc comment begins with a question word. */
-const checksOpenings = /^packages\/(?:anthropic|core|telemetry|testing)\/src\//
+const checksOpenings = /^packages\/[^/]+\/src\//
 /** The beginning of a doc comment, as the parser returns it, with its first word. */
 const opening = /^\*[\s*]*(Whether|How|What|Which|Where|When|That|Who|Why)\b/
 

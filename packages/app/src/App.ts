@@ -283,10 +283,10 @@ export const snapshots = (
 ): Layer.Layer<Snapshots.Snapshots | Git.Git, never, FileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner> =>
   Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))
 
-/** Which session to open, and for whom. */
+/** The session to open, and the face that opens it. */
 export interface Opening extends CodingAgent.Options {
   readonly sessionId: SessionId
-  /** Whether the session has a journal that is opened again. */
+  /** True if the session has a journal that is opened again. */
   readonly isResumed: boolean
   /** Answers the questions of the session and its agents. Nobody is asked if the approval policy is `never`. */
   readonly approvals: Approvals

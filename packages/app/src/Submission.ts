@@ -17,7 +17,7 @@ export interface End {
 /** A settled question, or a call that was denied without a question. */
 export type DecisionRecord = typeof QuestionSettled.Type | typeof CallDecided.Type
 
-/** How a submission ended, and what its session recorded until then. */
+/** The end of a submission, and the records of its session until then. */
 export interface Report extends End {
   /** The notes of tasks. */
   readonly notes: ReadonlyArray<typeof TaskNote.Type>

@@ -44,8 +44,8 @@ export interface Options {
   /** Reports a defect of the program or of `onInterrupt`; this module prints nothing. The exit code is then 1. */
   readonly onDefect: (cause: Cause.Cause<never>) => void
   /**
-   * How many milliseconds after a first SIGINT another one counts as the same key press (default 50). The terminal sends
-   * SIGINT to npm and to the program, and npm forwards its own.
+   * The time after a first SIGINT in which another one counts as the same key press, in milliseconds (default 50). The
+   * terminal sends SIGINT to npm and to the program, and npm forwards its own.
    */
   readonly repeatMillis?: number | undefined
 }

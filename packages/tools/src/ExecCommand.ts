@@ -31,7 +31,7 @@ import { ToolFailure } from "./ToolFailure.ts"
 
 export type { Escalation } from "./internal/escalation.ts"
 
-/** How long a call waits for the end of its command. */
+/** The time that a call waits for the end of its command, in milliseconds. */
 const yieldMillis = { min: 250, max: 30_000, otherwise: 10_000 }
 
 /** The longest a timer can wait: 24 days. */
@@ -109,7 +109,7 @@ export const tool = Tool.make("exec_command", {
 export interface Options {
   readonly cwd: string
   readonly shell: string
-  /** Whether the shell reads the profile of the user, unless the model asks for the opposite. Default: true. */
+  /** True if the shell reads the profile of the user, unless the model asks for the opposite. Default: true. */
   readonly login?: boolean | undefined
   /** A directory of programs that the command finds before those of its path, if its shell is a POSIX shell. */
   readonly bin?: string | undefined

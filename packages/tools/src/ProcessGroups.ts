@@ -36,7 +36,7 @@ import { Signals } from "./Signals.ts"
 
 /** The grace of a process that no caller waits for: its start was interrupted, or the layer closes. */
 const unattendedGraceMillis = 500
-/** How long closing the layer waits for the processes that it ends. */
+/** The time that closing the layer waits for the processes that it ends. */
 const closeLimitMillis = 2_000
 
 /** The targets to kill when there is no time to look at the processes. */
@@ -116,9 +116,9 @@ interface Group {
   readonly scope: Scope.Closeable
   readonly exit: Deferred.Deferred<ProcessExit>
   readonly gone: Deferred.Deferred<void>
-  /** When to kill, in milliseconds of the monotonic clock; undefined until its end is requested. */
+  /** The time to kill it, in milliseconds of the monotonic clock; undefined until its end is requested. */
   killAt: number | undefined
-  /** When it started, in ticks since the boot of the host. */
+  /** The time of its start, in ticks since the boot of the host. */
   readonly startTicks: number | undefined
   /** The session that its first process leads. */
   readonly sessionId: number | undefined
@@ -249,8 +249,8 @@ const watch = Effect.fnUntraced(function* (
 const calmMillis = 200
 
 /**
- * Whether nothing of a group lives. Looks at least twice, and again while processes end that could not be read: one that
- * forks and exits hides its child from a look, unless it is in a control group.
+ * Returns true if nothing of a group lives. Looks at least twice, and again while processes end that could not be
+ * read: one that forks and exits hides its child from a look, unless it is in a control group.
  */
 const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
   const limit = (yield* now) + calmMillis
@@ -305,7 +305,7 @@ const claimantOf = (host: Host, startTicks: number): Group | undefined => {
 
 const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.others.length > 0
 
-/** How often an empty control group is removed, until no zombie is in it. */
+/** The most attempts to remove an empty control group, until no zombie is in it. */
 const removeCount = 20
 
 const forget = Effect.fnUntraced(function* (host: Host, group: Group) {
@@ -396,7 +396,7 @@ const endGroup = Effect.fnUntraced(function* (host: Host, group: Group) {
   }
 })
 
-/** How long processes are frozen, at most, until no new one appears. */
+/** The longest time that processes are frozen, until no new one appears. */
 const freezeMillis = 300
 
 /**

@@ -14,9 +14,9 @@ import { textResult } from "./internal/textResult.ts"
 import { ToolFailure } from "./ToolFailure.ts"
 import * as Utf8 from "./Utf8.ts"
 
-/** How long a call that writes waits for the end of the command. */
+/** The time that a call that writes waits for the end of the command, in milliseconds. */
 export const writeMillis = { min: 250, max: 30_000, otherwise: 250 }
-/** How long a call that only waits does so. `max` is the default of {@link Options}. */
+/** The time that a call that only waits does so, in milliseconds. `max` is the default of {@link Options}. */
 export const pollMillis = { min: 5_000, max: 300_000, otherwise: 5_000 }
 
 /** Interrupts the command, as Ctrl-C does in a terminal. */
@@ -58,7 +58,7 @@ export interface Options {
   readonly maxPoll?: Duration.Input | undefined
 }
 
-/** Whether a call only waits for a command or interrupts it, which needs no approval. */
+/** Returns true if a call only waits for a command or interrupts it, which needs no approval. */
 export const isHarmless = ({ chars = "" }: Parameters): boolean => chars === "" || chars === interrupt
 
 /** Describes a call for people. */

@@ -19,7 +19,7 @@ const item = <const Type extends string, const Fields extends Schema.Struct.Fiel
     completedAtMs: Schema.NullOr(Schema.Finite)
   }).annotate({ identifier: type })
 
-/** How far a call is. `declined`: it was not allowed to run. */
+/** The progress of a call. `declined`: it was not allowed to run. */
 export const CallStatus = Schema.Literals(["inProgress", "completed", "failed", "declined"])
 /** @see {@link CallStatus} */
 export type CallStatus = typeof CallStatus.Type

@@ -15,15 +15,15 @@ export interface Agent {
   /** The session that started it; undefined for the root. */
   readonly parentId: SessionId | undefined
   readonly isWorking: boolean
-  /** How many of its questions are open. */
+  /** The number of its open questions. */
   readonly questionCount: number
   /** The agents that it waits for, by call. */
   readonly waits: ReadonlyMap<CallId, ReadonlyArray<SessionId>>
-  /** When it, or its latest turn, was started, in milliseconds since 1970. */
+  /** The time at which it, or its latest turn, was started, in milliseconds since 1970. */
   readonly startedAt: number
   /** @internal The turn of the review that it has entered and not exited. */
   readonly review: TurnId | undefined
-  /** Whether a review task has started it. What it found is in the notes of that task, not in its last message. */
+  /** True if a review task has started it. Its findings are in the notes of that task, not in its last message. */
   readonly isReviewer: boolean
   /** @internal The end of a reviewer, until what it found is known. */
   readonly completed: Completed | undefined

@@ -131,9 +131,9 @@ export const run = (
 interface Consequences {
   /** Answers questions if there is no terminal to ask at. */
   readonly unattended: Approvals
-  /** Whether calls that need approval are refused, or approved by the demo, without asking a person. */
+  /** True if calls that need approval are refused, or approved by the demo, without asking a person. */
   readonly isUnattended: boolean
-  /** Whether commands run in a sandbox. */
+  /** True if commands run in a sandbox. */
   readonly isSandboxed: boolean
   /** Notices for a person before the turn: that there is no sandbox, and whether calls that need approval are refused. */
   readonly notices: ReadonlyArray<string>
@@ -218,11 +218,11 @@ const execute = Effect.fnUntraced(function* (what: Execution) {
 const ruleWarnings = ({ cwd, settings: { home } }: ExecOptions) =>
   RuleFiles.warningsOf(home, RuleFiles.read({ home, cwd }))
 
-/** Whether something was refused, and no question had another answer. */
+/** True if something was refused, and no question had another answer. */
 const isAllRefused = ({ decisions }: Submission.Report): boolean =>
   decisions.some(isRefusal) && decisions.every((one) => one._tag === "CallDecided" || isRefusal(one))
 
-/** Whether an event refuses a call without a person: neither a hook nor somebody at the terminal has decided. */
+/** True if an event refuses a call without a person: neither a hook nor somebody at the terminal has decided. */
 const isRefusal = (event: SessionEvent): boolean => {
   switch (event._tag) {
     case "QuestionSettled":
@@ -242,7 +242,7 @@ const writeAnswer = (text: string) => {
   stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`)
 }
 
-/** How long a signal waits for the end of the turn to be shown. */
+/** The time that a signal waits for the end of the turn to be shown. */
 const showLimit = "1 second"
 
 const warn = (messages: ReadonlyArray<string>) => {

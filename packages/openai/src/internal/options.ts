@@ -24,35 +24,38 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string } | undefined
   /** Added to the address. */
   readonly queryParams?: { readonly [name: string]: string } | undefined
-  /** How much the model thinks: `minimal`, `low`, `medium`, `high`, or another word of the model. Default: the model's. */
+  /**
+   * The effort with which the model thinks: `minimal`, `low`, `medium`, `high`, or another word of the model. Default: the
+   * model's.
+   */
   readonly reasoningEffort?: string | undefined
-  /** Which summary of its thinking the model writes: `auto`, `concise` or `detailed`. Default: none. */
+  /** The summary of its thinking that the model writes: `auto`, `concise` or `detailed`. Default: none. */
   readonly reasoningSummary?: string | undefined
-  /** How long the model's answers are: `low`, `medium` or `high`. Default: the model's. */
+  /** The length of the model's answers: `low`, `medium` or `high`. Default: the model's. */
   readonly verbosity?: string | undefined
-  /** How many tokens a response may have, those of reasoning included. Default: the provider's limit. */
+  /** The most tokens of a response, those of reasoning included. Default: the provider's limit. */
   readonly maxOutputTokens?: number | undefined
-  /** How the provider schedules requests, for example `flex` or `priority`. Default: the provider's. */
+  /** The tier in which the provider schedules requests, for example `flex` or `priority`. Default: the provider's. */
   readonly serviceTier?: string | undefined
-  /** Whether to ask for reasoning in its encrypted form; `false` for models that refuse this. Default true. */
+  /** True to ask for reasoning in its encrypted form; `false` for models that refuse this. Default true. */
   readonly encryptedReasoning?: boolean | undefined
-  /** Whether the model may call several tools at once. Default true. */
+  /** True if the model may call several tools at once. Default true. */
   readonly parallelToolCalls?: boolean | undefined
   /**
-   * Whether the provider searches the web when the model asks for it: `live`, or only what it has in a cache. Sent with
+   * The web search of the provider, when the model asks for it: `live`, or only what it has in a cache. Sent with
    * requests that have tools. Default: not at all.
    */
   readonly webSearch?: "cached" | "live" | undefined
   /**
-   * Whether the provider compacts conversations at `POST {baseUrl}/responses/compact`. Its summaries may be sealed: models
-   * of other providers cannot read them. Default false.
+   * True if the provider compacts conversations at `POST {baseUrl}/responses/compact`. Its summaries may be sealed:
+   * models of other providers cannot read them. Default false.
    */
   readonly compactEndpoint?: boolean | undefined
   /**
-   * How long to wait for the response to begin and, in it, from one event to the next, before the request fails with
+   * The time to wait for the response to begin and, in it, from one event to the next, before the request fails with
    * `IdleTimeout`. Default 300 seconds. Infinity, zero and less mean no limit.
    */
   readonly idleTimeout?: Duration.Input | undefined
-  /** How many tokens the model's context holds, if known. */
+  /** The size of the model's context in tokens, if known. */
   readonly contextWindow?: number | undefined
 }

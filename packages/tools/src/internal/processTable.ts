@@ -20,7 +20,7 @@ export interface Wanted {
   /** No process of them started before this time, in ticks since the boot of the host; undefined if it is not known. */
   readonly startTicks: number | undefined
   /**
-   * Whether a daemon that started at this time, in ticks since the boot of the host, may be one of these processes. It
+   * Returns true if a daemon that started at this time, in ticks since the boot of the host, may be one of them. It
    * is asked about daemons of the same user whose environment the host hides, like that of `ssh-agent`.
    */
   readonly claims: (startTicks: number) => boolean
@@ -28,7 +28,7 @@ export interface Wanted {
 
 /** The living processes that were found. A zombie does not live. */
 export interface Found {
-  /** Whether the group has a living member. */
+  /** True if the group has a living member. */
   readonly inGroup: boolean
   /** The members of the group; empty on a host without `/proc`. */
   readonly members: ReadonlyArray<number>
@@ -40,7 +40,7 @@ export interface Found {
    * marker. One that never has any is believed after some looks.
    */
   readonly isSure: boolean
-  /** Whether some process ended before it could be read. It may have started another one that was not found. */
+  /** True if some process ended before it could be read. It may have started another one that was not found. */
   readonly hasVanished: boolean
 }
 
@@ -58,11 +58,11 @@ export interface ProcessTable {
   readonly now: Effect.Effect<number | undefined>
 }
 
-/** How many processes are read concurrently. */
+/** The number of processes that are read concurrently. */
 const width = 16
-/** How often a process must have no environment until it is believed to have none. */
+/** The number of looks in which a process must have no environment, until it is believed to have none. */
 const emptyCount = 10
-/** How long a process that is not wanted is not read again: much less than it takes to use its number again. */
+/** The time in which a process that is not wanted is not read again: much less than it takes to use its number again. */
 const foreignMillis = 1_000
 /** The flag of a kernel thread, which has no environment and is not a descendant of a command. */
 const kernelThread = 0x00200000
@@ -165,18 +165,18 @@ const entryOf = (pid: number, stat: string): Entry => {
   }
 }
 
-/** Whether a line of the table is that of a kernel thread. */
+/** Returns true if a line of the table is that of a kernel thread. */
 export const isKernelThread = (stat: string): boolean => (entryOf(0, stat).flags & kernelThread) !== 0
 
 /** Returns when a process started; -Infinity for a kernel thread, which never is of a command, and Infinity if it is not known. */
 const birthOf = ({ flags, startTicks }: Entry): number =>
   (flags & kernelThread) !== 0 ? -Infinity : startTicks > 0 ? startTicks : Infinity
 
-/** What all finders know about a process. */
+/** The knowledge of all finders about a process. */
 interface Known {
   /** See {@link birthOf}. */
   readonly birth: number
-  /** When this is forgotten, in milliseconds of the monotonic clock. */
+  /** The time at which this is forgotten, in milliseconds of the monotonic clock. */
   readonly until: number
 }
 
@@ -185,11 +185,11 @@ interface FinderOptions {
   readonly blindly: Find
   readonly host: HostProcess
   readonly known: Map<number, Known>
-  /** Whether the age of a process is read before its environment, because that takes no time. */
+  /** True if the age of a process is read before its environment, because that takes no time. */
   readonly isStatFirst: boolean
 }
 
-/** How much of the table a look has read. */
+/** The part of the table that a look has read. */
 interface Progress {
   /** See {@link Found.isSure}. */
   isComplete: boolean
@@ -312,13 +312,13 @@ const makeFindByTable = (
   return (wanted, act) => withReads((reads) => look(reads, wanted, act))
 }
 
-/** Whether a process that hides its environment is in the session, or has a parent that was found. */
+/** Returns true if a process that hides its environment is in the session, or has a parent that was found. */
 const isDescendant = ({ sessionId }: Wanted, { parent, session }: Entry, known: ReadonlyArray<number>): boolean =>
   session === sessionId || known.includes(parent)
 
 /**
- * Whether a process that hides its environment is a daemon that one of these processes has left: an orphan in a session
- * without a terminal, of the same user and login as this program, and no older than the first process.
+ * Returns true if a process that hides its environment is a daemon that one of these processes has left: an orphan in
+ * a session without a terminal, of the same user and login as this program, and no older than the first process.
  */
 const isOwnDaemon = (
   { claims }: Wanted,
@@ -329,7 +329,7 @@ const isOwnDaemon = (
     ? Effect.succeed(false)
     : Effect.map(loginOf(read, pid), (login) => login === host.login)
 
-/** Whether a file of a process cannot be read because the process has ended. */
+/** Returns true if a file of a process cannot be read because the process has ended. */
 export const hasGone = (reason: PlatformError["reason"]): boolean =>
   reason._tag === "NotFound" || (reason.cause as { readonly code?: unknown } | undefined)?.code === "ESRCH"
 

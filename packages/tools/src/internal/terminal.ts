@@ -46,7 +46,7 @@ export const load: Effect.Effect<Terminals | undefined> = Effect.promise(() =>
   )
 )
 
-/** How much output may wait for its reader before the terminal is paused. */
+/** The most bytes of output that wait for their reader. With more the terminal is paused. */
 const capacityBytes = 65_536
 /** The end-of-file character. */
 const endOfFile = Uint8Array.of(4)

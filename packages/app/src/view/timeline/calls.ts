@@ -22,7 +22,7 @@ export interface Context {
   readonly tool: string
 }
 
-/** How a call ended: its status, and its result as the model reads it. */
+/** The end of a call: its status, and its result as the model reads it. */
 export interface End {
   readonly status: ToolStatus
   readonly text: string
@@ -83,7 +83,7 @@ export const describe = (item: CallItem, context: Context, end?: End): Pick<Bar,
   }
 }
 
-/** How a call ended, in a word or two. */
+/** The end of a call, in a word or two. */
 export const endOf = (item: CallItem, { status }: End): Pick<Bar, "status" | "mood"> => {
   const ended = { status, mood: moods[status] }
   if (item.type === "collabAgentToolCall" && item.timedOut === true) return { ...ended, status: "timed out" }

@@ -26,7 +26,7 @@ export interface TurnLane {
   readonly at: number
   readonly endedAt: number | undefined
   readonly outcome: "completed" | "failed" | "aborted" | "open"
-  /** Why it was aborted, or the error with which it failed. */
+  /** The reason of its abort, or the error with which it failed. */
   readonly reason: string | undefined
   readonly usage: TokenUsage
   readonly lastMessage: string | undefined
@@ -45,11 +45,11 @@ export interface Bar {
   readonly parent: string | undefined
   readonly at: number
   readonly endedAt: number | undefined
-  /** How it ended, in a word or two; `open` while it has not. */
+  /** Its end, in a word or two; `open` while it has not ended. */
   readonly status: string
   /** A text to show instead of the status: the tokens of a model request. */
   readonly note?: string | undefined
-  /** Whether that is good, bad, stopped or not known yet. */
+  /** The kind of this end: good, bad, stopped or not known yet. */
   readonly mood: "good" | "bad" | "stopped" | "open"
   readonly details: ReadonlyArray<Detail>
 }
@@ -79,6 +79,6 @@ export interface Message {
 export interface Note {
   readonly at: number
   readonly text: string
-  /** How many turns had started before it. */
+  /** The number of turns that had started before it. */
   readonly afterTurns: number
 }

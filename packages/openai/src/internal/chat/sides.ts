@@ -14,7 +14,7 @@ export interface InputSide<Part> {
 /** An item of the model. */
 export type Said = Extract<Item, { _tag: "AssistantMessage" | "Reasoning" | "ToolCall" }>
 
-/** What the model said until the next input, or the first result of its calls. It has a text or a call. */
+/** The words and calls of the model until the next input, or the first result of its calls. It has a text or a call. */
 export interface ModelSide {
   readonly _tag: "Model"
   readonly items: ReadonlyArray<Said>
