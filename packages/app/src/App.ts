@@ -70,7 +70,7 @@ import * as RuleFiles from "./RuleFiles.ts"
 import * as SessionLease from "./storage/SessionLease.ts"
 import type * as Settings from "./Settings.ts"
 import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
-import { underPolicy } from "./settings/approvals.ts"
+import { applyPolicy } from "./settings/approvals.ts"
 import { environmentOf } from "./settings/commands.ts"
 import { retriesOf } from "./settings/providers.ts"
 import { networkIn } from "./settings/sandbox.ts"
@@ -334,7 +334,7 @@ export const open = (
       onEvent,
       meta: { cwd, model: settings.model, ...opening.meta }
     }).pipe(
-      Effect.provideService(Approvals, underPolicy(settings, opening.approvals)),
+      Effect.provideService(Approvals, applyPolicy(settings, opening.approvals)),
       Effect.provideService(
         SessionObserver,
         combine(yield* SessionObserver, turns?.observer, opening.observer, yield* RuleFiles.amendments(settings.home))

@@ -311,7 +311,7 @@ describe("end", () => {
     }).pipe(Effect.provide(host))
   )
 
-  it.effect("waits until the program has been waited for, because a zombie may outlive this program", () =>
+  it.effect("X1 waits until the program has been waited for, because a zombie may outlive this program", () =>
     Effect.gen(function* () {
       const waited = yield* Deferred.make<void>()
       const held = Layer.effect(

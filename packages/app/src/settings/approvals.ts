@@ -1,4 +1,4 @@
-/** The approval policy of a turn, in front of those who answer questions. */
+/** The approval policy of a turn, which decides before a question reaches a person. */
 import { type Approvals, denyAll } from "@spindle/core/Approvals"
 import { ofTurn } from "@spindle/core/TurnContext"
 import * as Effect from "effect/Effect"
@@ -6,7 +6,7 @@ import type { Settings } from "../Settings.ts"
 import * as TurnContexts from "./TurnContexts.ts"
 
 /** Refuses the questions that the approval policy of the turn does not allow, and passes the others on. */
-export const underPolicy = (settings: Settings, approvals: Approvals): Approvals => ({
+export const applyPolicy = (settings: Settings, approvals: Approvals): Approvals => ({
   decide: (question) =>
     Effect.flatMap(ofTurn, (context) => {
       const { approvalPolicy } = TurnContexts.settingsIn(settings, context)

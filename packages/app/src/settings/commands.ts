@@ -33,8 +33,8 @@ export const read = (table: Table.Settings): CommandSettings => {
   }
 }
 
-/** The sources of secrets, and the settings of commands, which get none of them. */
-interface Secrets {
+/** The settings of commands, and those with the secrets that no command gets. */
+interface EnvironmentSettings {
   readonly commands: CommandSettings
   readonly mcpServers: ReadonlyArray<ServerConfig>
   readonly provider: Provider
@@ -45,7 +45,7 @@ interface Secrets {
  * or of an MCP server, whatever its name.
  */
 export const environmentOf = (
-  { commands, mcpServers, provider }: Secrets,
+  { commands, mcpServers, provider }: EnvironmentSettings,
   env: CommandEnvironment.Variables
 ): CommandEnvironment.Policy => {
   const secrets = provider._tag === "Scripted" ? [] : [provider.key, ...provider.headers.map(([, value]) => value)]

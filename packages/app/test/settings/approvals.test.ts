@@ -3,7 +3,7 @@ import type { Approvals, Question } from "@spindle/core/Approvals"
 import { CurrentTurnContext, type TurnContext } from "@spindle/core/TurnContext"
 import { Effect } from "effect"
 import type { Settings } from "../../src/Settings.ts"
-import { underPolicy } from "../../src/settings/approvals.ts"
+import { applyPolicy } from "../../src/settings/approvals.ts"
 import { questionId, sessionId } from "../fixtures/events.ts"
 
 const allowAll: Approvals = { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) }
@@ -14,14 +14,14 @@ const decisionOf = (
   kind: Question["kind"] = "command",
   context: TurnContext = {}
 ) =>
-  underPolicy({ approvalPolicy, sandboxMode: "read-only" } as Settings, allowAll)
+  applyPolicy({ approvalPolicy, sandboxMode: "read-only" } as Settings, allowAll)
     .decide({ sessionId, questionId, kind, payload: null, path: [sessionId] })
     .pipe(Effect.provideService(CurrentTurnContext, () => context))
 
 const reasonOf = (...args: Parameters<typeof decisionOf>) =>
   Effect.map(decisionOf(...args), (decision) => (decision._tag === "Denied" ? decision.reason : decision._tag))
 
-describe("underPolicy", () => {
+describe("applyPolicy", () => {
   it.effect("asks no question if the policy of the settings or of the turn is never", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* reasonOf("never"), "the approval policy is never")

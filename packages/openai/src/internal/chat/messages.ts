@@ -15,7 +15,7 @@ import * as Calls from "../calls.ts"
 import { isImageAddress, missingImage } from "../history.ts"
 import { stringify } from "../json.ts"
 import { wireName } from "../toolNames.ts"
-import { type CompletedCall, type InputSide, type ModelSide, type Said, sidesOf } from "./sides.ts"
+import { type CompletedCall, type InputSide, isBlank, type ModelSide, type Said, sidesOf } from "./sides.ts"
 
 type ContentPart =
   | { readonly type: "text"; readonly text: string }
@@ -129,8 +129,6 @@ class MessageWriter {
     return field === undefined ? {} : { [field]: joinParagraphs(own.map(({ text }) => text)) }
   }
 }
-
-const isBlank = (text: string): boolean => text.trim() === ""
 
 const joinParagraphs = (texts: ReadonlyArray<string>): string => texts.join("\n\n")
 

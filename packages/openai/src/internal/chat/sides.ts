@@ -76,7 +76,8 @@ const completedCall = (call: ToolCall, id: string, result: ToolResult): Complete
   return { call, id, result, output: isBlank(output) ? "(no output)" : output }
 }
 
-const isBlank = (text: string): boolean => text.trim() === ""
+/** Returns true if a text has only white space. */
+export const isBlank = (text: string): boolean => text.trim() === ""
 
 /** Leaves out the calls that a provider ran itself, such as web searches: other servers have no such calls. */
 const withoutProviderCalls = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
