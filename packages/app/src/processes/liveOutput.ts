@@ -68,8 +68,12 @@ const reply = (client: Net.Socket, outputOf: (processId: string) => string | und
 /** Returns the last output of a process; undefined if no program that replies runs it. */
 export const read = Effect.fnUntraced(function* (home: string, processId: ProcessId) {
   const directory = directoryOf(home)
-  const names = Fs.existsSync(directory) ? Fs.readdirSync(directory).filter((name) => name.endsWith(".sock")) : []
-  const replies = yield* Effect.forEach(names, (name) => ask(Path.join(directory, name), processId), {
+  const names = yield* Effect.try(() => Fs.readdirSync(directory)).pipe(
+    // no program has served below this home, or this user may not read it
+    Effect.orElseSucceed((): ReadonlyArray<string> => [])
+  )
+  const sockets = names.filter((name) => name.endsWith(".sock"))
+  const replies = yield* Effect.forEach(sockets, (name) => ask(Path.join(directory, name), processId), {
     concurrency: "unbounded"
   })
   return replies.find((one) => one.startsWith("+"))?.slice(1)

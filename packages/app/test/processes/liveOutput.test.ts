@@ -139,6 +139,15 @@ describe("the output of a command that runs", () => {
     })
   )
 
+  it.live("is that of no program where a file is in the place of its directory", () =>
+    Effect.gen(function* () {
+      const at = yield* home
+      Fs.writeFileSync(Path.join(at, "commands"), "")
+      yield* printing({ one: "a" })(LiveOutput.serve(at))
+      assert.isUndefined(yield* tail(at, "one"))
+    })
+  )
+
   it.live("cannot be asked for below a home whose path is too long, which keeps no session from opening", () =>
     Effect.gen(function* () {
       const at = Path.join(yield* home, "x".repeat(100))
