@@ -25,6 +25,7 @@ import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Connectors from "./connectors/Connectors.ts"
+import * as Machine from "./Machine.ts"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
@@ -199,7 +200,7 @@ const tasksIn = (cwd: string) => [
   CompactTask.kind,
   UndoTask.kind,
   ReviewTask.kind({ cwd }),
-  UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
+  UserShellTask.kind({ cwd, shell: Machine.host.env["SHELL"] || "/bin/sh" })
 ]
 
 const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)
