@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
-import { mutantPlugin, provideMutants } from "./packages/core/test/explore/mutantPlugin.ts"
+import { provideMutants } from "./packages/core/test/explore/mutantMarkers.ts"
 import { mutantTables } from "./scripts/tests/mutantTables.ts"
 
 // without `module`: what is behind it is for bundlers, and Node cannot load that of @opentelemetry/api
@@ -13,7 +13,6 @@ const libraries = ["core", "delegate", "tools", "testing", "telemetry", "openai"
 /** The tests of packages. A worker serves one project, so two projects share no loaded sources. */
 const project = (name: string, packages: ReadonlyArray<string>, globalSetup: ReadonlyArray<string> = []) => ({
   root: "./packages",
-  plugins: [mutantPlugin(provide.mutants)],
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
@@ -23,6 +22,9 @@ const project = (name: string, packages: ReadonlyArray<string>, globalSetup: Rea
     include: packages.map((one) => `${one}/test/**/*.test.ts`),
     // an exploration of a few seconds takes minutes on busy cores
     testTimeout: 300_000,
+    // Node loads the mutants from the sources, and warns that it can take the types out of a source
+    server: { deps: { external: [/\/mutantLoader\.ts$/] } },
+    execArgv: ["--conditions=spindle-source", "--disable-warning=ExperimentalWarning"],
     provide,
     globalSetup: [...globalSetup],
     setupFiles: ["../scripts/tests/quiet.mjs"]

@@ -9,8 +9,10 @@ const shown = { program: "a drawn program", trees: "random trees" }
 const print = (title, table) => {
   const rows = Object.entries(table).flatMap(([name, { by }]) => {
     if (mutants[name] === undefined) return []
-    const { clause, files, reason } = mutants[name]
-    const places = files.map((file) => `\`${file}\``).join(", ")
+    const { clause, edits, reason } = mutants[name]
+    const places = Object.keys(edits)
+      .map((file) => `\`${file}\``)
+      .join(", ")
     return [`| \`${name}\` | ${clause} | ${reason.replaceAll("|", "\\|")} | ${places} | ${shown[by] ?? `\`${by}\``} |`]
   })
   console.log(`## ${title}\n\n${rows.length} mutants.\n`)

@@ -1,18 +1,13 @@
 /** Negative controls: each mutant of the application is found. `tasks.test.ts` finds nothing in the unchanged sources. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import { inject } from "vitest"
+import { loadMutant, titleOf } from "../../../core/test/fixtures/mutants.ts"
 import type { Case } from "./exploring.ts"
 import { mutants } from "./mutants.ts"
 import type * as World from "./world.ts"
 
 /** Loads everything that explores the tasks, with a mutant of the sources. */
-const loadMutant = (name: string): Promise<typeof World> => import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
-
-const titleOf = (name: string): string => {
-  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
-  return `${clause} ${reason}: ${name}`
-}
+const loadWorld = (name: string) => loadMutant<typeof World>(new URL("./world.ts", import.meta.url), name)
 
 /** Aborts at the steps of a sample, and of larger ones until the law is broken. */
 const find = (one: Case, breaks: RegExp): string | undefined => {
@@ -30,7 +25,7 @@ const find = (one: Case, breaks: RegExp): string | undefined => {
 describe("M4 S12 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
     it(titleOf(name), async () => {
-      const one: Case = (await loadMutant(name)).cases[by]
+      const one: Case = (await loadWorld(name)).cases[by]
       assert.isDefined(find(one, breaks), "the mutant was not found")
     })
   }

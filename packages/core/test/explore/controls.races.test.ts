@@ -4,7 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import { loadMutant, titleOf } from "./controls.ts"
+import { titleOf } from "../fixtures/mutants.ts"
+import { loadWorld } from "./controls.ts"
 import type { Row } from "./mutantMarkers.ts"
 import { mutants } from "./mutants.ts"
 import { races } from "./races.ts"
@@ -20,7 +21,7 @@ describe("a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries<Row>(mutants)) {
     if (by === "program") continue
     it(titleOf(name), async () => {
-      const race = (await loadMutant(name)).races[by as keyof typeof races]
+      const race = (await loadWorld(name)).races[by as keyof typeof races]
       const isFault = ({ law }: Interrupts.Violation) => breaks.test(law)
       const report = Interrupts.explore({ ...race, maxShrinks: 0, until: isFault })
       const found = report.violations.find(isFault)

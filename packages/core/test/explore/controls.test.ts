@@ -5,7 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Laws from "@spindle/testing/Laws"
 import * as SessionPrograms from "@spindle/testing/SessionPrograms"
-import { loadMutant, titleOf } from "./controls.ts"
+import { titleOf } from "../fixtures/mutants.ts"
+import { loadWorld } from "./controls.ts"
 import type { Row } from "./mutantMarkers.ts"
 import { mutants } from "./mutants.ts"
 import { programs } from "./programs.ts"
@@ -39,7 +40,7 @@ describe("a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries<Row>(mutants)) {
     if (by !== "program") continue
     it(titleOf(name), async () => {
-      const mutant = await loadMutant(name)
+      const mutant = await loadWorld(name)
       const law = mutant.Laws.session
       for (const program of schedules(programs[name as keyof typeof programs])) {
         const { violation } = mutant.SessionPrograms.check(program, { law, aborts })

@@ -20,6 +20,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseSync } from "vite"
+import { applyEdits, type Edit } from "./mutantLoader.ts"
 
 /** How the tests find a mutant. */
 export interface Row {
@@ -35,8 +36,8 @@ export interface Mutant {
   readonly clause: string
   /** What holds in the source and not in the mutant. */
   readonly reason: string
-  /** The files of its markers, below `packages`. */
-  readonly files: ReadonlyArray<string>
+  /** The changes of its markers, by the file below `packages`. */
+  readonly edits: { readonly [file: string]: ReadonlyArray<Edit> }
 }
 
 interface Marker {
@@ -62,12 +63,6 @@ interface Target {
   readonly node: Node
   readonly isListed: boolean
   readonly next: Node | undefined
-}
-
-interface Edit {
-  readonly start: number
-  readonly end: number
-  readonly text: string
 }
 
 const grammar = /^([a-z][a-z0-9-]*) \(([A-Z]\d+)(?:: (.+?))?\): (?:(drop|true|false|swap-next)|(insert|replace): (.+))$/
@@ -199,47 +194,50 @@ const editsOf = ({ code, operator }: Marker, target: Target, source: string): Re
   }
 }
 
-const applied = (source: string, edits: ReadonlyArray<Edit>): string => {
-  const ordered = edits.toSorted((a, b) => b.start - a.start || b.end - a.end)
-  let before = source.length
-  return ordered.reduce((text, { end, start, text: instead }) => {
-    if (end > before) throw new Error("two markers change the same code")
-    before = start
-    return text.slice(0, start) + instead + text.slice(end)
-  }, source)
+/** Returns the markers of a source, and what each of them changes. Throws if a marker cannot be applied. */
+const editsOfMarkers = (file: string, source: string): ReadonlyArray<readonly [Marker, ReadonlyArray<Edit>]> => {
+  const markers = markersOf(file, source)
+  if (markers.length === 0) return []
+  const { comments, program } = parseSync(file, source)
+  return markers.map((marker) => {
+    try {
+      const target = targetAfter(program as unknown as Node, comments, source, marker.end)
+      return [marker, editsOf(marker, target, source)] as const
+    } catch (error) {
+      throw new Error(`mutant ${marker.name} in ${file}: ${(error as Error).message}`, { cause: error })
+    }
+  })
+}
+
+/** Collects the mutants of sources. Throws if a marker cannot be applied, or if the markers of one mutant contradict each other. */
+export const mutantsOf = (sources: Iterable<readonly [file: string, source: string]>): Record<string, Mutant> => {
+  const mutants: Record<string, Mutant> = {}
+  for (const [file, source] of sources) {
+    for (const [{ clause, name, reason }, edits] of editsOfMarkers(file, source)) {
+      const known = (mutants[name] ??= { clause, reason, edits: {} })
+      const isSame = known.clause === clause && (reason === "" || known.reason === "" || known.reason === reason)
+      if (!isSame) throw new Error(`${file}: two mutants are called ${name}`)
+      mutants[name] = {
+        clause,
+        reason: known.reason === "" ? reason : known.reason,
+        edits: { ...known.edits, [file]: [...(known.edits[file] ?? []), ...edits] }
+      }
+    }
+  }
+  return mutants
 }
 
 /** Returns the source of a mutant; a source without markers of that name stays as it is. Throws if a marker cannot be applied. */
 export const mutate = (name: string, file: string, source: string): string => {
-  const markers = markersOf(file, source).filter((marker) => marker.name === name)
-  if (markers.length === 0) return source
+  const edits = mutantsOf([[file, source]])[name]?.edits[file] ?? []
   try {
-    const { comments, program } = parseSync(file, source)
-    const edits = markers.flatMap((marker) =>
-      editsOf(marker, targetAfter(program as unknown as Node, comments, source, marker.end), source)
-    )
-    const mutated = applied(source, edits)
+    const mutated = applyEdits(source, edits)
     const [error] = parseSync(file, mutated).errors
     if (error !== undefined) throw new Error(error.message)
     return mutated
   } catch (error) {
     throw new Error(`mutant ${name} in ${file}: ${(error as Error).message}`, { cause: error })
   }
-}
-
-/** Collects the mutants of sources. Throws if the markers of one mutant contradict each other. */
-export const mutantsOf = (sources: Iterable<readonly [file: string, source: string]>): Record<string, Mutant> => {
-  const mutants: Record<string, Mutant> = {}
-  for (const [file, source] of sources) {
-    for (const { clause, name, reason } of markersOf(file, source)) {
-      const known = (mutants[name] ??= { clause, reason, files: [] })
-      const isSame = known.clause === clause && (reason === "" || known.reason === "" || known.reason === reason)
-      if (!isSame) throw new Error(`${file}: two mutants are called ${name}`)
-      const files = known.files.includes(file) ? known.files : [...known.files, file]
-      mutants[name] = { clause, reason: known.reason === "" ? reason : known.reason, files }
-    }
-  }
-  return mutants
 }
 
 const packages = join(import.meta.dirname, "../../..")
@@ -265,4 +263,19 @@ export const problemsOf = (
     ...rows.flatMap((name) => (Object.hasOwn(mutants, name) ? [] : [`row ${name} has no marker`])),
     ...rows.flatMap((name, index) => (rows.indexOf(name) === index ? [] : [`there are two rows ${name}`]))
   ]
+}
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** By name. */
+    readonly mutants: { readonly [name: string]: Mutant }
+    /** Mutants without a row, and rows without a mutant. */
+    readonly mutantProblems: ReadonlyArray<string>
+  }
+}
+
+/** Returns what the tests read with `inject`, from the sources and the tables of all packages. */
+export const provideMutants = (...tables: ReadonlyArray<{ readonly [name: string]: Row }>) => {
+  const mutants = mutantsOf(sourcesOfWorkspace())
+  return { mutants, mutantProblems: problemsOf(mutants, ...tables) }
 }

@@ -19,7 +19,7 @@ describe("the markers of the sources", () => {
 })
 
 describe("problems of the tables", () => {
-  const marked: Mutant = { clause: "S1", reason: "", files: [] }
+  const marked: Mutant = { clause: "S1", reason: "", edits: {} }
   const row = { by: "trees", breaks: /S1/ }
 
   it("are a marker without a row, a row without a marker, and two rows of one name", () => {
@@ -58,12 +58,14 @@ describe("a marker", () => {
   it("shares its name with markers of the same clause only", () => {
     const source = (second: string) =>
       [["a.ts", `// mutant a (S1: one): drop\na()\n// mutant a ${second}: drop\nb()`]] as const
-    const mutant = { clause: "S1", reason: "one", files: ["a.ts"] }
-    assert.deepStrictEqual(mutantsOf(source("(S1)")), { a: mutant })
+    const mutant = { clause: "S1", reason: "one" }
+    const first = [28, 55].map((start) => ({ start, end: start + 3, text: ";" }))
+    assert.deepStrictEqual(mutantsOf(source("(S1)")), { a: { ...mutant, edits: { "a.ts": first } } })
     assert.throws(() => mutantsOf(source("(S2)")), /two mutants are called a/)
     assert.throws(() => mutantsOf(source("(S1: two)")), /two mutants are called a/)
     const files = [...source("(S1)"), ["b.ts", "// mutant a (S1): drop\na()"] as const]
-    assert.deepStrictEqual(mutantsOf(files), { a: { ...mutant, files: ["a.ts", "b.ts"] } })
+    const second = [{ start: 23, end: 26, text: ";" }]
+    assert.deepStrictEqual(mutantsOf(files), { a: { ...mutant, edits: { "a.ts": first, "b.ts": second } } })
   })
 })
 

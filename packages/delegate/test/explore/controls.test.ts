@@ -1,19 +1,14 @@
 /** Negative controls: the exploration of each mutant finds nothing in the unchanged sources, and finds the fault in the mutant. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import { inject } from "vitest"
+import { loadMutant, titleOf } from "../../../core/test/fixtures/mutants.ts"
 import { cases } from "./cases.ts"
 import type { Case } from "./exploring.ts"
 import { mutants, ofCore } from "./mutants.ts"
 import type * as World from "./world.ts"
 
 /** Loads everything that finds faults of delegates, with a mutant of the sources. */
-const loadMutant = (name: string): Promise<typeof World> => import(/* @vite-ignore */ `./world.ts?mutant=${name}`)
-
-const titleOf = (name: string): string => {
-  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
-  return `${clause} ${reason}: ${name}`
-}
+const loadWorld = (name: string) => loadMutant<typeof World>(new URL("./world.ts", import.meta.url), name)
 
 /** Returns the first finding among the random trees. `trees.test.ts` runs as many with the unchanged sources. */
 const findInTrees = ({ runTree }: Pick<typeof World, "runTree">, breaks: RegExp) => {
@@ -45,7 +40,7 @@ describe("the unchanged sources", () => {
 describe("A1 A2 A3 A4 D1 D2 D5 D6 D7 I2 I3 O1 S7 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
     it(titleOf(name), async () => {
-      const world = await loadMutant(name)
+      const world = await loadWorld(name)
       const law = by === "trees" ? findInTrees(world, breaks) : findIn(world.cases[by]!, breaks)
       assert.isDefined(law, "the mutant was not found")
     })
@@ -53,6 +48,6 @@ describe("A1 A2 A3 A4 D1 D2 D5 D6 D7 I2 I3 O1 S7 a mutant is found", () => {
 
   for (const [name, breaks] of Object.entries(ofCore)) {
     it(`trees find a mutant of core: ${name}`, async () =>
-      assert.isDefined(findInTrees(await loadMutant(name), breaks), "the mutant was not found"))
+      assert.isDefined(findInTrees(await loadWorld(name), breaks), "the mutant was not found"))
   }
 })

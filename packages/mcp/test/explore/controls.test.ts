@@ -1,20 +1,15 @@
 /** Renewals of tokens and overlapping turns under the explorer, and negative controls: each mutant is found (decision 20). */
 import { assert, describe, it } from "@effect/vitest"
 import * as Interrupts from "@spindle/testing/Interrupts"
-import { inject } from "vitest"
+import { loadMutant, titleOf } from "../../../core/test/fixtures/mutants.ts"
+import type * as Cases from "./cases.ts"
 import { cases } from "./cases.ts"
 import { mutants } from "./mutants.ts"
 
 type Case = Interrupts.Exploration<any, unknown>
 
 /** Loads the explorations with a mutant of the sources. */
-const loadMutant = (name: string): Promise<{ readonly cases: typeof cases }> =>
-  import(/* @vite-ignore */ `./cases.ts?mutant=${name}`)
-
-const titleOf = (name: string): string => {
-  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
-  return `${clause} ${reason}: ${name}`
-}
+const loadWorld = (name: string) => loadMutant<typeof Cases>(new URL("./cases.ts", import.meta.url), name)
 
 describe("M1 M3 I10 a connection", () => {
   for (const [name, one] of Object.entries<Case>(cases)) {
@@ -29,7 +24,7 @@ describe("M1 M3 I10 a connection", () => {
 describe("M1 M3 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
     it(titleOf(name), async () => {
-      const world = await loadMutant(name)
+      const world = await loadWorld(name)
       const one: Case = world.cases[by]
       const isFault = ({ law }: Interrupts.Violation) => breaks.test(law)
       const found = Interrupts.explore({ ...one, maxShrinks: 0, until: isFault }).violations.find(isFault)

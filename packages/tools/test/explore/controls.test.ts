@@ -4,17 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect } from "effect"
-import { inject } from "vitest"
+import { loadMutant, titleOf } from "../../../core/test/fixtures/mutants.ts"
 import type * as Cases from "./cases.ts"
 import { mutants } from "./mutants.ts"
 
 /** Loads the explorations with a mutant of the sources. */
-const loadMutant = (name: string): Promise<typeof Cases> => import(/* @vite-ignore */ `./cases.ts?mutant=${name}`)
-
-const titleOf = (name: string): string => {
-  const { clause, reason } = inject("mutants")[name] ?? { clause: "no marker", reason: "" }
-  return `${clause} ${reason}: ${name}`
-}
+const loadWorld = (name: string) => loadMutant<typeof Cases>(new URL("./cases.ts", import.meta.url), name)
 
 describe("S12, X1 a mutant is found", () => {
   for (const [name, { breaks, by }] of Object.entries(mutants)) {
@@ -22,7 +17,7 @@ describe("S12, X1 a mutant is found", () => {
       titleOf(name),
       () =>
         Effect.gen(function* () {
-          const { cases } = yield* Effect.promise(() => loadMutant(name))
+          const { cases } = yield* Effect.promise(() => loadWorld(name))
           const exit = yield* Effect.exit(cases[by])
           assert.isTrue(exit._tag === "Failure", "the mutant was not found")
           if (exit._tag === "Failure") assert.match((Cause.squash(exit.cause) as Error).message, breaks)
