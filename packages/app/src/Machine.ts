@@ -8,7 +8,8 @@ import * as ProcessGroups from "@spindle/tools/ProcessGroups"
 import * as ProcessStat from "@spindle/tools/ProcessStat"
 import * as Sandbox from "@spindle/tools/Sandbox"
 import * as Signals from "@spindle/tools/Signals"
-import type * as FileSystem from "effect/FileSystem"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as NetworkProxy from "./sandbox/NetworkProxy.ts"
@@ -52,3 +53,15 @@ export const sandboxFor = (home: string) =>
     architecture: host.architecture,
     proxy: NetworkProxy.make({ directory: home, node: host.node })
   })
+
+/**
+ * Returns the name of the time zone of this machine, as `Europe/Berlin`. `Intl` knows it too, but loads the data of all
+ * locales for it, which takes a tenth of a short turn of the program.
+ */
+export const timeZoneOf = Effect.fnUntraced(function* (env: CommandEnvironment.Variables) {
+  const fileSystem = yield* FileSystem.FileSystem
+  // a variable may have any of the forms of POSIX
+  const link = yield* Effect.orElseSucceed(fileSystem.readLink("/etc/localtime"), () => "")
+  const linked = env["TZ"] === undefined ? /\/zoneinfo\/(?:(?:posix|right)\/)?(.+)$/.exec(link)?.[1] : undefined
+  return linked ?? Intl.DateTimeFormat().resolvedOptions().timeZone
+})

@@ -13,6 +13,7 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as CodingAgent from "./CodingAgent.ts"
 import * as Instructions from "./Instructions.ts"
+import * as Machine from "./Machine.ts"
 import type * as Settings from "./Settings.ts"
 import { networkIn } from "./settings/sandbox.ts"
 import * as TurnContexts from "./settings/TurnContexts.ts"
@@ -37,6 +38,7 @@ export const layer = ({
     Fragments,
     Effect.gen(function* () {
       const shell = yield* ExecCommand.defaultShell
+      const timeZone = yield* Machine.timeZoneOf(Machine.host.env)
       const context = yield* Effect.context<Sandbox | FileSystem.FileSystem>()
       const places = placesOf(settings, cwd)
       const make = Instructions.make({
@@ -50,7 +52,7 @@ export const layer = ({
             ["sandbox_mode", current.sandboxMode],
             ...Instructions.networkOf(networkIn(current.sandboxMode, current.sandbox)),
             ["shell", Path.basename(shell)],
-            ...Instructions.dateOf(now)
+            ...Instructions.dateOf(now, timeZone)
           ]
         }
       })
