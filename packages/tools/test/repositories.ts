@@ -54,18 +54,22 @@ export const gitState = (top: string) => {
   }
 }
 
+type Files = { readonly [path: string]: string | Uint8Array }
+
+/** Makes a repository with these files committed. */
+export const makeRepository = (top: string, files: Files): void => {
+  mkdirSync(top, { recursive: true })
+  // without the hooks that git copies into each repository
+  git(top, "init", "-q", "--template=", "-b", "main")
+  for (const [path, content] of Object.entries(files)) write(top, path, content)
+  if (Object.keys(files).length === 0) return
+  git(top, "add", "-A")
+  git(top, "commit", "-qm", "first")
+}
+
 /** A new repository with these files committed. */
-export const repository = (files: { readonly [path: string]: string | Uint8Array } = {}) =>
-  Effect.map(directory, (top) => {
-    // without the hooks that git copies into each repository
-    git(top, "init", "-q", "--template=", "-b", "main")
-    for (const [path, content] of Object.entries(files)) write(top, path, content)
-    if (Object.keys(files).length > 0) {
-      git(top, "add", "-A")
-      git(top, "commit", "-qm", "first")
-    }
-    return top
-  })
+export const repository = (files: Files = {}) =>
+  Effect.tap(directory, (top) => Effect.sync(() => makeRepository(top, files)))
 
 /** `Snapshots` in a new directory, with git and the files of this host. */
 export const snapshots = (limits?: Partial<Snapshots.Limits>) =>
