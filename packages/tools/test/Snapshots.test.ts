@@ -211,7 +211,7 @@ const works = (name: string, prepare: (top: string) => string) =>
   )
 
 describe("a snapshot", () => {
-  works("in a subdirectory", (top) => join(top, "folder/.."))
+  works("in a subdirectory", (top) => join(top, "folder"))
   works("with a detached HEAD", (top) => {
     git(top, "checkout", "-q", "--detach")
     return top
@@ -234,6 +234,18 @@ describe("a snapshot", () => {
     writeFileSync(join(top, "changed.txt"), "ours\n")
     git(top, "commit", "-qam", "ours")
     assert.throws(() => git(top, "merge", "other"))
+    return top
+  })
+  works("in the middle of a merge, with the file that both sides have renamed", (top) => {
+    git(top, "checkout", "-qb", "other")
+    git(top, "mv", "kept.txt", "theirs.txt")
+    git(top, "commit", "-qm", "theirs")
+    git(top, "checkout", "-q", "main")
+    git(top, "mv", "kept.txt", "ours.txt")
+    git(top, "commit", "-qm", "ours")
+    assert.throws(() => git(top, "merge", "other"))
+    // as the common ancestor has it: git does not list the path as modified
+    writeFileSync(join(top, "kept.txt"), files["kept.txt"])
     return top
   })
   works("after a rename", (top) => {
@@ -264,6 +276,27 @@ describe("a snapshot", () => {
     write(top, "nested/file", "of another repository\n")
     return top
   })
+
+  it.effect("has a tracked file although git ignores it, if it was changed or added before or during the turn", () =>
+    Effect.gen(function* () {
+      const top = yield* repository(files)
+      const contentOf = (name: string) => readFileSync(join(top, name), "utf8")
+      write(top, "early.log", "of git\n")
+      git(top, "add", "-f", "early.log")
+      writeFileSync(join(top, "early.log"), "of the user\n")
+      yield* change(top, () => {
+        writeFileSync(join(top, "early.log"), "of the turn\n")
+        write(top, "late.log", "of the turn\n")
+        git(top, "add", "-f", "late.log")
+      })
+      yield* change(top, () => writeFileSync(join(top, "late.log"), "of the next turn\n"))
+      yield* undo()
+      assert.deepStrictEqual([contentOf("early.log"), contentOf("late.log")], ["of the turn\n", "of the turn\n"])
+      yield* undo()
+      assert.strictEqual(contentOf("early.log"), "of the user\n")
+      assert.isFalse(existsSync(join(top, "late.log")))
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
 
   it.effect("leaves out what is too large or too much, and an undo keeps it", () =>
     Effect.gen(function* () {
