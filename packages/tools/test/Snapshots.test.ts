@@ -298,6 +298,23 @@ describe("a snapshot", () => {
     }).pipe(Effect.provide(snapshots()), Effect.scoped)
   )
 
+  for (const flag of ["--assume-unchanged", "--skip-worktree"]) {
+    it.effect(`keeps a tracked and ignored file that git does not look at: ${flag}`, () =>
+      Effect.gen(function* () {
+        const top = yield* repository({ ...files, "mine.txt": "one\n" })
+        write(top, ".gitignore", "mine.txt\n")
+        git(top, "update-index", flag, "mine.txt")
+        writeFileSync(join(top, "mine.txt"), "two\n")
+        for (const content of ["two\n", "three\n"]) {
+          yield* change(top, () => writeFileSync(join(top, "changed.txt"), content))
+        }
+        yield* undo({ count: 2 })
+        assert.strictEqual(readFileSync(join(top, "mine.txt"), "utf8"), "two\n")
+        assert.strictEqual(readFileSync(join(top, "changed.txt"), "utf8"), "one\n")
+      }).pipe(Effect.provide(snapshots()), Effect.scoped)
+    )
+  }
+
   it.effect("leaves out what is too large or too much, and an undo keeps it", () =>
     Effect.gen(function* () {
       const top = yield* repository(files)

@@ -115,7 +115,9 @@ export const capture = Effect.fnUntraced(function* (
   const gone = [...dropped, ...selected.directories, ...unmerged]
   if (gone.length > 0) yield* git(shadow, ["update-index", "--force-remove", "-z", "--stdin"], lines(gone))
   if (selected.paths.length > 0) {
-    yield* git(shadow, ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], lines(selected.paths))
+    // without the third option, git removes the entry of a file that the user told it to skip, although the file exists
+    const options = ["--add", "--remove", "--ignore-skip-worktree-entries", "--replace"]
+    yield* git(shadow, ["update-index", ...options, "-z", "--stdin"], lines(selected.paths))
   }
   const tree = (yield* gitText(shadow, ["write-tree", "--missing-ok"])).trim()
   if (isNew) yield* fileSystem.writeFileString(`${shadow.directory}/${complete}`, "")
