@@ -125,6 +125,7 @@ export const leftovers = (top: string) =>
 const crashing = Effect.fnUntraced(function* (prepared: Prepared) {
   const { after, before, home, reset, top } = prepared
   const results = new Set<string | undefined>()
+  const redone = new Set<string>()
   for (let at = 0; ; at++) {
     const exit = yield* undo(prepared, { at, kind: "death" })
     const recovered = yield* Effect.gen(function* () {
@@ -139,11 +140,18 @@ const crashing = Effect.fnUntraced(function* (prepared: Prepared) {
     assert.deepStrictEqual(tree(top), isUndone ? before : after, `S12 half restored after a crash at write ${at}`)
     if (Exit.isSuccess(exit)) break
     if (!isUndone) continue
-    yield* Effect.gen(function* () {
-      const snapshots = yield* Snapshots.Snapshots
-      yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
-    }).pipe(Effect.provide(store(home)))
-    assert.deepStrictEqual(tree(top), after)
+    // a redo reads the stored changes and the files, so it runs once for each state of them
+    const state = JSON.stringify(tree(home), (path, content: unknown) =>
+      path.endsWith("/index") ? undefined : content
+    )
+    if (!redone.has(state)) {
+      redone.add(state)
+      yield* Effect.gen(function* () {
+        const snapshots = yield* Snapshots.Snapshots
+        yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
+      }).pipe(Effect.provide(store(home)))
+      assert.deepStrictEqual(tree(top), after)
+    }
     yield* reset
   }
   assert.deepStrictEqual(results, new Set([undefined, "rolledBack", "finished"]))
