@@ -18,6 +18,8 @@ const bundled = Effect.runSync(
       build({
         entryPoints: [join(import.meta.dirname, "undoChild.ts")],
         bundle: true,
+        minifySyntax: true,
+        minifyWhitespace: true,
         write: false,
         platform: "node",
         format: "esm",
