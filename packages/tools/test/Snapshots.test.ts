@@ -227,24 +227,17 @@ describe("a snapshot", () => {
     return top
   })
   works("in the middle of a merge", (top) => {
+    const commitOf = (branch: string) => {
+      writeFileSync(join(top, "changed.txt"), `${branch}\n`)
+      git(top, "mv", "kept.txt", `${branch}.txt`)
+      git(top, "commit", "-qam", branch)
+    }
     git(top, "checkout", "-qb", "other")
-    writeFileSync(join(top, "changed.txt"), "theirs\n")
-    git(top, "commit", "-qam", "theirs")
+    commitOf("theirs")
     git(top, "checkout", "-q", "main")
-    writeFileSync(join(top, "changed.txt"), "ours\n")
-    git(top, "commit", "-qam", "ours")
+    commitOf("ours")
     assert.throws(() => git(top, "merge", "other"))
-    return top
-  })
-  works("in the middle of a merge, with the file that both sides have renamed", (top) => {
-    git(top, "checkout", "-qb", "other")
-    git(top, "mv", "kept.txt", "theirs.txt")
-    git(top, "commit", "-qm", "theirs")
-    git(top, "checkout", "-q", "main")
-    git(top, "mv", "kept.txt", "ours.txt")
-    git(top, "commit", "-qm", "ours")
-    assert.throws(() => git(top, "merge", "other"))
-    // as the common ancestor has it: git does not list the path as modified
+    // both sides have renamed it: as their common ancestor has it, git does not list it as modified
     writeFileSync(join(top, "kept.txt"), files["kept.txt"])
     return top
   })
@@ -277,13 +270,16 @@ describe("a snapshot", () => {
     return top
   })
 
-  it.effect("has a tracked file although git ignores it, if it was changed or added before or during the turn", () =>
+  it.effect("has tracked files that git ignores, and an undo keeps those that git is told not to look at", () =>
     Effect.gen(function* () {
-      const top = yield* repository(files)
-      const contentOf = (name: string) => readFileSync(join(top, name), "utf8")
+      const top = yield* repository({ ...files, "assumed.txt": "of git\n", "skipped.txt": "of git\n" })
+      const contentsOf = (...names: ReadonlyArray<string>) => names.map((name) => readFileSync(join(top, name), "utf8"))
+      git(top, "update-index", "--assume-unchanged", "assumed.txt")
+      git(top, "update-index", "--skip-worktree", "skipped.txt")
+      write(top, ".gitignore", "*.log\nassumed.txt\nskipped.txt\n")
       write(top, "early.log", "of git\n")
       git(top, "add", "-f", "early.log")
-      writeFileSync(join(top, "early.log"), "of the user\n")
+      for (const name of ["assumed.txt", "skipped.txt", "early.log"]) write(top, name, "of the user\n")
       yield* change(top, () => {
         writeFileSync(join(top, "early.log"), "of the turn\n")
         write(top, "late.log", "of the turn\n")
@@ -291,29 +287,13 @@ describe("a snapshot", () => {
       })
       yield* change(top, () => writeFileSync(join(top, "late.log"), "of the next turn\n"))
       yield* undo()
-      assert.deepStrictEqual([contentOf("early.log"), contentOf("late.log")], ["of the turn\n", "of the turn\n"])
+      assert.deepStrictEqual(contentsOf("early.log", "late.log"), ["of the turn\n", "of the turn\n"])
       yield* undo()
-      assert.strictEqual(contentOf("early.log"), "of the user\n")
       assert.isFalse(existsSync(join(top, "late.log")))
+      const kept = contentsOf("early.log", "assumed.txt", "skipped.txt")
+      assert.deepStrictEqual(kept, ["of the user\n", "of the user\n", "of the user\n"])
     }).pipe(Effect.provide(snapshots()), Effect.scoped)
   )
-
-  for (const flag of ["--assume-unchanged", "--skip-worktree"]) {
-    it.effect(`keeps a tracked and ignored file that git does not look at: ${flag}`, () =>
-      Effect.gen(function* () {
-        const top = yield* repository({ ...files, "mine.txt": "one\n" })
-        write(top, ".gitignore", "mine.txt\n")
-        git(top, "update-index", flag, "mine.txt")
-        writeFileSync(join(top, "mine.txt"), "two\n")
-        for (const content of ["two\n", "three\n"]) {
-          yield* change(top, () => writeFileSync(join(top, "changed.txt"), content))
-        }
-        yield* undo({ count: 2 })
-        assert.strictEqual(readFileSync(join(top, "mine.txt"), "utf8"), "two\n")
-        assert.strictEqual(readFileSync(join(top, "changed.txt"), "utf8"), "one\n")
-      }).pipe(Effect.provide(snapshots()), Effect.scoped)
-    )
-  }
 
   it.effect("leaves out what is too large or too much, and an undo keeps it", () =>
     Effect.gen(function* () {
