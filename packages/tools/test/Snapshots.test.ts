@@ -270,7 +270,7 @@ describe("a snapshot", () => {
     return top
   })
 
-  it.effect("has tracked files that git ignores, and an undo keeps those that git is told not to look at", () =>
+  it.effect("has tracked files that git ignores, and an undo keeps those that git does not look at", () =>
     Effect.gen(function* () {
       const top = yield* repository({ ...files, "assumed.txt": "of git\n", "skipped.txt": "of git\n" })
       const contentsOf = (...names: ReadonlyArray<string>) => names.map((name) => readFileSync(join(top, name), "utf8"))

@@ -44,7 +44,7 @@ export const tree = (top: string): { readonly [path: string]: string } => {
 /** Returns the state of git outside the working tree: its index, refs, stash, and the names of all its files. */
 export const gitState = (top: string) => {
   const dotGit = join(top, ".git")
-  // a working tree of its own has a file that names the directory
+  // in a separate working tree, a file names the directory
   const gitDir = lstatSync(dotGit).isDirectory()
     ? dotGit
     : resolve(top, readFileSync(dotGit, "utf8").slice("gitdir: ".length).trim())
