@@ -5,7 +5,7 @@
 import { tmpdir } from "node:os"
 import { parseArgs } from "node:util"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as App from "@spindle/app/App"
+import * as Machine from "@spindle/app/Machine"
 import * as HookCommands from "@spindle/app/HookCommands"
 import * as Agent from "@spindle/core/Agent"
 import * as Hooks from "@spindle/core/Hooks"
@@ -105,7 +105,7 @@ const measure = (name, make, turns, clock) =>
     console.log(`| ${name} | ${cells.join(" | ")} |`)
   })
 
-const platform = App.processes.pipe(Layer.provideMerge(NodeServices.layer))
+const platform = Machine.processes.pipe(Layer.provideMerge(NodeServices.layer))
 
 await Effect.runPromise(
   Effect.gen(function* () {

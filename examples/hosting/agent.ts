@@ -1,15 +1,15 @@
-// The agent: a tool that needs a service of the host and the user of the request, and a model that needs no key.
+// The agent: a tool that needs a service of the program and the user of the request, and a model that needs no key.
 import { Agent, Model } from "@spindle/core"
 import { Context, Effect, Layer, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 
-/** The user of a request. The host passes it on to turns. */
+/** The user of a request. `Sessions` passes it on to turns. */
 export const CurrentUser: Context.Reference<string | undefined> = Context.Reference<string | undefined>(
   "hosting/CurrentUser",
   { defaultValue: () => undefined }
 )
 
-/** A service of the host, for all users. */
+/** A service of the program, for all users. */
 export class Orders extends Context.Service<Orders, { readonly of: (user: string) => Effect.Effect<string> }>()(
   "hosting/Orders"
 ) {

@@ -20,10 +20,10 @@ const routes = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
  */
 export const serve = Effect.fnUntraced(function* (directory: string, port: number) {
   const scope = yield* Scope.make()
-  const host = Sessions.layer(agent, { context: [CurrentUser], idleTimeToLive: "10 minutes" }).pipe(
+  const hosted = Sessions.layer(agent, { context: [CurrentUser], idleTimeToLive: "10 minutes" }).pipe(
     Layer.provide(Layer.merge(requirements, JournalFile.layer({ directory })))
   )
-  const sessions = yield* Layer.build(host).pipe(Scope.provide(scope))
+  const sessions = yield* Layer.build(hosted).pipe(Scope.provide(scope))
   const http = NodeHttpServer.layer(createServer, { port, gracefulShutdownTimeout: "5 seconds" })
   yield* Layer.build(HttpRouter.serve(routes).pipe(Layer.provideMerge(http))).pipe(Effect.provideContext(sessions))
   // the last finalizer runs first

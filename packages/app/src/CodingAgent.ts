@@ -25,6 +25,7 @@ import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Connectors from "./connectors/Connectors.ts"
+import * as Machine from "./Machine.ts"
 import { type MakeModel, NamedModels } from "./Models.ts"
 import * as ReviewTask from "./tasks/ReviewTask.ts"
 import * as UndoTask from "./tasks/UndoTask.ts"
@@ -112,12 +113,8 @@ export interface InTurn {
   readonly sandbox: CodingTools.Limits
 }
 
-/** The sandboxes that turns have looked for, each with true if it is available here. */
-const found = new WeakMap<Sandbox, boolean>()
-
-const lookForSandbox = Effect.flatMap(Sandbox, (sandbox) =>
-  Effect.map(Effect.isSuccess(sandbox.available), (isAvailable) => void found.set(sandbox, isAvailable))
-)
+/** Looks for a sandbox. Without one, `InTurn` asks for approval. */
+const lookForSandbox = Effect.flatMap(Sandbox, ({ available }) => Effect.ignore(available))
 
 /**
  * Looks for a sandbox, if the running turn needs one. A session with full access does not look when it is opened, so
@@ -137,7 +134,7 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
     const rules = () => RuleFiles.read({ home: own.home, cwd }).rules
     const make = (settings: Settings.Settings): InTurn => {
       const { sandboxMode } = settings
-      const isConfined = found.get(sandbox) === true && sandboxMode !== "danger-full-access"
+      const isConfined = sandbox.isAvailable() && sandboxMode !== "danger-full-access"
       const containmentOf = (isConfinedHere: boolean) =>
         sandboxMode === "danger-full-access" ? "full-access" : isConfinedHere ? "sandbox" : "missing"
       const { commands, patches } = policiesOf(sandboxMode, settings.sandbox, cwd)
@@ -158,7 +155,7 @@ export const limitsIn: (options: Options) => Effect.Effect<(context: TurnContext
       const settings = isBound
         ? { ...changed, sandboxMode: narrowerMode(changed.sandboxMode, own.sandboxMode) }
         : changed
-      const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode, found.get(sandbox)])
+      const key = JSON.stringify([settings.approvalPolicy, settings.sandboxMode, sandbox.isAvailable()])
       let known = made.get(key)
       if (known === undefined) made.set(key, (known = make(settings)))
       return known
@@ -203,7 +200,7 @@ const tasksIn = (cwd: string) => [
   CompactTask.kind,
   UndoTask.kind,
   ReviewTask.kind({ cwd }),
-  UserShellTask.kind({ cwd, shell: process.env["SHELL"] || "/bin/sh" })
+  UserShellTask.kind({ cwd, shell: Machine.host.env["SHELL"] || "/bin/sh" })
 ]
 
 const ownToolkit = Toolkit.merge(CodingTools.toolkit, ProjectTools.toolkit, JsRepl.toolkit)

@@ -289,15 +289,15 @@ export const networkOf = (network: NetworkPolicy): Environment => {
   ]
 }
 
-/** Returns the day and the time zone of a time, as the environment names them. */
-export const dateOf = (now: number): Environment => [
+/** Returns the day of a time here, and the time zone, as the environment names them. */
+export const dateOf = (now: number, timeZone: string): Environment => [
   ["current_date", dayOf(now)],
-  ["timezone", timeZoneOf()]
+  ["timezone", timeZone]
 ]
 
 /** Returns the day of a time here, as ISO 8601 writes it. */
-export const dayOf = (now: number): string =>
-  // the locale of Sweden writes dates as ISO 8601 does
-  new Intl.DateTimeFormat("sv-SE", { timeZone: timeZoneOf() }).format(now)
-
-const timeZoneOf = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone
+export const dayOf = (now: number): string => {
+  const date = new Date(now)
+  const twoDigits = (value: number) => String(value).padStart(2, "0")
+  return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`
+}

@@ -4,6 +4,7 @@
 import { constants } from "node:os"
 import { ProcessId, uuidV7 } from "@spindle/core/Ids"
 import { Processes, type ProcessFailed } from "@spindle/core/Processes"
+import type * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import * as NetworkPolicy from "@spindle/tools/NetworkPolicy"
 import { Sandbox, type SandboxUnavailable } from "@spindle/tools/Sandbox"
 import * as SandboxEscapes from "@spindle/tools/SandboxEscapes"
@@ -15,8 +16,8 @@ import * as Layer from "effect/Layer"
 import type * as EffectPath from "effect/Path"
 import * as Stream from "effect/Stream"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import * as App from "./App.ts"
 import * as CodingAgent from "./CodingAgent.ts"
+import * as Machine from "./Machine.ts"
 import type * as Settings from "./Settings.ts"
 import { policiesOf } from "./settings/sandbox.ts"
 
@@ -28,6 +29,8 @@ export interface Options {
   readonly settings: Settings.Settings
   readonly cwd: string
   readonly command: ReadonlyArray<string>
+  /** The environment, from which the command gets what the settings allow. */
+  readonly env: CommandEnvironment.Variables
   readonly write: (bytes: Uint8Array) => void
   /** Called at the end for each host that the policy has denied, with a text that names the host and the reason. */
   readonly onDenied: (text: string) => void
@@ -40,6 +43,7 @@ export interface Options {
 export const run = ({
   command,
   cwd,
+  env,
   onDenied,
   settings,
   write
@@ -54,10 +58,10 @@ export const run = ({
     const { exitCode, signal } = yield* process.exit
     for (const denial of (yield* Sandbox).takeDenials(processId)) onDenied(NetworkPolicy.describe(denial))
     return exitCode ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0)
-  }).pipe(Effect.scoped, Effect.provide(machineFor(settings)))
-
-const machineFor = (settings: Settings.Settings) =>
-  App.sandboxFor(settings.home).pipe(Layer.provideMerge(App.processesFor(settings, process.env)))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(Machine.sandboxFor(settings.home), Machine.processesFor(settings, env)))
+  )
 
 /** The result of an attempt to leave the sandbox. */
 export type Escape = SandboxEscapes.Escape
@@ -67,7 +71,7 @@ export const tryEscapes = (
   home: string
 ): Effect.Effect<ReadonlyArray<Escape>, SandboxUnavailable | ProcessFailed, Platform> =>
   SandboxEscapes.run({
-    platform: process.platform,
-    tag: `spindle-doctor-${process.pid}`,
+    platform: Machine.host.platform,
+    tag: `spindle-doctor-${Machine.host.pid}`,
     hasProxy: true
-  }).pipe(Effect.scoped, Effect.provide(App.sandboxFor(home).pipe(Layer.provideMerge(App.processes))))
+  }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(Machine.sandboxFor(home), Machine.processes)))

@@ -4,6 +4,7 @@
  *
  * The headers have the names that servers of the reference expect.
  */
+import * as Local from "@spindle/core/Local"
 import type { Turn } from "@spindle/core/Turn"
 import * as TurnContext from "@spindle/core/TurnContext"
 import type { Headers } from "@spindle/mcp/TurnHeaders"
@@ -35,20 +36,20 @@ const gitLimit = "10 seconds"
  */
 export const make = (options: Options): Effect.Effect<(turn: Turn) => Effect.Effect<Headers>, never, Git.Git> =>
   Effect.map(Git.Git, (git) => {
-    const repositories = new WeakMap<Turn["session"], Found>()
+    const ofTurn = Local.make((): Found => ({ hasStarted: false, repository: undefined }))
     return (turn) =>
       Effect.flatMap(TurnContext.ofTurn, ({ cwd = options.cwd, sandbox = options.sandbox }) => {
-        const known = repositories.get(turn.session)
-        if (known?.turnId === turn.turnId) return Effect.succeed(headersOf(sandbox, turn, known.repository))
-        const found: Found = { turnId: turn.turnId, repository: undefined }
-        repositories.set(turn.session, found)
+        const found = Local.get(ofTurn, turn)
+        if (found.hasStarted) return Effect.succeed(headersOf(sandbox, turn, found.repository))
+        found.hasStarted = true
         const look = Effect.provideService(repositoryOf(cwd), Git.Git, git)
         return Effect.as(lookFor(turn, found, look), headersOf(sandbox, turn, undefined))
       })
   })
 
+/** The repository of one turn. `hasStarted` is true once git was started. */
 interface Found {
-  readonly turnId: string
+  hasStarted: boolean
   repository: Repository | undefined
 }
 

@@ -21,7 +21,11 @@ const settingsWith = (sandboxMode: string): Settings =>
   }) as unknown as Settings
 
 describe("limitsIn", () => {
-  const within = Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] })
+  const within = Effect.provideService(Sandbox, {
+    available: Effect.void,
+    isAvailable: () => true,
+    takeDenials: () => []
+  })
   const settings = settingsWith("workspace-write")
   const containedIn = (isBound: boolean, sandbox: string) =>
     Effect.map(within(CodingAgent.limitsIn({ cwd: "/w", settings, isBound })), (limits) => {
@@ -56,7 +60,7 @@ describe("the instructions of the agent", () => {
             ...settings
           } as unknown as Settings
         }).pipe(
-          Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] }),
+          Effect.provideService(Sandbox, { available: Effect.void, isAvailable: () => true, takeDenials: () => [] }),
           Effect.map(({ instructions }) => instructions ?? "")
         )
       const own = { instructions: "Be odd.", addition: "And even." }
@@ -75,7 +79,11 @@ describe("prepareTurn", () => {
   it.effect("looks for a sandbox only for a turn that needs one; before that nothing is contained", () =>
     Effect.gen(function* () {
       let looked = 0
-      const sandbox = { available: Effect.sync(() => void looked++), takeDenials: () => [] }
+      const sandbox = {
+        available: Effect.sync(() => void looked++),
+        isAvailable: () => looked > 0,
+        takeDenials: () => []
+      }
       const settings = settingsWith("danger-full-access")
       yield* Effect.gen(function* () {
         const limits = yield* CodingAgent.limitsIn({ cwd: "/w", settings })
@@ -94,7 +102,11 @@ describe("prepareTurn", () => {
 
 describe("isSandboxed", () => {
   const missing = new SandboxUnavailable({ reason: "NoProgram", detail: "it is missing", repair: "install it" })
-  const without = Effect.provideService(Sandbox, { available: Effect.fail(missing), takeDenials: () => [] })
+  const without = Effect.provideService(Sandbox, {
+    available: Effect.fail(missing),
+    isAvailable: () => false,
+    takeDenials: () => []
+  })
 
   it.effect("fails with what is missing, unless full access was chosen", () =>
     Effect.gen(function* () {
@@ -106,7 +118,11 @@ describe("isSandboxed", () => {
 
   it.effect("is true where a sandbox is available", () =>
     Effect.gen(function* () {
-      const within = Effect.provideService(Sandbox, { available: Effect.void, takeDenials: () => [] })
+      const within = Effect.provideService(Sandbox, {
+        available: Effect.void,
+        isAvailable: () => true,
+        takeDenials: () => []
+      })
       assert.isTrue(yield* within(CodingAgent.isSandboxed({ sandboxMode: "read-only" })))
     })
   )

@@ -199,3 +199,15 @@ describe("a session", () => {
     }).pipe(Effect.scoped, Effect.provide(platform))
   )
 })
+
+describe("dayOf", () => {
+  it("is the day of a time here", () => {
+    // the locale of Sweden writes dates as ISO 8601 does
+    const { format } = new Intl.DateTimeFormat("sv-SE")
+    const hour = 3_600_000
+    for (let hours = 0; hours < 20_000; hours += 5) {
+      const time = Date.UTC(2024, 0, 1) + hours * hour
+      assert.strictEqual(Instructions.dayOf(time), format(time))
+    }
+  })
+})

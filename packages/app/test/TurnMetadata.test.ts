@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
+import * as Local from "@spindle/core/Local"
 import type { OwnedResource, Turn } from "@spindle/core/Turn"
 import * as Git from "@spindle/tools/Git"
 import * as Deferred from "effect/Deferred"
@@ -16,14 +17,14 @@ const host = Layer.provide(Git.layer, NodeServices.layer)
 const git = (cwd: string, ...args: ReadonlyArray<string>) =>
   execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd, encoding: "utf8" }).trim()
 
-/** A turn of one session. `owned` is what it owns; `released`, what has ended by itself. */
-const turnOf = (turnId: string, session: object) => {
+/** A turn. `owned` is what it owns; `released`, what has ended by itself. */
+const turnOf = (turnId: string) => {
   const owned: Array<OwnedResource> = []
   const released = Deferred.makeUnsafe<void>()
   const turn = {
     sessionId: "session",
     turnId,
-    session,
+    locals: new Local.Locals(),
     own: (resource: OwnedResource) =>
       Effect.sync(() => {
         owned.push(resource)
@@ -48,8 +49,7 @@ describe("the metadata of a turn", () => {
       const commit = git(root, "rev-parse", "HEAD")
       const headersOf = yield* TurnMetadata.make({ cwd: root, sandbox: "read-only" })
 
-      const session = {}
-      const { owned, released, turn } = turnOf("one", session)
+      const { owned, released, turn } = turnOf("one")
       const first = yield* headersOf(turn)
       assert.deepInclude(first, { session_id: "session", "x-client-request-id": "session" })
       assert.deepStrictEqual(metadataOf(first), { turn_id: "one", sandbox: "read-only" })
@@ -68,7 +68,7 @@ describe("the metadata of a turn", () => {
 
       // the next turn of the session looks again
       writeFileSync(join(root, "a"), "2")
-      const next = turnOf("two", session)
+      const next = turnOf("two")
       assert.notProperty(metadataOf(yield* headersOf(next.turn)), "workspaces")
       yield* next.released
       assert.isTrue(metadataOf(yield* headersOf(next.turn)).workspaces[root].has_changes)
@@ -113,7 +113,7 @@ describe("the metadata of a turn", () => {
         Git.Git,
         waiting
       )
-      const { owned, released, turn } = turnOf("one", {})
+      const { owned, released, turn } = turnOf("one")
       yield* headersOf(turn)
       yield* Deferred.await(started)
       yield* owned[0]!.end("Interrupted")

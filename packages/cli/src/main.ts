@@ -129,7 +129,7 @@ const execute = Effect.fnUntraced(function* (command: Arguments.Command, onRunni
     case "Sandbox": {
       const cwd = yield* directory(command.cwd)
       const settings = yield* Settings.load({ ...places, ...command, command: "sandbox", flags: command })
-      return yield* Sandbox.run({ settings, cwd, command: command.words })
+      return yield* Sandbox.run({ settings, cwd, env: places.env, command: command.words })
     }
     case "ApplyPatch":
       return yield* ApplyPatch.run(command)

@@ -14,6 +14,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Locals } from "./Local.ts"
 import type { NestedCall, NestedResult } from "./NestedCalls.ts"
 import type { NoteKind } from "./NoteKind.ts"
 import type { Model, ModelPart, ModelRequest } from "./ports/Model.ts"
@@ -86,6 +87,8 @@ export interface TurnSession {
   readonly sessionId: SessionId
   /** The sessions from the root to this one. */
   readonly path: ReadonlyArray<SessionId>
+  /** State that belongs to the session; see `Local`. */
+  readonly locals: Locals
   /**
    * The spending of its child sessions until now, folded from its records, so that limits of a tree survive a resume
    * (contract D6).
@@ -187,6 +190,8 @@ export interface Turn {
   readonly trace: TraceContext | undefined
   /** The session of this turn, which remains when the turn has ended. */
   readonly session: TurnSession
+  /** State that belongs to this turn; see `Local`. */
+  readonly locals: Locals
   /** The input that this turn was started with; may be empty. */
   readonly input: Input
   /** The texts of `input`. */

@@ -65,7 +65,7 @@ const members = (turn: Turn): { readonly [member: string]: Effect.Effect<unknown
   nestedCall: turn.nestedCall({ callId: "c/1" as CallId, parentId: "c" as CallId, name: "late", params: {} })
 })
 const starting = ["unlessStopping", "takeInput", "sample", "ask", "process", "delegate", "nestedCall"]
-const values = ["sessionId", "turnId", "trace", "session", "input", "inputText"]
+const values = ["sessionId", "turnId", "trace", "session", "locals", "input", "inputText"]
 
 /** A `Processes` service that records what it is asked to start. */
 const host = () => {

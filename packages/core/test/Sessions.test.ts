@@ -30,7 +30,7 @@ const recordsOf = (journal: Journal, sessionId: SessionId) =>
   Effect.map(journal.load(sessionId), ({ records }) => records)
 
 describe("Sessions", () => {
-  it.effect("create makes a session with the meta data of its host, and open returns the same one", () =>
+  it.effect("create makes a session with the meta data that it is given, and open returns the same one", () =>
     Effect.gen(function* () {
       const { journal, sessions } = yield* program()
       const session = yield* sessions.create({ meta: { cwd: "/here" } })

@@ -6,10 +6,11 @@
  * disappear with the next request.
  */
 import type { CallId } from "@spindle/core/Ids"
+import * as Local from "@spindle/core/Local"
 import type { ToolSpec } from "@spindle/core/Model"
 import * as Tools from "@spindle/core/Tools"
 import type { ToolEntry, ToolPolicy, ToolSource, ToolTable } from "@spindle/core/ToolSource"
-import { Turn, type TurnSession } from "@spindle/core/Turn"
+import { Turn } from "@spindle/core/Turn"
 import { type ByTurn, valueIn } from "@spindle/core/TurnContext"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
@@ -102,11 +103,10 @@ export const source: ToolSource<McpTools | Turn> = {
 
 /** The table, made again after the tools of a server have changed. */
 const tableOf = (servers: ReadonlyArray<McpServer>, options: Options): Effect.Effect<ToolTable, never, Turn> => {
-  const warned = new WeakMap<TurnSession, Set<string>>()
+  const warned = Local.make(() => new Set<string>())
   let made: Made = { lists: [], table: Tools.empty, problems: [] }
   const report = Effect.fnUntraced(function* (turn: Turn, problems: ReadonlyArray<string>) {
-    const known = warned.get(turn.session) ?? new Set()
-    warned.set(turn.session, known)
+    const known = Local.get(warned, turn.session)
     for (const problem of problems) {
       if (known.has(problem)) continue
       known.add(problem)

@@ -313,15 +313,8 @@ const otlpTraces = (options: OtlpOptions, url: string) =>
     })
   )
 
-const droppedSeries = new Map<string, Metric.Metric<number, unknown>>()
-const droppedSpans = (reason: string): Metric.Metric<number, unknown> => {
-  let metric = droppedSeries.get(reason)
-  if (metric === undefined) {
-    metric = Series.metricOf(definitions.exportDropped, { reason })
-    droppedSeries.set(reason, metric)
-  }
-  return metric
-}
+const droppedSpans = (reason: string): Metric.Metric<number, unknown> =>
+  Series.metricOf(definitions.exportDropped, { reason })
 
 /** The responses after which the specification of OTLP allows another attempt. */
 const retryable: ReadonlyArray<number> = [429, 502, 503, 504]

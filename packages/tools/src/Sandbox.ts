@@ -48,6 +48,8 @@ export class SandboxUnavailable extends Schema.TaggedError<SandboxUnavailable>()
 export interface Sandbox {
   /** Looks once whether commands can be confined here. **Errors**: `SandboxUnavailable`, which says what is missing. */
   readonly available: Effect.Effect<void, SandboxUnavailable>
+  /** Returns true once `available` has found that commands can be confined here. */
+  readonly isAvailable: () => boolean
   /** Returns the hosts that a command did not reach since the last call, because the list of its policy denies them. */
   readonly takeDenials: (processId: ProcessId) => ReadonlyArray<Denial>
 }
@@ -88,6 +90,7 @@ export const layer = (
         denials: new Map()
       }
       yield* Effect.addFinalizer(() => close(host))
+      let isAvailable = false
       return Context.empty().pipe(
         Context.add(Processes, {
           start: (spec) =>
@@ -97,7 +100,8 @@ export const layer = (
           end: (processId, grace) => end(host, processId, grace)
         }),
         Context.add(Sandbox, {
-          available: Effect.asVoid(host.confine.available),
+          available: Effect.map(host.confine.available, () => void (isAvailable = true)),
+          isAvailable: () => isAvailable,
           takeDenials: (processId) => takeDenials(host, processId)
         })
       )

@@ -77,6 +77,8 @@ export interface Plan {
   readonly steps: ReadonlyArray<Restoration.Step>
   /** The tree from which the plan starts. */
   readonly now: Shadow.Captured
+  /** The repository whose files are restored. */
+  readonly repository: Git.Repository
 }
 
 /** There is nothing to take back. */
@@ -311,7 +313,8 @@ const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count
   if (foreign !== undefined) {
     return yield* new SnapshotFailed({ detail: `the turns worked in two repositories: ${latest.top}, ${foreign.top}` })
   }
-  const shadow = shadowOf(place, yield* Git.repositoryOf(latest.top))
+  const repository = yield* Git.repositoryOf(latest.top)
+  const shadow = shadowOf(place, repository)
   const now = yield* capture(place, shadow)
   // after a crash, nothing tells the changes of the turn from those of the user
   const unknown = changes.filter((one) => one.after === undefined)
@@ -329,6 +332,7 @@ const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count
     ...planned,
     changes,
     now,
+    repository,
     paths: planned.steps.map(({ from, path, to }) => ({
       path,
       kind: to === undefined ? "removed" : from === undefined ? "created" : "replaced"
@@ -364,15 +368,15 @@ const writeJournal = Effect.fnUntraced(function* (place: Place, journal: StoredJ
 const removeJournal = (place: Place) =>
   Effect.flatMap(FileSystem.FileSystem, (fileSystem) => fileSystem.remove(journalOf(place), { force: true }))
 
-const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts, now, steps }: Plan, force: boolean) {
+const restore = Effect.fnUntraced(function* (place: Place, plan: Plan, force: boolean) {
+  const { changes, conflicts, now, repository, steps } = plan
   if (conflicts.length > 0 && !force) return yield* new UndoConflict({ conflicts })
-  const { top } = changes[0]!
-  const shadow = shadowOf(place, yield* Git.repositoryOf(top))
+  const shadow = shadowOf(place, repository)
   const id = yield* nextId(place)
   const journal: StoredJournal = {
     phase: "staging",
     id,
-    top,
+    top: repository.top,
     now,
     takesBack: changes.map((one) => one.id),
     steps: yield* Restoration.planStaging(shadow, id, steps)
@@ -380,7 +384,7 @@ const restore = Effect.fnUntraced(function* (place: Place, { changes, conflicts,
   return yield* Effect.interruptible(stage(place, shadow, journal)).pipe(
     Effect.andThen(move(place, shadow, journal)),
     // mutant failed-restoration-is-discarded (S12: a restoration that fails removes what it has staged): drop
-    Effect.onError((cause) => abandon(place, shadow, { journal, cause })),
+    Effect.onError((cause) => abandon(place, { journal, cause })),
     // the journal outlives a failure here, so the next start concludes the restoration
     Effect.andThen(conclude(place, shadow, journal)),
     Effect.uninterruptible
@@ -403,13 +407,13 @@ const move = Effect.fnUntraced(function* (place: Place, shadow: Shadow.Shadow, j
 /** Removes the staged files of a restoration, unless only the next start can finish it. */
 const abandon = (
   place: Place,
-  shadow: Shadow.Shadow,
   { cause, journal }: { readonly journal: StoredJournal; readonly cause: Cause.Cause<unknown> }
 ) => {
   const error = Cause.squash(cause)
   if (error instanceof Restoration.PathRefused && error.isHalfDone) return Effect.void
-  return Effect.catch(Effect.andThen(Restoration.discard(shadow, journal.steps), removeJournal(place)), (failure) =>
-    Effect.logWarning(`files of an undo could not be removed: ${failure.message}`)
+  return Effect.catch(
+    Effect.andThen(Restoration.discard(journal.top, journal.steps), removeJournal(place)),
+    (failure) => Effect.logWarning(`files of an undo could not be removed: ${failure.message}`)
   )
 }
 
@@ -440,13 +444,13 @@ const recover = Effect.fnUntraced(function* (
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(journalOf(place)))) return undefined
   const journal = yield* readJson(journalOf(place), journalJson)
-  const shadow = shadowOf(place, yield* Git.repositoryOf(journal.top))
   const paths = journal.steps.map((step) => step.path)
   if (journal.phase === "staging") {
-    yield* Restoration.discard(shadow, journal.steps)
+    yield* Restoration.discard(journal.top, journal.steps)
     yield* removeJournal(place)
     return { result: "rolledBack", paths, untouched: [] } satisfies Recovered
   }
+  const shadow = shadowOf(place, yield* Git.repositoryOf(journal.top))
   return yield* Effect.uninterruptible(
     Effect.gen(function* () {
       const untouched = yield* Restoration.finish(shadow, journal.steps)

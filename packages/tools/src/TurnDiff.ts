@@ -8,9 +8,9 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TextDiff from "effect/TextDiff"
-import type { TurnId } from "@spindle/core/Ids"
+import * as Local from "@spindle/core/Local"
 import * as NoteKind from "@spindle/core/NoteKind"
-import type { Turn, TurnSession } from "@spindle/core/Turn"
+import type { Turn } from "@spindle/core/Turn"
 import type { FileResult } from "./Patch.ts"
 
 /**
@@ -103,16 +103,7 @@ const fileDiff = (
   return `${header.join("\n")}\n${TextDiff.unified(edits, { fromFile, toFile })}`
 }
 
-/** The trackers of the last turns of sessions. */
-const trackers = new WeakMap<TurnSession, { readonly turnId: TurnId; readonly tracker: Tracker }>()
-
-const trackerOf = ({ session, turnId }: Turn): Tracker => {
-  const last = trackers.get(session)
-  if (last !== undefined && last.turnId === turnId) return last.tracker
-  const tracker = makeTracker()
-  trackers.set(session, { turnId, tracker })
-  return tracker
-}
+const trackerOfTurn = Local.make(makeTracker)
 
 /**
  * Takes the result of a patch into account, and records the diff of the turn as a note. **Interruption**: as
@@ -121,7 +112,7 @@ const trackerOf = ({ session, turnId }: Turn): Tracker => {
 export const record = (turn: Turn, files: ReadonlyArray<FileResult>): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (files.length === 0) return Effect.void
-    const tracker = trackerOf(turn)
+    const tracker = Local.get(trackerOfTurn, turn)
     tracker.add(files)
     return turn.note(TurnDiffUpdated, tracker.diff())
   })

@@ -17,7 +17,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, Layer, Logger, PlatformError } from "effect"
-import { Turn } from "@spindle/core"
+import { Local, Turn } from "@spindle/core"
 import type { CallDetail } from "@spindle/core/Display"
 import { ApplyPatch, CodingTools } from "../src/index.ts"
 import { contents } from "./patch/cutPatches.ts"
@@ -40,7 +40,7 @@ const recording = (options: ApplyPatch.Options) => {
   const details: Array<CallDetail> = []
   const notes: Array<unknown> = []
   const turn = {
-    session: {},
+    locals: new Local.Locals(),
     turnId: "turn",
     detail: (_: string, detail: CallDetail) => Effect.sync(() => void details.push(detail)),
     note: (_: unknown, note: unknown) => Effect.sync(() => void notes.push(note))

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { CommandEnvironment, Git } from "../src/index.ts"
 import { directory } from "./host.ts"
+import { blobIdOf } from "../src/internal/blobId.ts"
 import { git, repository, write } from "./repositories.ts"
 
 const layer = Layer.provide(Git.layer, NodeServices.layer)
@@ -82,3 +83,12 @@ describe("git", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+it.effect("git and blobIdOf give a content the same id", () =>
+  Effect.gen(function* () {
+    const one = new TextEncoder().encode("one\n")
+    assert.strictEqual(yield* blobIdOf("sha1", one), "5626abf0f72e58d7a153368ba57db4c673c0e171")
+    const empty = "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"
+    assert.strictEqual(yield* blobIdOf("sha256", new Uint8Array(0)), empty)
+  })
+)

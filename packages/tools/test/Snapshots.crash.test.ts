@@ -9,7 +9,7 @@ import { build } from "esbuild"
 import { Snapshots } from "../src/index.ts"
 import { directory } from "./host.ts"
 import { repository, tree, write } from "./repositories.ts"
-import { cases, leftovers, owner, prepare, store } from "./explore/restorations.ts"
+import { cases, leftovers, owner, prepareOnce, store } from "./explore/restorations.ts"
 
 /** The program that undoes and dies, as one file, so that it starts quickly. */
 const bundled = Effect.runSync(
@@ -18,6 +18,8 @@ const bundled = Effect.runSync(
       build({
         entryPoints: [join(import.meta.dirname, "undoChild.ts")],
         bundle: true,
+        minifySyntax: true,
+        minifyWhitespace: true,
         write: false,
         platform: "node",
         format: "esm",
@@ -28,6 +30,8 @@ const bundled = Effect.runSync(
     )
   )
 )
+
+const prepared = prepareOnce()
 
 /** Writes the program into a new directory. */
 const child = Effect.gen(function* () {
@@ -44,7 +48,7 @@ describe("an undo", () => {
     () =>
       Effect.gen(function* () {
         const program = yield* child
-        const { after, before, home, top } = yield* prepare
+        const { after, before, home, reset, top } = yield* prepared
         const results = new Set<string | undefined>()
         for (let at = 0; ; at += 3) {
           const { signal, status, stderr } = spawnSync(process.execPath, [program, home, owner, String(at)], {
@@ -58,8 +62,7 @@ describe("an undo", () => {
             assert.deepStrictEqual(leftovers(top), [], `killed at write ${at}`)
             const isUndone = status === 0 || recovered?.result === "finished"
             assert.deepStrictEqual(tree(top), isUndone ? before : after, `killed at write ${at}`)
-            if (!isUndone) return
-            yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
+            if (isUndone) yield* reset
           }).pipe(Effect.provide(store(home)))
           if (status === 0) break
         }
@@ -68,13 +71,23 @@ describe("an undo", () => {
     { timeout: 600_000 }
   )
 
-  it.effect("that a crash cuts is finished or rolled back at the next start", () => cases.crashing, 600_000)
+  it.effect(
+    "that a crash cuts is finished or rolled back at the next start",
+    () => Effect.flatMap(prepared, cases.crashing),
+    600_000
+  )
 
-  it.effect("that a crash cuts is recovered before the next snapshot", () => cases.snapshotting)
+  it.effect("that a crash cuts is recovered before the next snapshot", () =>
+    Effect.flatMap(prepared, cases.snapshotting)
+  )
 
-  it.effect("that a crash cuts leaves alone what the user has changed since", () => cases.changing, 600_000)
+  it.effect(
+    "that a crash cuts leaves alone what the user has changed since",
+    () => Effect.flatMap(prepared, cases.changing),
+    600_000
+  )
 
-  it.effect("for which the disk is full changes no file", () => cases.filling, 600_000)
+  it.effect("for which the disk is full changes no file", () => Effect.flatMap(prepared, cases.filling), 600_000)
 
   // the limit of a file's size is a full disk for large files only, and the program needs no rights for it
   for (const [when, isLargeBefore, error] of [

@@ -211,7 +211,7 @@ const works = (name: string, prepare: (top: string) => string) =>
   )
 
 describe("a snapshot", () => {
-  works("in a subdirectory", (top) => join(top, "folder/.."))
+  works("in a subdirectory", (top) => join(top, "folder"))
   works("with a detached HEAD", (top) => {
     git(top, "checkout", "-q", "--detach")
     return top
@@ -227,13 +227,18 @@ describe("a snapshot", () => {
     return top
   })
   works("in the middle of a merge", (top) => {
+    const commitOf = (branch: string) => {
+      writeFileSync(join(top, "changed.txt"), `${branch}\n`)
+      git(top, "mv", "kept.txt", `${branch}.txt`)
+      git(top, "commit", "-qam", branch)
+    }
     git(top, "checkout", "-qb", "other")
-    writeFileSync(join(top, "changed.txt"), "theirs\n")
-    git(top, "commit", "-qam", "theirs")
+    commitOf("theirs")
     git(top, "checkout", "-q", "main")
-    writeFileSync(join(top, "changed.txt"), "ours\n")
-    git(top, "commit", "-qam", "ours")
+    commitOf("ours")
     assert.throws(() => git(top, "merge", "other"))
+    // both sides have renamed it: as their common ancestor has it, git does not list it as modified
+    writeFileSync(join(top, "kept.txt"), files["kept.txt"])
     return top
   })
   works("after a rename", (top) => {
@@ -264,6 +269,31 @@ describe("a snapshot", () => {
     write(top, "nested/file", "of another repository\n")
     return top
   })
+
+  it.effect("has tracked files that git ignores, and an undo keeps those that git does not look at", () =>
+    Effect.gen(function* () {
+      const top = yield* repository({ ...files, "assumed.txt": "of git\n", "skipped.txt": "of git\n" })
+      const contentsOf = (...names: ReadonlyArray<string>) => names.map((name) => readFileSync(join(top, name), "utf8"))
+      git(top, "update-index", "--assume-unchanged", "assumed.txt")
+      git(top, "update-index", "--skip-worktree", "skipped.txt")
+      write(top, ".gitignore", "*.log\nassumed.txt\nskipped.txt\n")
+      write(top, "early.log", "of git\n")
+      git(top, "add", "-f", "early.log")
+      for (const name of ["assumed.txt", "skipped.txt", "early.log"]) write(top, name, "of the user\n")
+      yield* change(top, () => {
+        writeFileSync(join(top, "early.log"), "of the turn\n")
+        write(top, "late.log", "of the turn\n")
+        git(top, "add", "-f", "late.log")
+      })
+      yield* change(top, () => writeFileSync(join(top, "late.log"), "of the next turn\n"))
+      yield* undo()
+      assert.deepStrictEqual(contentsOf("early.log", "late.log"), ["of the turn\n", "of the turn\n"])
+      yield* undo()
+      assert.isFalse(existsSync(join(top, "late.log")))
+      const kept = contentsOf("early.log", "assumed.txt", "skipped.txt")
+      assert.deepStrictEqual(kept, ["of the user\n", "of the user\n", "of the user\n"])
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
 
   it.effect("leaves out what is too large or too much, and an undo keeps it", () =>
     Effect.gen(function* () {

@@ -17,11 +17,15 @@ export const platform = Layer.mergeAll(NodeServices.layer, signals, stats)
 /** `Processes`, `ProcessGroups`, file system and path of this host. */
 export const host = Layer.provideMerge(ProcessGroups.layer, platform)
 
+/** Makes a directory in another one. It is removed with its scope. */
+export const directoryIn = (parent: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => realpathSync(mkdtempSync(join(parent, "spindle-")))),
+    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+  )
+
 /** A new directory, which is removed with its scope. */
-export const directory = Effect.acquireRelease(
-  Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+export const directory = Effect.suspend(() => directoryIn(tmpdir()))
 
 const ids = Ids.sequential(`test-${process.pid}-${Math.random().toString(36).slice(2)}`)
 

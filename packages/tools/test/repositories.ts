@@ -1,7 +1,7 @@
 /** Real git repositories, and everything in them that a snapshot must not touch. */
 import { execFileSync } from "node:child_process"
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer } from "effect"
 import { Git, Snapshots } from "../src/index.ts"
@@ -43,7 +43,11 @@ export const tree = (top: string): { readonly [path: string]: string } => {
 
 /** Returns the state of git outside the working tree: its index, refs, stash, and the names of all its files. */
 export const gitState = (top: string) => {
-  const gitDir = git(top, "rev-parse", "--absolute-git-dir").trim()
+  const dotGit = join(top, ".git")
+  // in a separate working tree, a file names the directory
+  const gitDir = lstatSync(dotGit).isDirectory()
+    ? dotGit
+    : resolve(top, readFileSync(dotGit, "utf8").slice("gitdir: ".length).trim())
   const files = readdirSync(gitDir, { recursive: true, encoding: "utf8" }).toSorted()
   const index = join(gitDir, "index")
   return {
@@ -54,18 +58,43 @@ export const gitState = (top: string) => {
   }
 }
 
-/** A new repository with these files committed. */
-export const repository = (files: { readonly [path: string]: string | Uint8Array } = {}) =>
-  Effect.map(directory, (top) => {
-    // without the hooks that git copies into each repository
-    git(top, "init", "-q", "--template=", "-b", "main")
-    for (const [path, content] of Object.entries(files)) write(top, path, content)
-    if (Object.keys(files).length > 0) {
-      git(top, "add", "-A")
-      git(top, "commit", "-qm", "first")
+type Files = { readonly [path: string]: string | Uint8Array }
+
+/** The files and directories in `.git` of the repositories that were made, by the files in them. A directory has no content. */
+const made = new Map<string, ReadonlyArray<readonly [path: string, content: Uint8Array | undefined]>>()
+
+/** Makes a repository with these files committed. */
+export const makeRepository = (top: string, files: Files): void => {
+  const dotGit = join(top, ".git")
+  mkdirSync(dotGit, { recursive: true })
+  for (const [path, content] of Object.entries(files)) write(top, path, content)
+  const key = JSON.stringify(files)
+  const known = made.get(key)
+  if (known !== undefined) {
+    for (const [path, content] of known) {
+      if (content === undefined) mkdirSync(join(dotGit, path), { recursive: true })
+      else write(dotGit, path, content)
     }
-    return top
-  })
+    // the index has the times of the files of the first one
+    git(top, "update-index", "--refresh")
+    return
+  }
+  // without the hooks that git copies into each repository
+  git(top, "init", "-q", "--template=", "-b", "main")
+  git(top, "add", "-A")
+  if (Object.keys(files).length > 0) git(top, "commit", "-qm", "first")
+  made.set(
+    key,
+    readdirSync(dotGit, { recursive: true, encoding: "utf8" }).map((path) => {
+      const at = join(dotGit, path)
+      return [path, lstatSync(at).isDirectory() ? undefined : readFileSync(at)]
+    })
+  )
+}
+
+/** A new repository with these files committed. */
+export const repository = (files: Files = {}) =>
+  Effect.tap(directory, (top) => Effect.sync(() => makeRepository(top, files)))
 
 /** `Snapshots` in a new directory, with git and the files of this host. */
 export const snapshots = (limits?: Partial<Snapshots.Limits>) =>

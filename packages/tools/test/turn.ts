@@ -1,6 +1,6 @@
 /** A turn for the handlers of tools, with real processes. */
 import { Deferred, Effect, Layer } from "effect"
-import type { Ids, Turn } from "@spindle/core"
+import { type Ids, Local, type Turn } from "@spindle/core"
 import type { CallDetail } from "@spindle/core/Display"
 import { Processes } from "@spindle/core/Processes"
 import { Commands } from "../src/index.ts"
@@ -33,7 +33,8 @@ export const makeTurn = Effect.gen(function* () {
       cleanups.add(cleanup)
       return Effect.succeed(Effect.sync(() => void cleanups.delete(cleanup)))
     },
-    session: { sessionId, scope: Effect.succeed(scope) } as Turn.TurnSession,
+    session: { sessionId, scope: Effect.succeed(scope), locals: new Local.Locals() } as Turn.TurnSession,
+    locals: new Local.Locals(),
     process: ({ command, cwd, env, input }) =>
       Effect.suspend(() => {
         const processId = newId()

@@ -12,6 +12,7 @@
  */
 import * as Hooks from "@spindle/core/Hooks"
 import type { Item } from "@spindle/core/Item"
+import * as Local from "@spindle/core/Local"
 import type { ToolSpec } from "@spindle/core/Model"
 import * as NoteKind from "@spindle/core/NoteKind"
 import * as Tools from "@spindle/core/Tools"
@@ -164,15 +165,14 @@ interface Noted {
   readonly unknown: Set<string>
 }
 
-const noted = new WeakMap<Turn, Noted>()
+const noted = Local.make((): Noted => ({ connectors: new Set(), unknown: new Set() }))
 
 /** Records the apps that the turn has selected since its last request, and warns of links to unknown apps. */
 const note = Effect.fnUntraced(function* (table: ToolTable) {
   const turn = yield* Turn
   const { connectors } = appsOf(table)
   const items = yield* turn.items
-  const before = noted.get(turn) ?? { connectors: new Set(), unknown: new Set() }
-  noted.set(turn, before)
+  const before = Local.get(noted, turn)
   for (const id of unknownIn(connectors, items)) {
     if (before.unknown.has(id)) continue
     before.unknown.add(id)

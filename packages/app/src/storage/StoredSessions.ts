@@ -1,19 +1,26 @@
 /**
- * Finds the sessions that have a journal. Reading a journal here never opens it for writing.
+ * The sessions below a home: their journals and their other data, and how they are found. A search never opens a
+ * journal for writing.
  */
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import { Journal, type JournalEntry } from "@spindle/core/Journal"
 import type { SessionId } from "@spindle/core/Ids"
+import * as JournalFile from "@spindle/core/JournalFile"
 import { textOf } from "@spindle/core/Input"
 import type { JournalFailed } from "@spindle/core/SessionError"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
 import * as SessionStores from "@spindle/core/SessionStores"
-import { Snapshots } from "@spindle/tools/Snapshots"
+import * as Git from "@spindle/tools/Git"
+import * as Snapshots from "@spindle/tools/Snapshots"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as EffectFileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import type * as EffectPath from "effect/Path"
 import * as Schema from "effect/Schema"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as SessionLease from "./SessionLease.ts"
 
 /** Returns the session that started this one, and the name of this one there; undefined for one without a parent. */
 export const parentOf = (
@@ -125,7 +132,7 @@ export const pageOf = (home: string, sessionId: SessionId): string => Path.join(
  * The data of sessions below a home, outside their journals: snapshots of files, and pages of `spindle trace`. It is
  * deleted with the session (contract J9).
  */
-export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {
+export const stores = (home: string): Layer.Layer<never, never, Snapshots.Snapshots> => {
   const pages: SessionStores.SessionStore = {
     name: "page",
     delete: (sessionId) =>
@@ -134,9 +141,22 @@ export const stores = (home: string): Layer.Layer<never, never, Snapshots> => {
         catch: (error) => new Cause.UnknownError(error, `the page cannot be deleted: ${String(error)}`)
       })
   }
-  const snapshots = Effect.map(Snapshots, ({ collect }): SessionStores.SessionStore => ({
+  const snapshotStore = Effect.map(Snapshots.Snapshots, ({ collect }): SessionStores.SessionStore => ({
     name: "snapshots",
     delete: (sessionId) => collect((owner) => owner !== sessionId)
   }))
-  return Layer.provideMerge(Layer.unwrap(Effect.map(snapshots, SessionStores.layer)), SessionStores.layer(pages))
+  return Layer.provideMerge(Layer.unwrap(Effect.map(snapshotStore, SessionStores.layer)), SessionStores.layer(pages))
 }
+
+/** The journals below a home, each leased by one process of this machine (contract J2). */
+export const journals = (home: string): Layer.Layer<Journal, never, EffectFileSystem.FileSystem | EffectPath.Path> =>
+  JournalFile.layer({ directory: Path.join(home, "sessions") }).pipe(Layer.provide(SessionLease.layer(home)))
+
+/** The snapshots of sessions below a home, and git. */
+export const snapshots = (
+  home: string
+): Layer.Layer<
+  Snapshots.Snapshots | Git.Git,
+  never,
+  EffectFileSystem.FileSystem | EffectPath.Path | ChildProcessSpawner
+> => Snapshots.layer({ directory: Path.join(home, "snapshots") }).pipe(Layer.provideMerge(Git.layer))

@@ -16,9 +16,9 @@
  * form. The turn has no last message; `outputOf` reads the findings from its notes.
  */
 import { Fragments } from "@spindle/core/Fragments"
-import type { TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
 import type { Journal } from "@spindle/core/Journal"
+import * as Local from "@spindle/core/Local"
 import type { Model } from "@spindle/core/Model"
 import * as NoteKind from "@spindle/core/NoteKind"
 import type { SessionEvent, TaskNote } from "@spindle/core/SessionEvent"
@@ -85,18 +85,19 @@ export interface Options {
 export const kind = ({ cwd }: Options): TaskKind.TaskKind<Git.Git | Model | Journal> =>
   TaskKind.make("review", {
     params: Params,
-    task: ({ target }) => {
-      const open = new Set<TurnId>()
-      return Task.make("review", run(cwd, target, open), {
+    task: ({ target }) =>
+      Task.make("review", run(cwd, target), {
         lastMessage: () => null,
         abortHookLimit: abortLimit,
         // mutant review-left-by-its-hook (S12: a review that an abort stops has left before the end of its turn): drop
-        abortHook: (turn) => exit(turn, open, undefined)
+        abortHook: (turn) => exit(turn, undefined)
       })
-    }
   })
 
-const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open: Set<TurnId>) {
+/** The review of a turn. It is open from its entry to its exit. */
+const review = Local.make(() => ({ isOpen: false }))
+
+const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget) {
   const turn = yield* Turn
   const prompt = yield* promptOf(cwd, target)
   const agent = yield* agentOf((yield* Git.repositoryOf(cwd)).top)
@@ -105,7 +106,7 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
   const compared = current && context && { differences: differences(current, context) }
   yield* Effect.uninterruptible(
     Effect.suspend(() => {
-      open.add(turn.turnId)
+      Local.get(review, turn).isOpen = true
       return turn.note(ReviewEntered, { target, hint: hintOf(target), ...compared })
     })
   )
@@ -125,11 +126,11 @@ const run = Effect.fnUntraced(function* (cwd: string, target: ReviewTarget, open
     // the instructions of the project are for agents that change it
     Effect.provideService(Fragments, undefined),
     Effect.provideService(CurrentTurnContext, context && (() => context)),
-    Effect.tapError(() => exit(turn, open, undefined))
+    Effect.tapError(() => exit(turn, undefined))
   )
   yield* Effect.forEach(yield* Queue.clear(heldBack.superseded), report, { discard: true })
   const output = parse(answer ?? "")
-  yield* exit(turn, open, output)
+  yield* exit(turn, output)
   return output
 })
 
@@ -149,11 +150,13 @@ class HeldBack {
 }
 
 /** Records the end of a review, once. */
-const exit = (turn: Turn, open: Set<TurnId>, output: ReviewOutput | undefined): Effect.Effect<void> =>
+const exit = (turn: Turn, output: ReviewOutput | undefined): Effect.Effect<void> =>
   Effect.uninterruptible(
     Effect.suspend(() => {
+      const state = Local.get(review, turn)
       // mutant review-left-once (S12: a review is left once, and only if it was entered): drop
-      if (!open.delete(turn.turnId)) return Effect.void
+      if (!state.isOpen) return Effect.void
+      state.isOpen = false
       return Effect.gen(function* () {
         const text = output === undefined ? undefined : render(output)
         yield* turn.record({ _tag: "UserMessage", fragment, content: Input.text(tellModel(text)) })

@@ -14,8 +14,8 @@
  * An abort before the first file is moved leaves every file as it was. A later abort is too late: its hook waits for
  * the end and reports it. After a crash, `TurnSnapshots.recover` finishes an undo that had started.
  */
-import type { TurnId } from "@spindle/core/Ids"
 import * as Input from "@spindle/core/Input"
+import * as Local from "@spindle/core/Local"
 import * as NoteKind from "@spindle/core/NoteKind"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
@@ -107,26 +107,27 @@ interface Running {
 /** The kind of undo tasks. They revert the last changes of their session. */
 export const kind: TaskKind.TaskKind<Snapshots> = TaskKind.make("undo", {
   params: Params,
-  task: (params) => {
-    const running = new Map<TurnId, Running>()
-    return Task.make("undo", run(params, running), {
+  task: (params) =>
+    Task.make("undo", run(params), {
       abortHookLimit: abortLimit,
       // mutant undo-ended-by-its-hook (S12: an undo that an abort stops reports its end): drop
       abortHook: (turn) =>
         Effect.gen(function* () {
-          const found = running.get(turn.turnId)
-          if (found === undefined) return
+          const { running } = Local.get(undo, turn)
+          if (running === undefined) return
           // mutant undo-waits-for-its-end (S12: an abort that comes too late waits for the end of the undo):
-          //   replace: yield* report(turn, found.plan, cancelled)
-          yield* report(turn, found.plan, found.exit === undefined ? cancelled : yield* found.exit)
+          //   replace: yield* report(turn, running.plan, cancelled)
+          yield* report(turn, running.plan, running.exit === undefined ? cancelled : yield* running.exit)
         })
     })
-  }
 })
+
+/** The undo of a turn, between its two notes. */
+const undo = Local.make((): { running: Running | undefined } => ({ running: undefined }))
 
 const cancelled: Exit.Exit<Change, UndoFailed> = Exit.interrupt()
 
-const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Running>) {
+const run = Effect.fnUntraced(function* (params: Params) {
   const { dryRun = false, force = false, redo = false, turns = 1 } = params
   const turn = yield* Turn
   const snapshots = yield* Snapshots
@@ -135,11 +136,12 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
     turn.note(UndoCompleted, { result: "failed", message: `nothing was undone: ${error.message}` })
   )
   const { conflicts, paths, untouched } = plan
-  const state: Running = { plan, exit: undefined }
+  const state = Local.get(undo, turn)
+  const running: Running = { plan, exit: undefined }
   // whatever interrupts the task between the two notes, the abort hook writes the second one
   yield* Effect.uninterruptible(
     Effect.suspend(() => {
-      running.set(turn.turnId, state)
+      state.running = running
       return turn.note(UndoStarted, { dryRun, paths, conflicts, untouched })
     })
   )
@@ -147,7 +149,7 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
     Effect.uninterruptible(
       Effect.suspend(() => {
         // mutant undo-ended-once (S12: an undo reports its end once): drop
-        running.delete(turn.turnId)
+        state.running = undefined
         return effect
       })
     )
@@ -170,11 +172,11 @@ const run = Effect.fnUntraced(function* (params: Params, running: Map<TurnId, Ru
     // It starts at once, so that an interruption finds it in its uninterruptible region. In a session that has closed
     // it does not start at all.
     Effect.map(Effect.forkIn(Effect.uninterruptible(restore), scope, { startImmediately: true }), (restoring) => {
-      state.exit = Effect.map(Fiber.await(restoring), () => restored)
+      running.exit = Effect.map(Fiber.await(restoring), () => restored)
       return restoring
     })
   )
-  const exit = yield* Effect.onInterrupt(state.exit!, () => Effect.sync(() => fiber.interruptUnsafe()))
+  const exit = yield* Effect.onInterrupt(running.exit!, () => Effect.sync(() => fiber.interruptUnsafe()))
   const message = yield* conclude(report(turn, plan, exit))
   return exit._tag === "Failure" ? yield* Effect.failCause(exit.cause) : message
 })

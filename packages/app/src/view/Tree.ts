@@ -110,7 +110,8 @@ export const step = (
     case "TurnFailed":
     case "TurnAborted": {
       const idle = { isWorking: false, questionCount: 0, waits: new Map(), review: undefined }
-      if (sessionId === tree.rootId) return [withChange(idle), undefined]
+      // a review that was cut off has no exit, so a reviewer that had ended is shown now
+      if (sessionId === tree.rootId) return endReview(withChange(idle), sessionId, undefined)
       const end = endOf(agent, event)
       if (!agent.isReviewer || end._tag !== "Completed") return [withChange(idle), end]
       const isOpen = tree.agents.get(agent.parentId!)?.review !== undefined

@@ -5,6 +5,7 @@ import * as Hooks from "@spindle/core/Hooks"
 import { MutationGate } from "@spindle/core/MutationGate"
 import { Journal } from "@spindle/core/Journal"
 import * as Input from "@spindle/core/Input"
+import * as Local from "@spindle/core/Local"
 import { Model, type ModelRequest } from "@spindle/core/Model"
 import * as Op from "@spindle/core/Op"
 import { Processes } from "@spindle/core/Processes"
@@ -291,7 +292,7 @@ const server: McpServer = {
 const apps = Effect.gen(function* () {
   const context = yield* Layer.build(McpTools.layer({ servers: [server.config], approval: "allow" }))
   const made = Context.get(context, McpTools.McpTools)
-  const turn = { session: {}, warn: () => Effect.void } as unknown as Turn
+  const turn = { session: { locals: new Local.Locals() }, warn: () => Effect.void } as unknown as Turn
   const table = yield* Effect.provideService(made.table, Turn, turn)
   return { ...made, table: Effect.as(Effect.sleep(2), table) }
 }).pipe(

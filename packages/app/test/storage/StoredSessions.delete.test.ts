@@ -9,7 +9,6 @@ import { Journal } from "@spindle/core/Journal"
 import * as Sessions from "@spindle/core/Sessions"
 import { Snapshots } from "@spindle/tools/Snapshots"
 import { Effect, Layer } from "effect"
-import * as App from "../../src/App.ts"
 import * as StoredSessions from "../../src/storage/StoredSessions.ts"
 import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
@@ -55,7 +54,7 @@ describe("a session that is deleted", () => {
       }).pipe(
         Effect.provide(
           StoredSessions.stores(home).pipe(
-            Layer.provideMerge(Layer.merge(App.journals(home), App.snapshots(home))),
+            Layer.provideMerge(Layer.merge(StoredSessions.journals(home), StoredSessions.snapshots(home))),
             Layer.provide(NodeServices.layer)
           )
         )

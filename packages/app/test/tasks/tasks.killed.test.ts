@@ -17,6 +17,12 @@ import { temporaryDirectory } from "../../../core/test/fixtures/directories.ts"
 
 const program = await bundle(new URL("killed/child.ts", import.meta.url))
 
+/** A scenario, and the record of its task after which its process is killed; `Infinity` after the last. */
+interface Point {
+  readonly name: string
+  readonly at: number
+}
+
 const changedFile = (directory: string) => join(directory, "repository", Killed.changed.name)
 
 const makeRepository = (directory: string): void => {
@@ -26,12 +32,12 @@ const makeRepository = (directory: string): void => {
   writeFileSync(changedFile(directory), Killed.changed.before)
 }
 
-/** Runs the child until it kills itself. Returns the scenarios that ended before. */
-const runChild = (at: number, directories: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const args = [program, String(at), ...directories]
-  const { signal, stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" })
+/** Runs the child until it kills itself. Returns the directories whose scenario ended before, with the number of records of its task. */
+const runChild = (directories: ReadonlyArray<string>): ReadonlyMap<string, number> => {
+  const { signal, stderr, stdout } = spawnSync(process.execPath, [program, ...directories], { encoding: "utf8" })
   assert.strictEqual(signal, "SIGKILL", stderr)
-  return stdout.trim().split("\n")
+  const lines = stdout.split("\n").slice(0, -1)
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]))
 }
 
 const textsOf = (records: ReadonlyArray<JournalRecord>): ReadonlyArray<string> =>
@@ -113,15 +119,28 @@ describe("a task whose process gets SIGKILL", () => {
         const folder = yield* temporaryDirectory
         const first = join(folder, "first")
         makeRepository(first)
-        let names = Object.keys(Killed.scenarios)
-        for (let at = 0; names.length > 0; at++) {
-          const directoryOf = (name: string) => join(folder, String(at), name)
-          for (const name of names) cpSync(first, directoryOf(name), { recursive: true })
-          const ended = new Set(runChild(at, names.map(directoryOf)))
-          for (const name of names) yield* resume(directoryOf(name), name, `${name}, killed after record ${at}`)
-          names = names.filter((name) => !ended.has(name))
-          // each kind has more records than these
-          if (at < 5) assert.lengthOf(names, Object.keys(Killed.scenarios).length)
+        const names = Object.keys(Killed.scenarios)
+        const directoryOf = ({ at, name }: Point) => join(folder, String(at), name)
+        const kill = Effect.fnUntraced(function* (points: ReadonlyArray<Point>) {
+          for (const point of points) cpSync(first, directoryOf(point), { recursive: true })
+          const ended = runChild(points.map(directoryOf))
+          for (const point of points) {
+            yield* resume(directoryOf(point), point.name, `${point.name}, killed after record ${point.at}`)
+          }
+          return ended
+        })
+        const ends = names.map((name) => ({ name, at: Infinity }))
+        const counts = yield* kill(ends)
+        const points = ends.flatMap((end) =>
+          Array.from({ length: counts.get(directoryOf(end))! }, (_, at) => ({ name: end.name, at }))
+        )
+        const ended = yield* kill(points)
+        // each kind has more records than these
+        for (const name of names) {
+          for (let at = 0; at < 5; at++) {
+            assert.isTrue(points.some((point) => point.name === name && point.at === at))
+            assert.isFalse(ended.has(directoryOf({ name, at })))
+          }
         }
       }).pipe(Effect.scoped),
     { timeout: 600_000 }

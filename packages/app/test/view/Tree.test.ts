@@ -146,6 +146,35 @@ describe("step", () => {
       )
     })
 
+    it("is shown without a message if its review is cut off before it exits", () => {
+      const events = [
+        ["root", entered],
+        ["root", started("a", "review")],
+        ["a", turn],
+        ["a", done],
+        ["root", record({ _tag: "DelegateEnded", delegateId: id("a"), status: "completed", message: lastMessage })]
+      ] as const
+      const crashed = record(
+        {
+          _tag: "TurnAborted",
+          turnId,
+          reason: "Shutdown",
+          requestedAt: 2_000,
+          returned: [],
+          kept: [],
+          dropped: [],
+          stragglers: [],
+          keptProcesses: [],
+          usage: TokenUsage.zero,
+          crashed: true
+        },
+        2_000
+      )
+      assert.deepStrictEqual(ended(...events, ["root", crashed]), [["review", 1_500, undefined]])
+      assert.lengthOf(ended(...events, ["root", crashed], ["root", crashed]), 1)
+      assert.deepStrictEqual(ended(...events, ["root", found], ["root", crashed]), [["review", 1_500, "[P1] Wrong"]])
+    })
+
     it("is not an agent that has its name, or that a tool starts during a review", () => {
       assert.deepStrictEqual(ended(["root", started("a", "review")], ["a", turn], ["a", done]), [
         ["review", 1_500, lastMessage]

@@ -5,7 +5,7 @@ import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcess
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodePath from "@effect/platform-node/NodePath"
-import * as App from "@spindle/app/App"
+import type * as App from "@spindle/app/App"
 import type { Settings } from "@spindle/app/Settings"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import type { Journal } from "@spindle/core/Journal"
@@ -38,12 +38,12 @@ const loopback = Layer.catch(
 
 /** The journals below a home, and the files that they are in. */
 export const journals = (home: string): Layer.Layer<Journal | FileSystem.FileSystem | Path.Path> =>
-  App.journals(home).pipe(Layer.provideMerge(files))
+  StoredSessions.journals(home).pipe(Layer.provideMerge(files))
 
 /** The journals below a home, and the other data of sessions there. */
 export const journalsWithStores = (home: string): Layer.Layer<Journal> =>
   StoredSessions.stores(home).pipe(
-    Layer.provide(App.snapshots(home)),
-    Layer.provideMerge(App.journals(home)),
+    Layer.provide(StoredSessions.snapshots(home)),
+    Layer.provideMerge(StoredSessions.journals(home)),
     Layer.provide(machine)
   )

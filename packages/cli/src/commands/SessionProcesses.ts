@@ -2,7 +2,7 @@
  * `spindle sessions processes`: lists, tails and ends the processes of a session, even if no program runs the session.
  * The journal is only read: the program that runs the session records the end of a process.
  */
-import * as App from "@spindle/app/App"
+import * as Machine from "@spindle/app/Machine"
 import * as StoredProcesses from "@spindle/app/StoredProcesses"
 import * as StoredSessions from "@spindle/app/StoredSessions"
 import { Processes } from "@spindle/core/Processes"
@@ -50,7 +50,9 @@ export const run = (
       if (living.length === 0 && !options.json) process.stdout.write("no processes\n")
     }
     return Help.exitCodes.ok
-  }).pipe(Effect.provide(Layer.merge(Platform.journals(options.home), Layer.provide(App.processes, Platform.machine))))
+  }).pipe(
+    Effect.provide(Layer.merge(Platform.journals(options.home), Layer.provide(Machine.processes, Platform.machine)))
+  )
 
 const findIn = (
   living: ReadonlyArray<StoredProcesses.StoredProcess>,

@@ -11,14 +11,14 @@ import * as CodingTools from "@spindle/tools/CodingTools"
 import * as CommandEnvironment from "@spindle/tools/CommandEnvironment"
 import { Deferred, Effect, Layer, Option, Redacted, Stream } from "effect"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
-import * as App from "@spindle/app/App"
+import * as Machine from "@spindle/app/Machine"
 import type * as Settings from "@spindle/app/Settings"
 import * as Platform from "../../src/commands/Platform.ts"
 import { command, processesOf, eventually } from "../fixtures/program.ts"
 
 // sessions with real processes
 const layer = Layer.mergeAll(
-  App.processes.pipe(Layer.provideMerge(Platform.machine)),
+  Machine.processes.pipe(Layer.provideMerge(Platform.machine)),
   Journal.layerMemory(),
   ScriptedModel.make([]).layer
 )
@@ -89,7 +89,7 @@ describe("the reference's tests", () => {
           Effect.provide(
             Layer.mergeAll(
               CodingTools.layer({ cwd }).pipe(
-                Layer.provideMerge(App.processes.pipe(Layer.provideMerge(Platform.machine)))
+                Layer.provideMerge(Machine.processes.pipe(Layer.provideMerge(Platform.machine)))
               ),
               Journal.layerMemory(),
               model.pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
@@ -195,7 +195,7 @@ describe("the commands of a session", () => {
       assert.notMatch(text, /secret|sk-other/)
     }).pipe(
       Effect.provide(
-        App.processesFor(settings, env).pipe(
+        Machine.processesFor(settings, env).pipe(
           Layer.provide(Layer.succeed(CommandEnvironment.HostVariables, () => env)),
           Layer.provide(Platform.machine)
         )

@@ -7,13 +7,13 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Agent } from "../Agent.ts"
+import * as Local from "../Local.ts"
 import type { ToolSpec } from "../ports/Model.ts"
 import type { ToolSource, ToolTable } from "../ports/ToolSource.ts"
 import { messageOf } from "../protocol/AgentError.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 import type { ToolAuthority } from "../ToolAuthority.ts"
-import type { TurnSession } from "../Turn.ts"
 import * as Tools from "./tools.ts"
 
 /** The tools of the turns of one session. */
@@ -50,17 +50,13 @@ export interface TurnTables {
  * Returns a function that returns the tools of an agent in a session. All sessions of an agent without sources share
  * them.
  */
-export const make = <R>(agent: Agent<R>): ((session: TurnSession) => ToolTables) => {
+export const make = <R>(agent: Agent<R>): ((session: Local.Owner) => ToolTables) => {
   if (agent.sources.length === 0) {
     const tables = constantTables(agent)
     return () => tables
   }
-  const ofSessions = new WeakMap<TurnSession, ToolTables>()
-  return (session) => {
-    let tables = ofSessions.get(session)
-    if (tables === undefined) ofSessions.set(session, (tables = new SourceTables(agent)))
-    return tables
-  }
+  const tables = Local.make(() => new SourceTables(agent))
+  return (session) => Local.get(tables, session)
 }
 
 const constantTables = <R>({ defaultPolicy, tools }: Agent<R>): ToolTables => {

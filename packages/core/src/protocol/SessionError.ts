@@ -65,7 +65,7 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed"
   }
 }
 
-/** The host has no agent with this name, which the session was created with or was to be created with. */
+/** `Sessions` has no agent with this name, which the session was created with or was to be created with. */
 export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", {
   sessionId: SessionId,
   agent: Schema.String

@@ -93,66 +93,65 @@ export interface Compacting {
  * Compacts the history. **Errors**: `CompactionFailed`, or `ModelFailed` after the retries. The history is then as it
  * was. **Interruption** before the record of the new history leaves the history as it was.
  */
-export const compact = ({
+export const compact = Effect.fnUntraced(function* ({
   config,
   trigger,
   turn
-}: Compacting): Effect.Effect<void, CompactionFailed | ModelFailed, Model> =>
-  Effect.gen(function* () {
-    const { sessionId, turnId } = turn
-    const fail = (reason: CompactionFailed["reason"]) => new CompactionFailed({ sessionId, turnId, reason })
-    const limits = { keepTokens: config.compactKeepTokens, minimumGain: config.compactMinimumGain }
-    const history = yield* turn.history
-    const restored = yield* restoredFragments
-    const before = history.filter((item) => item._tag !== "UserMessage" || !restored.has(item.fragment ?? ""))
-    const plan = Compaction.plan(before, limits)
-    if (!Compaction.isEnough(before, Compaction.withoutSummary(plan), limits)) return yield* fail("GainTooSmall")
-    const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
-    const asked = trigger === "manual" ? "manual" : "auto"
-    const { deny, reason: detail } = yield* hooks.preCompact(turnId, asked)
-    if (deny) {
-      const why = detail === undefined ? {} : { detail }
-      return yield* new CompactionFailed({ sessionId, turnId, reason: "Denied", ...why })
-    }
-    const isRemote = (yield* Model).compact !== undefined
-    yield* turn.note(CompactionStarted, {
-      trigger,
-      tokens: yield* turn.contextTokens,
-      ...(isRemote && { remote: true as const })
-    })
-    let { material } = plan
-    const remote = yield* fromEndpoint(turn, material, (summary) => {
-      const items = Compaction.historyAfter(plan, summary)
-      // mutant remote-compaction-must-gain (S11: a summary of the endpoint that frees too little is not used): true
-      return Compaction.isEnough(before, items, limits) ? items : undefined
-    })
-    let after = remote
-    while (after === undefined) {
-      if (material.length === 0) return yield* fail("DoesNotFit")
-      const summary = yield* summarize({ config, trigger, turn }, material)
-      if (summary === undefined) {
-        material = Compaction.withoutOldest(material, dropShare * History.estimateAll(material))
-        continue
-      }
-      if (Compaction.isEmpty(summary)) return yield* fail("EmptySummary")
-      after = Compaction.historyAfter(plan, summary)
-      // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
-      if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
-    }
-    const tokensBefore = yield* turn.contextTokens
-    const known = new Set(history.map(({ id }) => id))
-    // mutant compaction-keeps-late-items (S11: a compaction keeps what was recorded while it ran):
-    //   replace: yield* turn.replaceHistory(after)
-    const replacement = after
-    yield* turn.replaceHistory((now) => [...replacement, ...now.filter(({ id }) => !known.has(id))])
-    yield* turn.note(CompactionCompleted, {
-      tokensBefore,
-      tokensAfter: yield* turn.contextTokens,
-      droppedItems: plan.material.length - material.length,
-      ...(remote !== undefined && { remote: true as const })
-    })
-    yield* hooks.postCompact(turnId, asked)
+}: Compacting): Effect.fn.Return<void, CompactionFailed | ModelFailed, Model> {
+  const { sessionId, turnId } = turn
+  const fail = (reason: CompactionFailed["reason"]) => new CompactionFailed({ sessionId, turnId, reason })
+  const limits = { keepTokens: config.compactKeepTokens, minimumGain: config.compactMinimumGain }
+  const history = yield* turn.history
+  const restored = yield* restoredFragments
+  const before = history.filter((item) => item._tag !== "UserMessage" || !restored.has(item.fragment ?? ""))
+  const plan = Compaction.plan(before, limits)
+  if (!Compaction.isEnough(before, Compaction.withoutSummary(plan), limits)) return yield* fail("GainTooSmall")
+  const hooks = provide(guard(yield* Hooks, turn.warn), Context.make(Turn, turn))
+  const asked = trigger === "manual" ? "manual" : "auto"
+  const { deny, reason: detail } = yield* hooks.preCompact(turnId, asked)
+  if (deny) {
+    const why = detail === undefined ? {} : { detail }
+    return yield* new CompactionFailed({ sessionId, turnId, reason: "Denied", ...why })
+  }
+  const isRemote = (yield* Model).compact !== undefined
+  yield* turn.note(CompactionStarted, {
+    trigger,
+    tokens: yield* turn.contextTokens,
+    ...(isRemote && { remote: true as const })
   })
+  let { material } = plan
+  const remote = yield* fromEndpoint(turn, material, (summary) => {
+    const items = Compaction.historyAfter(plan, summary)
+    // mutant remote-compaction-must-gain (S11: a summary of the endpoint that frees too little is not used): true
+    return Compaction.isEnough(before, items, limits) ? items : undefined
+  })
+  let after = remote
+  while (after === undefined) {
+    if (material.length === 0) return yield* fail("DoesNotFit")
+    const summary = yield* summarize({ config, trigger, turn }, material)
+    if (summary === undefined) {
+      material = Compaction.withoutOldest(material, dropShare * History.estimateAll(material))
+      continue
+    }
+    if (Compaction.isEmpty(summary)) return yield* fail("EmptySummary")
+    after = Compaction.historyAfter(plan, summary)
+    // mutant compaction-must-gain (S11: a compaction that frees too little does not replace the history): drop
+    if (!Compaction.isEnough(before, after, limits)) return yield* fail("GainTooSmall")
+  }
+  const tokensBefore = yield* turn.contextTokens
+  const known = new Set(history.map(({ id }) => id))
+  // mutant compaction-keeps-late-items (S11: a compaction keeps what was recorded while it ran):
+  //   replace: yield* turn.replaceHistory(after)
+  const replacement = after
+  yield* turn.replaceHistory((now) => [...replacement, ...now.filter(({ id }) => !known.has(id))])
+  yield* turn.note(CompactionCompleted, {
+    tokensBefore,
+    tokensAfter: yield* turn.contextTokens,
+    droppedItems: plan.material.length - material.length,
+    ...(remote !== undefined && { remote: true as const })
+  })
+  yield* hooks.postCompact(turnId, asked)
+})
 
 /**
  * The names of the fragments that the program records again if the history lacks them. A compaction neither keeps nor
@@ -173,37 +172,36 @@ const restoredFragments: Effect.Effect<ReadonlySet<string>> = Effect.flatMap(Fra
  * Asks the endpoint of the provider for a summary, once, and returns the result of `use`. Returns undefined if the
  * model has no such endpoint, or if the model has to be asked instead.
  */
-const fromEndpoint = <A>(
+const fromEndpoint = Effect.fnUntraced(function* <A>(
   turn: Turn,
   material: ReadonlyArray<Item>,
   use: (summary: Compaction.Summary) => A | undefined
-): Effect.Effect<A | undefined, never, Model> =>
-  Effect.gen(function* () {
-    const model = yield* Model
-    if (model.compact === undefined) return undefined
-    // the turn sends, records, fences and counts the request like any other request aside
-    const endpoint: Model = {
-      provider: model.provider,
-      model: model.model,
-      contextWindow: model.contextWindow,
-      stream: (asked) => model.compact!(asked)
+): Effect.fn.Return<A | undefined, never, Model> {
+  const model = yield* Model
+  if (model.compact === undefined) return undefined
+  // the turn sends, records, fences and counts the request like any other request aside
+  const endpoint: Model = {
+    provider: model.provider,
+    model: model.model,
+    contextWindow: model.contextWindow,
+    stream: (asked) => model.compact!(asked)
+  }
+  const request = { instructions: undefined, tools: [], output: undefined, items: material }
+  const asked = turn.sample(request, 1, () => Effect.void).pipe(Effect.provideService(Model, endpoint))
+  const without = (why: string) => Effect.as(turn.warn(`${why}; the model is asked for a summary instead`), undefined)
+  return yield* Effect.matchCauseEffect(asked, {
+    onFailure: (cause) =>
+      Cause.hasInterrupts(cause)
+        ? Effect.failCause(cause as Cause.Cause<never>)
+        : without(`${model.provider} did not compact the conversation: ${textOf(Cause.squash(cause))}`),
+    onSuccess: (summary) => {
+      const used = Compaction.isEmpty(summary) ? undefined : use(summary)
+      return used === undefined
+        ? without(`the summary of ${model.provider} frees too little of the conversation`)
+        : Effect.succeed(used)
     }
-    const request = { instructions: undefined, tools: [], output: undefined, items: material }
-    const asked = turn.sample(request, 1, () => Effect.void).pipe(Effect.provideService(Model, endpoint))
-    const without = (why: string) => Effect.as(turn.warn(`${why}; the model is asked for a summary instead`), undefined)
-    return yield* Effect.matchCauseEffect(asked, {
-      onFailure: (cause) =>
-        Cause.hasInterrupts(cause)
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : without(`${model.provider} did not compact the conversation: ${textOf(Cause.squash(cause))}`),
-      onSuccess: (summary) => {
-        const used = Compaction.isEmpty(summary) ? undefined : use(summary)
-        return used === undefined
-          ? without(`the summary of ${model.provider} frees too little of the conversation`)
-          : Effect.succeed(used)
-      }
-    })
   })
+})
 
 /** Asks the model for a summary. Returns undefined if the material does not fit into the model's context window. */
 const summarize = (

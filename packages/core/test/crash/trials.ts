@@ -84,6 +84,8 @@ const bundle = async (folder: string): Promise<string> => {
     entryPoints: [join(import.meta.dirname, "child.ts")],
     outfile,
     bundle: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
     platform: "node",
     format: "esm",
     conditions: ["spindle-source"],

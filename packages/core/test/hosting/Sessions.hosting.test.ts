@@ -23,8 +23,8 @@ interface Options extends Sessions.SessionsOptions {
   readonly script?: ScriptedModel.Script
 }
 
-/** A host of sessions with its journals and its model. Closing `scope` closes the host. */
-const host = Effect.fnUntraced(function* ({ agents = [Agent.make({})], script, ...options }: Options = {}) {
+/** `Sessions` with its journals and its model. Closing `scope` closes it. */
+const hosting = Effect.fnUntraced(function* ({ agents = [Agent.make({})], script, ...options }: Options = {}) {
   const journal = options.journal ?? (yield* SessionHarness.memoryJournal)
   const model = ScriptedModel.make(script ?? ((_, index) => [text(`reply ${index}`)]))
   const scope = yield* Effect.flatMap(Effect.scope, Scope.fork)
@@ -54,7 +54,7 @@ describe("one lock for each session", () => {
   it.effect("J2 999 sessions open, archive and close while the journal of another takes five seconds", () =>
     Effect.gen(function* () {
       const { faults, journal } = yield* faultyJournal
-      const { sessions } = yield* host({ journal })
+      const { sessions } = yield* hosting({ journal })
       const ids = Array.from({ length: 1_000 }, (_, index) => `session-${index}` as SessionId)
       for (const sessionId of ids) yield* sessions.create({ sessionId })
       yield* Effect.forEach(ids, sessions.close, { concurrency: "unbounded" })
@@ -77,7 +77,7 @@ describe("one lock for each session", () => {
   it.effect("J2 a caller that waits for an opening that is interrupted opens the session itself", () =>
     Effect.gen(function* () {
       const { faults, journal } = yield* faultyJournal
-      const { sessions } = yield* host({ journal })
+      const { sessions } = yield* hosting({ journal })
       const { sessionId } = yield* sessions.create()
       yield* sessions.close(sessionId)
       faults.slow = sessionId
@@ -93,7 +93,7 @@ describe("one lock for each session", () => {
 
   it.effect("S7 interrupting close stops only the wait, and the next open waits until the session is closed", () =>
     Effect.gen(function* () {
-      const { sessions } = yield* host()
+      const { sessions } = yield* hosting()
       const { sessionId, submit } = yield* sessions.create()
       const stuck = Task.make("stuck", Effect.uninterruptible(Effect.sleep("2 seconds")))
       yield* (yield* sessions.open(sessionId)).start(stuck)
@@ -111,10 +111,10 @@ describe("one lock for each session", () => {
 })
 
 describe("a session that fails", () => {
-  it.effect("J5 leaves the host when its journal is full, and the next open reads the journal again", () =>
+  it.effect("J5 is closed when its journal is full, and the next open reads the journal again", () =>
     Effect.gen(function* () {
       const { faults, journal } = yield* faultyJournal
-      const { sessions } = yield* host({ journal })
+      const { sessions } = yield* hosting({ journal })
       const session = yield* sessions.create()
       yield* session.submit(Op.userInput("one"))
       yield* session.awaitIdle
@@ -136,7 +136,7 @@ describe("a session that fails", () => {
   it.effect("J5 releases its journal even if no caller opens it again", () =>
     Effect.gen(function* () {
       const { faults, journal } = yield* faultyJournal
-      const { sessions } = yield* host({ journal })
+      const { sessions } = yield* hosting({ journal })
       const session = yield* sessions.create()
       faults.isFull = true
       yield* Effect.flip(session.submit(Op.userInput("one")))
@@ -147,12 +147,12 @@ describe("a session that fails", () => {
     })
   )
 
-  it.live("J2 leaves the host when another host has taken its journal, and can be taken back", () =>
+  it.live("J2 is closed when another `Sessions` has taken its journal, and can be taken back", () =>
     Effect.gen(function* () {
       const files = yield* JournalFiles.make()
       // there is no lease between these two, as on a host that gives none
       const other = yield* JournalFiles.make({ directory: files.directory })
-      const [first, second] = [yield* host({ journal: files.journal }), yield* host({ journal: other.journal })]
+      const [first, second] = [yield* hosting({ journal: files.journal }), yield* hosting({ journal: other.journal })]
       const session = yield* first.sessions.create()
       yield* session.submit(Op.userInput("one"))
       yield* session.awaitIdle
@@ -173,7 +173,7 @@ describe("agents by name", () => {
 
   it.effect("a session keeps its agent when it is resumed and forked", () =>
     Effect.gen(function* () {
-      const { journal, model, sessions } = yield* host({ agents: [support, billing] })
+      const { journal, model, sessions } = yield* hosting({ agents: [support, billing] })
       const { sessionId } = yield* sessions.create({ agent: "billing", meta: { cwd: "/here" } })
       const [first] = (yield* journal.load(sessionId)).records
       assert.deepStrictEqual(first?._tag === "SessionStarted" && first.meta, { agent: "billing", cwd: "/here" })
@@ -192,7 +192,7 @@ describe("agents by name", () => {
 
   it.effect("opening a session as one of another agent fails, whether it is open or not", () =>
     Effect.gen(function* () {
-      const { sessions } = yield* host({ agents: [support, billing] })
+      const { sessions } = yield* hosting({ agents: [support, billing] })
       const { sessionId } = yield* sessions.create({ agent: "billing" })
       const mismatch = new AgentMismatch({ sessionId, requested: "support", actual: "billing" })
       assert.deepStrictEqual(yield* Effect.flip(sessions.open(sessionId, { agent: "support" })), mismatch)
@@ -206,13 +206,13 @@ describe("agents by name", () => {
 
   it.effect("an agent that is not hosted is a typed error, and creating with it leaves no journal", () =>
     Effect.gen(function* () {
-      const { journal, sessions } = yield* host({ agents: [billing] })
+      const { journal, sessions } = yield* hosting({ agents: [billing] })
       const unknown = yield* Effect.flip(sessions.create({ agent: "sales" }))
       assert.instanceOf(unknown, AgentNotFound)
       assert.deepStrictEqual(yield* journal.list, [])
       const { sessionId } = yield* sessions.create()
       yield* sessions.close(sessionId)
-      const other = yield* host({ agents: [support], journal })
+      const other = yield* hosting({ agents: [support], journal })
       assert.deepStrictEqual(
         yield* Effect.flip(other.sessions.open(sessionId)),
         new AgentNotFound({ sessionId, agent: "billing" })
@@ -229,9 +229,9 @@ describe("limits of one session", () => {
   const within = (config: SessionConfig.SessionConfig) => ({
     references: Context.make(SessionConfig.SessionConfig, config)
   })
-  /** A host whose model calls a tool without end, and the requests that the last turn of a session sent. */
+  /** `Sessions` whose model calls a tool without end, and the requests that the last turn of a session sent. */
   const looping = Effect.gen(function* () {
-    const { sessions } = yield* host({ script: () => [ScriptedModel.call("unknown", {}, "call")] })
+    const { sessions } = yield* hosting({ script: () => [ScriptedModel.call("unknown", {}, "call")] })
     const requestsOf = Effect.fnUntraced(function* (session: Session) {
       const { seq } = yield* session.snapshot
       yield* session.submit(Op.userInput("go"))
@@ -245,7 +245,7 @@ describe("limits of one session", () => {
     return { requestsOf, sessions }
   })
 
-  it.effect("S10 are those that a fork is made with, and without any those of the host", () =>
+  it.effect("S10 are those that a fork is made with, and without any those of `Sessions`", () =>
     Effect.gen(function* () {
       const { requestsOf, sessions } = yield* looping
       const { sessionId } = yield* sessions.create(within({ ...SessionConfig.defaults, turnModelRequests: 2 }))
@@ -256,7 +256,7 @@ describe("limits of one session", () => {
     })
   )
 
-  it.effect("S10 are those that it is created or opened with, and other sessions have those of the host", () =>
+  it.effect("S10 are those that it is created or opened with, and other sessions have those of `Sessions`", () =>
     Effect.gen(function* () {
       const { requestsOf, sessions } = yield* looping
       const two = within({ ...SessionConfig.defaults, turnModelRequests: 2 })
@@ -288,7 +288,7 @@ describe("limits of one session", () => {
 describe("idle sessions", () => {
   it.effect("are unloaded after their time to live, and come back on demand", () =>
     Effect.gen(function* () {
-      const { journal, sessions } = yield* host({ idleTimeToLive: "1 minute" })
+      const { journal, sessions } = yield* hosting({ idleTimeToLive: "1 minute" })
       const session = yield* sessions.create()
       const { sessionId } = session
       yield* session.submit(Op.userInput("one"))
@@ -309,7 +309,7 @@ describe("idle sessions", () => {
 
   it.effect("stay while a turn runs or a subscriber listens", () =>
     Effect.gen(function* () {
-      const { model, sessions } = yield* host({
+      const { model, sessions } = yield* hosting({
         idleTimeToLive: "1 minute",
         script: () => [...pieces("begun"), gate("rest"), text("done")]
       })
@@ -332,10 +332,10 @@ describe("idle sessions", () => {
   )
 })
 
-describe("the sessions of a host", () => {
+describe("hosted sessions", () => {
   it.effect("are listed page by page", () =>
     Effect.gen(function* () {
-      const { sessions } = yield* host()
+      const { sessions } = yield* hosting()
       const ids: Array<SessionId> = []
       for (let index = 0; index < 5; index++) {
         yield* TestClock.adjust("1 second")
@@ -353,7 +353,7 @@ describe("the sessions of a host", () => {
 
   it.effect("are renamed while they are open and while they are not, and keep their title", () =>
     Effect.gen(function* () {
-      const { sessions } = yield* host({ script: () => [text("done")] })
+      const { sessions } = yield* hosting({ script: () => [text("done")] })
       const titles = Effect.map(sessions.list(), ({ entries }) => entries.map(({ title }) => title))
       const { sessionId } = yield* sessions.create()
       yield* sessions.rename(sessionId, "  An open \n session ")
@@ -380,7 +380,7 @@ describe("the sessions of a host", () => {
   it.effect("J5 a session that fails while it is renamed is renamed in its journal once that can be written", () =>
     Effect.gen(function* () {
       const { faults, journal } = yield* faultyJournal
-      const { sessions } = yield* host({ journal })
+      const { sessions } = yield* hosting({ journal })
       const { sessionId } = yield* sessions.create()
       faults.isFull = true
       assert.strictEqual((yield* Effect.flip(sessions.rename(sessionId, "one")))._tag, "JournalFailed")
@@ -392,7 +392,7 @@ describe("the sessions of a host", () => {
 
   it.effect("S7 a session that is deleted while its turn runs is closed first, and leaves nothing", () =>
     Effect.gen(function* () {
-      const { journal, model, sessions } = yield* host({ script: () => [...pieces("begun"), gate("never")] })
+      const { journal, model, sessions } = yield* hosting({ script: () => [...pieces("begun"), gate("never")] })
       const session = yield* sessions.create()
       yield* session.submit(Op.userInput("hi"))
       yield* model.awaitGate("never")
@@ -408,9 +408,9 @@ describe("the sessions of a host", () => {
     })
   )
 
-  it.effect("S7 a host that is closed opens nothing, and closing a session of it returns false", () =>
+  it.effect("S7 `Sessions` that is closed opens nothing, and closing a session of it returns false", () =>
     Effect.gen(function* () {
-      const { scope, sessions } = yield* host()
+      const { scope, sessions } = yield* hosting()
       const { sessionId } = yield* sessions.create()
       yield* Scope.close(scope, Exit.void)
       assert.isFalse(yield* sessions.close(sessionId))
@@ -421,7 +421,7 @@ describe("the sessions of a host", () => {
 
   it.effect("an open session is unarchived without effect", () =>
     Effect.gen(function* () {
-      const { sessions } = yield* host()
+      const { sessions } = yield* hosting()
       const session = yield* sessions.create()
       yield* sessions.unarchive(session.sessionId)
       assert.strictEqual(yield* sessions.open(session.sessionId), session)

@@ -33,7 +33,7 @@ interface Seen {
 
 const toolkit = Toolkit.make(Tool.make("look", { success: Schema.String }))
 /** Each turn calls the tool once, and ends. Lists what each part of a turn saw. */
-const host = Effect.fnUntraced(function* () {
+const hosting = Effect.fnUntraced(function* () {
   const seen: Array<Seen> = []
   const look = (place: Seen["place"]) =>
     Effect.contextWith((context: Context.Context<never>) =>
@@ -95,10 +95,10 @@ const host = Effect.fnUntraced(function* () {
   const context = yield* Layer.build(
     Sessions.layer(agent, { context: [User] }).pipe(
       Layer.provide(
-        Layer.mergeAll(handlers, model, other, hooks, Layer.succeed(Shop, "the host's"), Journal.layerMemory())
+        Layer.mergeAll(handlers, model, other, hooks, Layer.succeed(Shop, "the layer's"), Journal.layerMemory())
       )
     )
-  ).pipe(Effect.annotateLogs({ host: "h1" }), Effect.provideService(Secret, "the host's"))
+  ).pipe(Effect.annotateLogs({ host: "h1" }), Effect.provideService(Secret, "the layer's"))
   return { seen, sessions: Context.get(context, Sessions.Sessions), waiting: Deferred.await(waiting) }
 })
 
@@ -109,7 +109,7 @@ const otherResponse: ReadonlyArray<ModelPart> = [
   { _tag: "Finish", reason: "stop", usage: undefined }
 ]
 
-/** What a caller of the host has around it. */
+/** What a caller of `Sessions` has around it. */
 const as =
   (user: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -122,8 +122,8 @@ const as =
 
 const seenBy = (user: string | undefined, place: Seen["place"]): Seen => ({
   place,
-  shop: "the host's",
-  secret: "the host's",
+  shop: "the layer's",
+  secret: "the layer's",
   user: user ?? "nobody",
   annotations: user === undefined ? { host: "h1" } : { host: "h1", tenant: user }
 })
@@ -131,9 +131,9 @@ const turnSeenBy = (user: string | undefined): ReadonlyArray<Seen> =>
   (["hook", "model", "tool", "model"] as const).map((place) => seenBy(user, place))
 
 describe("the context of a turn", () => {
-  it.effect("S9 is that of the host, with the annotations and named references of the caller that submitted", () =>
+  it.effect("S9 is that of `Sessions`, with the annotations and named references of the caller that submitted", () =>
     Effect.gen(function* () {
-      const { seen, sessions } = yield* host()
+      const { seen, sessions } = yield* hosting()
       // the caller that opens the session leaves nothing in it
       const session = yield* as("the opener")(sessions.create())
       for (const user of ["alice", "bob", undefined]) {
@@ -150,7 +150,7 @@ describe("the context of a turn", () => {
     "S9 is that of the caller that started a task by name, in its own turn, alongside another, and after an abort",
     () =>
       Effect.gen(function* () {
-        const { seen, sessions, waiting } = yield* host()
+        const { seen, sessions, waiting } = yield* hosting()
         const session = yield* sessions.create()
         for (const user of ["alice", "bob"]) {
           yield* as(user)(session.submit(Op.startTask("task", {})))
@@ -173,7 +173,7 @@ describe("the context of a turn", () => {
 
   it.effect("S9 S11 is that of the caller that compacts, at the endpoint of the provider", () =>
     Effect.gen(function* () {
-      const { seen, sessions } = yield* host()
+      const { seen, sessions } = yield* hosting()
       const session = yield* sessions.create()
       yield* as("alice")(session.submit(Op.userInput("look")))
       yield* session.awaitIdle
@@ -186,7 +186,7 @@ describe("the context of a turn", () => {
 
   it.effect("S9 is that of the caller whose input changed the model of the turn", () =>
     Effect.gen(function* () {
-      const { seen, sessions } = yield* host()
+      const { seen, sessions } = yield* hosting()
       const session = yield* sessions.create()
       const input = [{ _tag: "Text", text: "look" }] as const
       yield* as("alice")(session.submit({ _tag: "UserInput", input, context: { model: "another" } }))
@@ -197,7 +197,7 @@ describe("the context of a turn", () => {
 
   it.effect("S9 is that of each caller, for input that waits for its turn", () =>
     Effect.gen(function* () {
-      const { seen, sessions } = yield* host()
+      const { seen, sessions } = yield* hosting()
       const session = yield* sessions.create()
       const op: Op.Op = { _tag: "UserInput", input: [{ _tag: "Text", text: "look" }], delivery: "queue" }
       // the callers submit the very same operation
@@ -209,7 +209,7 @@ describe("the context of a turn", () => {
 
   it.effect("S9 has no caller when a resumed session starts input that an earlier process accepted", () =>
     Effect.gen(function* () {
-      const { seen, sessions } = yield* host()
+      const { seen, sessions } = yield* hosting()
       const { sessionId, submit } = yield* sessions.create()
       const later: Op.Op = { _tag: "UserInput", input: [{ _tag: "Text", text: "later" }], delivery: "wait" }
       yield* as("alice")(submit(later))
@@ -232,7 +232,7 @@ describe("the context of a turn", () => {
     ([order]) =>
       Effect.gen(function* () {
         const look: Op.Op = { _tag: "UserInput", input: [{ _tag: "Text", text: "look" }], delivery: "queue" }
-        const { seen, sessions } = yield* host()
+        const { seen, sessions } = yield* hosting()
         const ids = { alice: "alice" as SessionId, bob: "bob" as SessionId }
         yield* as("bob")(sessions.create({ sessionId: ids.alice }))
         yield* as("alice")(sessions.create({ sessionId: ids.bob }))

@@ -26,7 +26,7 @@ const outputsIn = (directory: string): SessionStores.SessionStore => ({
   delete: (sessionId) => Effect.sync(() => rmSync(join(directory, `${sessionId}.out`), { force: true }))
 })
 
-/** A host with file journals, of which each store is part, and a directory with an output of each session. */
+/** `Sessions` with file journals, of which each store is part, and a directory with an output of each session. */
 const make = Effect.fnUntraced(function* (stores: ReadonlyArray<SessionStores.SessionStore> = []) {
   const directory = yield* temporaryDirectory
   const [journals, outputs] = [join(directory, "journals"), join(directory, "outputs")]
@@ -78,13 +78,13 @@ const recordChild = (journal: Journal, sessionId: SessionId, delegateId: Session
   )
 
 const tree = Effect.fnUntraced(function* (stores?: ReadonlyArray<SessionStores.SessionStore>) {
-  const host = yield* make(stores)
-  yield* host.create(grandchildId, { parent: childId })
-  yield* host.create(childId, { parent: parentId })
-  yield* recordChild(host.journal, childId, grandchildId)
-  yield* host.create(parentId)
-  yield* recordChild(host.journal, parentId, childId)
-  return host
+  const hosted = yield* make(stores)
+  yield* hosted.create(grandchildId, { parent: childId })
+  yield* hosted.create(childId, { parent: parentId })
+  yield* recordChild(hosted.journal, childId, grandchildId)
+  yield* hosted.create(parentId)
+  yield* recordChild(hosted.journal, parentId, childId)
+  return hosted
 })
 
 describe("delete", () => {
@@ -135,7 +135,7 @@ describe("delete", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J9 without a host removes the same", () =>
+  it.live("J9 without `Sessions` removes the same", () =>
     Effect.gen(function* () {
       const { context, files } = yield* tree()
       yield* Effect.provideContext(Sessions.deleteClosed(parentId), context)
@@ -143,7 +143,7 @@ describe("delete", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J9 is refused for a session that another host has open, whose stores then keep everything", () =>
+  it.live("J9 is refused for a session that another `Sessions` has open, whose stores then keep everything", () =>
     Effect.gen(function* () {
       const { context, hasOutput, sessions } = yield* tree()
       yield* sessions.open(parentId)
@@ -180,7 +180,7 @@ describe("delete", () => {
       }).pipe(Effect.scoped)
   )
 
-  it.effect("J9 S7 a store that hangs and cannot be interrupted blocks neither the deletion nor the host", () =>
+  it.effect("J9 S7 a store that hangs and cannot be interrupted blocks neither the deletion nor `Sessions`", () =>
     Effect.gen(function* () {
       const reached = yield* Queue.unbounded<void>()
       const hanging: SessionStores.SessionStore = {

@@ -11,7 +11,7 @@ import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Array, Context, Effect, Layer, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
-/** The tenant of a caller. Turns see it because the host names it. */
+/** The tenant of a caller. Turns see it because the options of `Sessions` name it. */
 class Tenant extends Context.Reference<string>("test/Tenant", { defaultValue: () => "none" }) {}
 
 interface Use {
@@ -54,8 +54,8 @@ const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<ReadonlyArray<Use
       }
     }))
   ).pipe(Layer.provide(Journal.layerMemory()))
-  const host = Sessions.layer(Agent.make({}), { context: [Tenant], idleTimeToLive: "1 minute" })
-  const context = yield* Layer.build(Layer.provide(host, Layer.mergeAll(model, journal)))
+  const hosted = Sessions.layer(Agent.make({}), { context: [Tenant], idleTimeToLive: "1 minute" })
+  const context = yield* Layer.build(Layer.provide(hosted, Layer.mergeAll(model, journal)))
   const sessions = Context.get(context, Sessions.Sessions)
   const created = new Set<string>()
   const use = Effect.fnUntraced(function* ({ session: number, tenant }: Use) {

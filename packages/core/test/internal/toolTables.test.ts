@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import type { ToolSource } from "@spindle/core/ToolSource"
 import * as Tools from "@spindle/core/Tools"
-import type { TurnSession } from "@spindle/core/Turn"
+import * as Local from "@spindle/core/Local"
 import { Effect } from "effect"
 import { Tool } from "effect/ai"
 import * as ToolTables from "../../src/internal/toolTables.ts"
@@ -17,7 +17,7 @@ describe("an unchanged table of tools", () => {
     ["of the toolkit alone", []],
     ["of three sources", ["a", "b", "c"].map(sourceOf)]
   ] as const)("%s costs a request no memory", (_, sources) => {
-    const tables = ToolTables.make(Agent.make({ sources }))({} as TurnSession).forTurn(() => Effect.void)
+    const tables = ToolTables.make(Agent.make({ sources }))({ locals: new Local.Locals() }).forTurn(() => Effect.void)
     const first = tables.next()
     const count = 50_000
     // the first rounds compile code; a round in which the collector ran says nothing

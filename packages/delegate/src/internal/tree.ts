@@ -4,6 +4,7 @@
  * changes synchronously.
  */
 import type { SessionId } from "@spindle/core/Ids"
+import * as Local from "@spindle/core/Local"
 import type { TurnSession } from "@spindle/core/Turn"
 import type { DelegateSpending } from "@spindle/core/SessionEvent"
 import type { Spending } from "@spindle/core/Spending"
@@ -208,8 +209,8 @@ export class CurrentNode extends Context.Reference<Node | undefined>("@spindle/d
   defaultValue: () => undefined
 }) {}
 
-/** The nodes of root sessions. The session is the key, because one that is made by core has no node in its context. */
-const roots = new WeakMap<TurnSession, Node>()
+/** The node of a root session. Core makes the session, so the context has none. */
+const rootNode = Local.make(({ path }: TurnSession) => new Node(path, Limits.defaults))
 
 /** Returns the node of a session: that of its context, or for a root the same one in all its turns. */
 export const nodeOf = (session: TurnSession): Effect.Effect<Node> =>
@@ -217,11 +218,8 @@ export const nodeOf = (session: TurnSession): Effect.Effect<Node> =>
     const current = yield* CurrentNode
     // a session that is no delegate may be made in the context of one
     if (current !== undefined && current.sessionId === session.sessionId) return current
-    const limits = yield* Limits.Limits
-    const known = roots.get(session)
-    const root = known ?? new Node(session.path, limits)
-    if (known === undefined) roots.set(session, root)
-    // they may have been changed since
-    root.limits = limits
+    const root = Local.get(rootNode, session)
+    // they may have been changed since the last turn
+    root.limits = yield* Limits.Limits
     return root
   })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { SessionId, SubmissionId } from "@spindle/core/Ids"
+import * as Local from "@spindle/core/Local"
 import type { Receipt, Rejection } from "@spindle/core/Op"
 import { JournalFailed } from "@spindle/core/SessionError"
 import * as Spending from "@spindle/core/Spending"
@@ -19,6 +20,7 @@ const logged = Effect.fnUntraced(function* (answer: Effect.Effect<Receipt, Journ
   const parent = {
     sessionId,
     path: [sessionId],
+    locals: new Local.Locals(),
     spending: Effect.succeed(Spending.none),
     submit: () => answer,
     ask: () => Effect.never,

@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import type { ProcessId } from "@spindle/core/Ids"
 import { ProcessStat } from "../ProcessStat.ts"
 import { carries, hostName, markerName, outerOf, valueOf } from "./marks.ts"
@@ -51,10 +50,14 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   }
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
   const readStat = yield* ProcessStat
-  /** A kernel thread has no environment, and that is cheaper to find out before it is read. */
+  /**
+   * Returns false for a kernel thread, which has no environment: this is cheaper than reading its empty file. A process
+   * whose `stat` cannot be read may have an environment.
+   */
   const hasEnvironment = (name: string): boolean => {
-    const stat = readStat === undefined ? undefined : Exit.getSuccess(readAtOnce(readStat, Number(name)))
-    return stat === undefined || Option.isNone(stat) || !isKernelThread(stat.value)
+    if (readStat === undefined) return true
+    const stat = readAtOnce(readStat, Number(name))
+    return Exit.isFailure(stat) || !isKernelThread(stat.value)
   }
   const hasEnded = (mark: string): Effect.Effect<boolean | undefined> => {
     const [boot, space = "", host = "", startTicks = ""] = mark.split("/")

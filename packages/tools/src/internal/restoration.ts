@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import type { Git, GitFailed } from "../Git.ts"
 import * as Utf8 from "../Utf8.ts"
 import * as Files from "./anchoredFiles.ts"
+import { blobIdOf } from "./blobId.ts"
 import * as Shadow from "./shadowRepository.ts"
 import type * as Path from "effect/Path"
 
@@ -60,7 +61,9 @@ const chunkFiles = 64
 
 const dirname = (path: string): string => path.slice(0, Math.max(path.lastIndexOf("/"), 0))
 
-const at = ({ repository: { top } }: Shadow.Shadow, path: string): string => (path === "" ? top : `${top}/${path}`)
+const at = ({ repository: { top } }: Shadow.Shadow, path: string): string => pathIn(top, path)
+
+const pathIn = (top: string, path: string): string => (path === "" ? top : `${top}/${path}`)
 
 /** Returns the steps with the paths at which their new files are staged: in the nearest directory that exists. */
 export const planStaging = Effect.fnUntraced(function* (shadow: Shadow.Shadow, id: string, steps: ReadonlyArray<Step>) {
@@ -122,13 +125,15 @@ const modeOf = Effect.fnUntraced(function* (path: string, isExecutable: boolean)
   return isExecutable ? mode | ((mode & 0o444) >> 2) : mode & ~0o111
 })
 
-/** Removes the staged files. */
-export const discard = (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>): Effect.Effect<void, Failure, Services> =>
-  Effect.forEach(steps, ({ staged }) => (staged === undefined ? Effect.void : remove(at(shadow, staged))), {
+/** Removes the staged files from a working tree. */
+export const discard = (top: string, steps: ReadonlyArray<Step>) =>
+  Effect.forEach(steps, ({ staged }) => (staged === undefined ? Effect.void : remove(pathIn(top, staged))), {
     discard: true
   })
 
-const remove = (path: string): Effect.Effect<void, Files.FileRefused | PlatformError, Services> =>
+const remove = (
+  path: string
+): Effect.Effect<void, Files.FileRefused | PlatformError, FileSystem.FileSystem | Path.Path> =>
   Effect.catchReason(Files.remove(path), "PlatformError", "NotFound", () => Effect.void)
 
 /**
@@ -210,18 +215,17 @@ const removeEmptyParents = Effect.fnUntraced(function* (shadow: Shadow.Shadow, p
 /** Returns true if a path has exactly this content on disk. */
 const has = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string, entry: Shadow.TreeEntry | undefined) {
   const fileSystem = yield* FileSystem.FileSystem
-  const info = yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
+  const target = at(shadow, path)
+  const info = yield* Effect.orElseSucceed(fileSystem.lstat(target), () => undefined)
   if (entry === undefined || info === undefined) return entry === undefined && info === undefined
-  const [content] = yield* Shadow.contents(shadow, [entry.oid])
   if (entry.mode === "120000") {
-    return info.type === "SymbolicLink" && (yield* fileSystem.readLink(at(shadow, path))) === Utf8.decode(content!)
+    if (info.type !== "SymbolicLink") return false
+    const [content] = yield* Shadow.contents(shadow, [entry.oid])
+    return (yield* fileSystem.readLink(target)) === Utf8.decode(content!)
   }
   if (info.type !== "File" || ((info.mode & 0o100) !== 0) !== (entry.mode === "100755")) return false
-  return isEqual(yield* fileSystem.readFile(at(shadow, path)), content!)
+  return (yield* blobIdOf(shadow.repository.objectFormat, yield* fileSystem.readFile(target))) === entry.oid
 })
-
-const isEqual = (one: Uint8Array, two: Uint8Array): boolean =>
-  one.length === two.length && one.every((byte, index) => byte === two[index])
 
 /**
  * Finishes a restoration whose program died while it moved files. A file that has neither the old nor the new content
@@ -235,7 +239,7 @@ export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps:
     if (yield* has(shadow, step.path, step.from)) yield* recreate(shadow, step)
     else left.push(step.path)
   }
-  yield* discard(shadow, steps)
+  yield* discard(shadow.repository.top, steps)
   return left
 })
 

@@ -91,34 +91,58 @@ export const capture = Effect.fnUntraced(function* (
   const excludes = settings.excludesFile === undefined ? [] : ["-c", `core.excludesFile=${settings.excludesFile}`]
   const { top } = shadow.repository
   const ignored = ["ls-files", "-z", "-i", "-c", "--exclude-standard"]
-  const [trackedIgnored, capturedIgnored, found] = yield* Effect.all(
+  const [trackedIgnored, capturedIgnored, { modified, unmerged, untracked }] = yield* Effect.all(
     [
-      Effect.map(Git.text({ cwd: top, args: ignored }), Git.parts),
-      gitPaths(shadow, [...excludes, ...ignored]),
-      gitPaths(shadow, [...excludes, "ls-files", "-z", "-t", "-m", "-o", "--exclude-standard"])
+      // a new index has tracked paths only, so none is dropped; those that have changed are unknown or listed as modified
+      isNew ? Effect.succeed([]) : Effect.map(Git.text({ cwd: top, args: ignored }), Git.parts),
+      isNew ? Effect.succeed([]) : gitPaths(shadow, [...excludes, ...ignored]),
+      findChanges(shadow, excludes)
     ],
     { concurrency: 2 }
   )
   const tracked = new Set(trackedIgnored)
   // a file that is ignored is captured only if the user tracks it
   const dropped = new Set(capturedIgnored.filter((path) => !tracked.has(path)))
-  const untracked = found.flatMap((line) => (line.startsWith("? ") ? [line.slice(2)] : []))
   const selected = yield* select(top, {
-    paths: new Set([...converted, ...filtered, ...tracked, ...found.map((line) => line.slice(2))]),
+    paths: new Set([...converted, ...filtered, ...tracked, ...unmerged, ...modified, ...untracked]),
     dropped,
     // most of these are in the repository already
-    unlimited: new Set([...converted, ...tracked]),
+    unlimited: new Set([...converted, ...tracked, ...unmerged]),
     small: new Set([...filtered, ...untracked]),
     limits
   })
-  const gone = [...dropped, ...selected.directories]
+  // git writes no tree with an unmerged path, not even with one that is left out
+  const gone = [...dropped, ...selected.directories, ...unmerged]
   if (gone.length > 0) yield* git(shadow, ["update-index", "--force-remove", "-z", "--stdin"], lines(gone))
   if (selected.paths.length > 0) {
-    yield* git(shadow, ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], lines(selected.paths))
+    // without the third option, git removes the entry of a file that the user told it to skip, although the file exists
+    const options = ["--add", "--remove", "--ignore-skip-worktree-entries", "--replace"]
+    yield* git(shadow, ["update-index", ...options, "-z", "--stdin"], lines(selected.paths))
   }
   const tree = (yield* gitText(shadow, ["write-tree", "--missing-ok"])).trim()
   if (isNew) yield* fileSystem.writeFileString(`${shadow.directory}/${complete}`, "")
   return { tree, leftOut: selected.leftOut, bytes: selected.bytes }
+})
+
+/** The paths of the working tree that the index does not have as they are. */
+interface Changes {
+  readonly modified: ReadonlyArray<string>
+  /** The paths with a conflict. Git lists such a path as modified only if its file differs from one of its entries. */
+  readonly unmerged: ReadonlyArray<string>
+  readonly untracked: ReadonlyArray<string>
+}
+
+/** Lists the changes since the index, in one command. An entry is `<tag> <mode> <oid> <stage>\t<path>`, or `? <path>`. */
+const findChanges = Effect.fnUntraced(function* (
+  shadow: Shadow,
+  options: ReadonlyArray<string>
+): Effect.fn.Return<Changes, Failure, Services> {
+  const entries = yield* gitPaths(shadow, [...options, "ls-files", "-z", "-t", "-m", "-o", "-u", "--exclude-standard"])
+  const paths = (tag: string) => {
+    const found = entries.filter((entry) => entry.startsWith(`${tag} `))
+    return Array.from(new Set(found.map((entry) => entry.slice(tag === "?" ? 2 : entry.indexOf("\t") + 1))))
+  }
+  return { modified: paths("C"), unmerged: paths("M"), untracked: paths("?") }
 })
 
 interface Candidates {
@@ -245,21 +269,21 @@ const copyIndex = Effect.fnUntraced(function* (
   if (info === undefined) return known
   const list = (...args: ReadonlyArray<string>) =>
     Effect.map(Git.text({ cwd: repository.top, args: ["ls-files", "-z", ...args] }), Git.parts)
-  const filtered = yield* list("--", ":(exclude,attr:!filter)")
-  if (convertsLineEnds) return { converted: excludePaths(yield* list(), filtered), filtered }
+  const listFiltered = list("--", ":(exclude,attr:!filter)")
+  if (convertsLineEnds) {
+    const filtered = yield* listFiltered
+    return { converted: excludePaths(yield* list(), filtered), filtered }
+  }
   const target = `${directory}/index`
   yield* fileSystem.copyFile(repository.index, target)
   // git compares the time of the index with that of files: a file as new as the index may have changed unnoticed
   const seconds = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => Math.floor(time.getTime() / 1000) })
   yield* fileSystem.utimes(target, seconds, seconds)
-  const ends = yield* list("--", ":(exclude,attr:!text !eol !crlf !ident !working-tree-encoding)")
-  const conflicts = yield* list("-u")
-  const converted = excludePaths([...ends, ...conflicts.map((line) => line.slice(line.indexOf("\t") + 1))], filtered)
-  const unknown = [...converted, ...filtered]
-  if (unknown.length > 0) {
-    yield* git(shadow, ["update-index", "--force-remove", "-z", "--stdin"], lines(unknown))
-  }
-  return { converted, filtered }
+  const unknown = yield* list("--", ":(exclude,attr:!filter !text !eol !crlf !ident !working-tree-encoding)")
+  if (unknown.length === 0) return known
+  const filtered = yield* listFiltered
+  yield* git(shadow, ["update-index", "--force-remove", "-z", "--stdin"], lines(unknown))
+  return { converted: excludePaths(unknown, filtered), filtered }
 })
 
 const excludePaths = (paths: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {

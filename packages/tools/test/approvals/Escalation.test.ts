@@ -183,6 +183,7 @@ const networked = (wanted: ReadonlyArray<string>) => {
   })
   const sandbox = Layer.succeed(Sandbox.Sandbox, {
     available: Effect.void,
+    isAvailable: () => true,
     takeDenials: (processId) => denials.get(processId) ?? []
   })
   return { reached, layer: Layer.merge(processes, sandbox) }

@@ -7,6 +7,9 @@ import { Cause, Effect } from "effect"
 import { loadMutant, titleOf } from "../../../core/test/fixtures/mutants.ts"
 import type * as Cases from "./cases.ts"
 import { mutants } from "./mutants.ts"
+import { prepareOnce } from "./restorations.ts"
+
+const prepared = prepareOnce()
 
 /** Loads the explorations with a mutant of the sources. */
 const loadWorld = (name: string) => loadMutant<typeof Cases>(new URL("./cases.ts", import.meta.url), name)
@@ -18,7 +21,8 @@ describe("S12, X1 a mutant is found", () => {
       () =>
         Effect.gen(function* () {
           const { cases } = yield* Effect.promise(() => loadWorld(name))
-          const exit = yield* Effect.exit(cases[by])
+          const found = cases[by]
+          const exit = yield* Effect.exit(Effect.isEffect(found) ? found : found(yield* prepared))
           assert.isTrue(exit._tag === "Failure", "the mutant was not found")
           if (exit._tag === "Failure") assert.match((Cause.squash(exit.cause) as Error).message, breaks)
         }),

@@ -2,15 +2,15 @@
  * Undos whose program dies, or whose disk is full, at every write: nothing is left half restored. The tests run them
  * with the unchanged sources and with each mutant of the restoration.
  */
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert } from "@effect/vitest"
+import { afterAll, assert } from "@effect/vitest"
 import { Effect, Exit, FileSystem, Layer, Option, PlatformError } from "effect"
 import { Git, Snapshots } from "../../src/index.ts"
-import { directory } from "../host.ts"
-import { repository, tree, write } from "../repositories.ts"
+import { makeRepository, tree, write } from "../repositories.ts"
 
 /** The owner of the snapshots. */
 export const owner = "session"
@@ -21,9 +21,8 @@ type Fault = { readonly at: number; readonly kind: "death" | "full" }
 /** Operations that change the disk. */
 const writes = ["makeDirectory", "remove", "rename", "symlink", "writeFileString"] as const
 
-/** The files of this host with a fault at one write. */
-const faulty = (fault: Fault) => {
-  let count = 0
+/** The files of this host with a fault at one write. The first write has the number `count`. */
+const faulty = (fault: Fault, count = 0) => {
   const full = PlatformError.systemError({ _tag: "WriteZero", module: "FileSystem", method: "write" })
   const before = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
     Effect.suspend((): Effect.Effect<A, E | PlatformError.PlatformError, R> => {
@@ -58,15 +57,26 @@ export const store = (home: string, files?: Layer.Layer<FileSystem.FileSystem>) 
   return Snapshots.layer({ directory: home }).pipe(Layer.provideMerge(Git.layer), Layer.provideMerge(services))
 }
 
-const undo = Effect.gen(function* () {
-  const snapshots = yield* Snapshots.Snapshots
-  return yield* snapshots.restore(owner, yield* snapshots.plan(owner, { count: 1 }), { force: false })
-})
+/** A repository with a change that can be undone, and its snapshots. */
+export interface Prepared {
+  readonly top: string
+  readonly home: string
+  /** The files before the change and after it. */
+  readonly before: ReturnType<typeof tree>
+  readonly after: ReturnType<typeof tree>
+  /** The plan of the undo, and the number of writes that planning makes. */
+  readonly plan: Snapshots.Plan
+  readonly planWrites: number
+  /** Puts everything back as it was after the planning, at the same paths: the snapshots name them. */
+  readonly reset: Effect.Effect<void>
+}
 
-/** A repository with a change that can be undone. */
-export const prepare = Effect.gen(function* () {
-  const top = yield* repository({ "changed.txt": "one\n", "removed/deep.txt": "removed\n" })
-  const home = yield* directory
+const planUndo = Effect.flatMap(Snapshots.Snapshots, (snapshots) => snapshots.plan(owner, { count: 1 }))
+
+const prepareIn = Effect.fnUntraced(function* (root: string) {
+  const place = join(root, "place")
+  const [top, home] = [join(place, "top"), join(place, "home")]
+  makeRepository(top, { "changed.txt": "one\n", "removed/deep.txt": "removed\n" })
   const before = tree(top)
   yield* Effect.gen(function* () {
     const snapshots = yield* Snapshots.Snapshots
@@ -77,20 +87,47 @@ export const prepare = Effect.gen(function* () {
     write(top, "new/file.txt", "new\n")
     yield* snapshots.complete(owner, id)
   }).pipe(Effect.provide(store(home)))
-  return { top, home, before, after: tree(top) }
+  const counting = faulty({ at: Infinity, kind: "death" })
+  const plan = yield* Effect.provide(planUndo, store(home, counting.layer))
+  const saved = join(root, "saved")
+  const copy = (from: string, to: string) => cpSync(from, to, { recursive: true, preserveTimestamps: true })
+  copy(place, saved)
+  const reset = Effect.sync(() => {
+    rmSync(place, { recursive: true })
+    copy(saved, place)
+  })
+  return { top, home, before, after: tree(top), plan, planWrites: counting.count(), reset } satisfies Prepared
 })
+
+/** Prepares a repository for the tests of a file, once. */
+export const prepareOnce = (): Effect.Effect<Prepared> => {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), "spindle-")))
+  afterAll(() => rmSync(root, { recursive: true }))
+  const prepared = Effect.runSync(Effect.cached(Effect.orDie(prepareIn(root))))
+  return Effect.tap(prepared, ({ reset }) => reset)
+}
+
+/** Undoes the change of a repository with a fault. The planning has no effect but its writes, so it runs for a fault in them only. */
+const undo = ({ home, plan, planWrites }: Prepared, fault: Fault) => {
+  const isInPlan = fault.at < planWrites
+  const { layer } = faulty(fault, isInPlan ? 0 : planWrites)
+  return Effect.gen(function* () {
+    const snapshots = yield* Snapshots.Snapshots
+    return yield* snapshots.restore(owner, isInPlan ? yield* planUndo : plan, { force: false })
+  }).pipe(Effect.provide(store(home, layer)), Effect.exit)
+}
 
 /** The files that a restoration has staged and not removed. */
 export const leftovers = (top: string) =>
   readdirSync(top, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith("~"))
 
 /** A crash at every write is finished or rolled back at the next start. */
-const crashing = Effect.gen(function* () {
-  const { after, before, home, top } = yield* prepare
+const crashing = Effect.fnUntraced(function* (prepared: Prepared) {
+  const { after, before, home, reset, top } = prepared
   const results = new Set<string | undefined>()
+  const redone = new Set<string>()
   for (let at = 0; ; at++) {
-    const { layer } = faulty({ at, kind: "death" })
-    const exit = yield* Effect.exit(Effect.provide(undo, store(home, layer)))
+    const exit = yield* undo(prepared, { at, kind: "death" })
     const recovered = yield* Effect.gen(function* () {
       const snapshots = yield* Snapshots.Snapshots
       const found = yield* snapshots.recover(owner)
@@ -103,38 +140,44 @@ const crashing = Effect.gen(function* () {
     assert.deepStrictEqual(tree(top), isUndone ? before : after, `S12 half restored after a crash at write ${at}`)
     if (Exit.isSuccess(exit)) break
     if (!isUndone) continue
-    yield* Effect.gen(function* () {
-      const snapshots = yield* Snapshots.Snapshots
-      yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
-    }).pipe(Effect.provide(store(home)))
-    assert.deepStrictEqual(tree(top), after)
-  }
-  assert.deepStrictEqual(results, new Set([undefined, "rolledBack", "finished"]))
-}).pipe(Effect.scoped)
-
-/** A crash is recovered before the next snapshot is taken. */
-const snapshotting = Effect.gen(function* () {
-  const { home, top } = yield* prepare
-  const snapshotAfter = (fault: Fault) =>
-    Effect.gen(function* () {
-      yield* Effect.exit(Effect.provide(undo, store(home, faulty(fault).layer)))
+    // a redo reads the stored changes and the files, so it runs once for each state of them
+    const state = JSON.stringify(tree(home), (path, content: unknown) =>
+      path.endsWith("/index") ? undefined : content
+    )
+    if (!redone.has(state)) {
+      redone.add(state)
       yield* Effect.gen(function* () {
         const snapshots = yield* Snapshots.Snapshots
-        const { before } = yield* snapshots.begin(owner, top)
-        assert.strictEqual(yield* snapshots.recover(owner), undefined, "S12 recovered twice")
-        assert.deepStrictEqual(before.leftOut, [])
+        yield* snapshots.restore(owner, yield* snapshots.plan(owner, { redo: true }), { force: false })
       }).pipe(Effect.provide(store(home)))
-      assert.deepStrictEqual(leftovers(top), [], "S12 left over")
-    })
-  for (const at of [4, 8, 12]) yield* snapshotAfter({ at, kind: "death" })
-}).pipe(Effect.scoped)
+      assert.deepStrictEqual(tree(top), after)
+    }
+    yield* reset
+  }
+  assert.deepStrictEqual(results, new Set([undefined, "rolledBack", "finished"]))
+})
+
+/** A crash is recovered before the next snapshot is taken. */
+const snapshotting = Effect.fnUntraced(function* (prepared: Prepared) {
+  const { home, reset, top } = prepared
+  for (const at of [4, 8, 12]) {
+    yield* undo(prepared, { at, kind: "death" })
+    yield* Effect.gen(function* () {
+      const snapshots = yield* Snapshots.Snapshots
+      const { before } = yield* snapshots.begin(owner, top)
+      assert.strictEqual(yield* snapshots.recover(owner), undefined, "S12 recovered twice")
+      assert.deepStrictEqual(before.leftOut, [])
+    }).pipe(Effect.provide(store(home)))
+    assert.deepStrictEqual(leftovers(top), [], "S12 left over")
+    yield* reset
+  }
+})
 
 /** A full disk, at every write, changes no file. */
-const filling = Effect.gen(function* () {
-  const { after, before, home, top } = yield* prepare
+const filling = Effect.fnUntraced(function* (prepared: Prepared) {
+  const { after, before, home, top } = prepared
   for (let at = 0; ; at++) {
-    const { layer } = faulty({ at, kind: "full" })
-    const exit = yield* Effect.exit(Effect.provide(undo, store(home, layer)))
+    const exit = yield* undo(prepared, { at, kind: "full" })
     assert.deepStrictEqual(leftovers(top), [], `S12 left over by a full disk at write ${at}`)
     const recovered = yield* Effect.provide(
       Effect.flatMap(Snapshots.Snapshots, (snapshots) => snapshots.recover(owner)),
@@ -147,14 +190,14 @@ const filling = Effect.gen(function* () {
     assert.strictEqual(Option.getOrThrow(Exit.findErrorOption(exit))._tag, "SnapshotFailed")
     assert.deepStrictEqual(tree(top), after, `S12 half restored by a full disk at write ${at}`)
   }
-}).pipe(Effect.scoped)
+})
 
 /** A file that the user changes after a crash keeps its content. */
-const changing = Effect.gen(function* () {
-  const { before, home, top } = yield* prepare
+const changing = Effect.fnUntraced(function* (prepared: Prepared) {
+  const { before, home, top } = prepared
   let isFinished = false
   for (let at = 0; !isFinished; at++) {
-    yield* Effect.exit(Effect.provide(undo, store(home, faulty({ at, kind: "death" }).layer)))
+    yield* undo(prepared, { at, kind: "death" })
     const isMoving = tree(top)["changed.txt"] !== before["changed.txt"] && leftovers(top).length > 0
     if (isMoving) writeFileSync(join(top, "changed.txt"), "of the user\n")
     yield* Effect.gen(function* () {
@@ -172,7 +215,7 @@ const changing = Effect.gen(function* () {
     }).pipe(Effect.provide(store(home)))
     if (isMoving && !isFinished) writeFileSync(join(top, "changed.txt"), "two\n", { mode: 0o755 })
   }
-}).pipe(Effect.scoped)
+})
 
 /** The explorations by name. */
 export const cases = { crashing, snapshotting, filling, changing }

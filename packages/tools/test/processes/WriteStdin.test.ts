@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
-import { type Ids, Turn } from "@spindle/core"
+import { type Ids, Local, Turn } from "@spindle/core"
 import { type Process, Processes } from "@spindle/core/Processes"
 import type { TurnContext } from "@spindle/core/TurnContext"
 import { TestClock } from "effect/testing"
@@ -227,7 +227,8 @@ describe("the times of calls", () => {
       let waiting = yield* Deferred.make<void>()
       const turn = {
         sessionId,
-        session: { sessionId, scope: Effect.succeed(scope) },
+        session: { sessionId, scope: Effect.succeed(scope), locals: new Local.Locals() },
+        locals: new Local.Locals(),
         process: () => Effect.succeed({ ...process, input }),
         keep: () => Effect.succeed(true),
         // the call looks at files of the host before it waits, which the clock of the test does not move

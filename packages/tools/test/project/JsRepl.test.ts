@@ -50,7 +50,11 @@ const makeSession = Effect.fnUntraced(function* (
     JsRepl.layer({ cwd, node: process.execPath, directory, sandbox }),
     Layer.merge(
       Layer.succeed(Processes, { ...processes, ...change }),
-      Layer.succeed(Sandbox.Sandbox, { available: Effect.void, takeDenials: () => denials.splice(0) })
+      Layer.succeed(Sandbox.Sandbox, {
+        available: Effect.void,
+        isAvailable: () => true,
+        takeDenials: () => denials.splice(0)
+      })
     )
   )
   const tools = yield* Effect.provide(JsRepl.toolkit, yield* Layer.build(kernels))

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Exit } from "effect"
-import { type Ids, Turn } from "@spindle/core"
+import { type Ids, Local, Turn } from "@spindle/core"
 import * as Grants from "../../src/internal/project/grants.ts"
 import { Permissions, ProjectTools, SandboxPolicy } from "../../src/index.ts"
 import * as RequestPermissions from "../../src/project/RequestPermissions.ts"
@@ -109,7 +109,7 @@ describe("request_permissions", () => {
         ]
         assert.deepStrictEqual(asked[0]?.payload, { reason: "why", permissions: granted, less })
         assert.deepStrictEqual(recorded, [])
-        const later = { ...turn, turnId: turnId("t2") }
+        const later = { ...turn, turnId: turnId("t2"), locals: new Local.Locals() }
         const grant = { network: true, hosts: [], write: [join(cwd, "out")] }
         assert.deepStrictEqual(Grants.of(turn), grant)
         assert.deepStrictEqual(Grants.of(later), scope === "session" ? grant : { network: false, hosts: [], write: [] })

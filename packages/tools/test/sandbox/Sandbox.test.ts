@@ -6,7 +6,7 @@ import { Effect, FileSystem, Layer, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { Sandbox, SandboxEscapes, SandboxPolicy } from "../../src/index.ts"
 import * as LeftProcesses from "../../src/internal/leftProcesses.ts"
-import { carriersOf, directory } from "../host.ts"
+import { carriersOf, directory, directoryIn } from "../host.ts"
 import { canLimitProcesses, confined, hostWith, run, shell, titled, whySkipped } from "./host.ts"
 
 const workspace = (cwd: string, part: Partial<typeof SandboxPolicy.WorkspaceWrite.Type> = {}) =>
@@ -20,6 +20,8 @@ const workspace = (cwd: string, part: Partial<typeof SandboxPolicy.WorkspaceWrit
   })
 
 const readOnly = SandboxPolicy.confine(SandboxPolicy.readOnly)
+
+const memory = "/dev/shm"
 
 /** Waits until a process has printed something, and returns what it has printed. */
 const says = (output: Stream.Stream<Uint8Array>, text: string) =>
@@ -128,6 +130,19 @@ describe.skipIf(whySkipped !== undefined)(titled("a confined command"), () => {
       assert.strictEqual((yield* workspace(cwd, { scratch: [other] })(run(`echo x > ${other}/made`, cwd))).exitCode, 0)
       assert.include((yield* readOnly(run("echo x > made2", cwd))).output, "Read-only file system")
       assert.deepStrictEqual([readdirSync(cwd), readdirSync(other)], [["made"], ["made"]])
+    }).pipe(Effect.provide(confined))
+  )
+
+  it.live.skipIf(!existsSync(memory))("works in a directory of shared memory as in any other", () =>
+    Effect.gen(function* () {
+      const cwd = yield* directoryIn(memory)
+      mkdirSync(join(cwd, "sub"))
+      writeFileSync(join(cwd, "file"), "text")
+      const read = run("cat ../file", join(cwd, "sub"))
+      assert.deepStrictEqual(yield* readOnly(read), { exitCode: 0, output: "text" })
+      assert.include((yield* readOnly(run("echo x > made", cwd))).output, "Read-only file system")
+      assert.strictEqual((yield* workspace(cwd)(run("echo x > made", cwd))).exitCode, 0)
+      assert.deepStrictEqual(readdirSync(cwd), ["file", "made", "sub"])
     }).pipe(Effect.provide(confined))
   )
 

@@ -61,6 +61,14 @@ describe("args", () => {
 
   for (const [what, part, expected] of rows) it(what, () => assert.strictEqual(args(part), expected))
 
+  it("shows the working directory in shared memory, which the /dev of a sandbox hides", () => {
+    const shown = (cwd: string) => /--dev \/dev (.*)--proc/.exec(args({ cwd }))![1]!
+    assert.strictEqual(shown("/dev/shm/project"), "--ro-bind /dev/shm/project /dev/shm/project ")
+    assert.strictEqual(shown("/dev/shm/project/src"), "--ro-bind /dev/shm/project /dev/shm/project ")
+    assert.strictEqual(shown("/dev/shm"), "--ro-bind /dev/shm /dev/shm ")
+    for (const cwd of ["/dev/shmem/project", "/home/dev/shm/project", "/dev"]) assert.strictEqual(shown(cwd), "")
+  })
+
   it("mounts directories before what is in them", () => {
     assert.strictEqual(
       mounted(

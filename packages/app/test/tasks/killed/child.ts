@@ -1,34 +1,39 @@
 /**
- * A program that runs tasks concurrently, and kills itself once a record of each is on the disk:
- * `child.ts <record, from 0> <directory of a scenario> ...`. It writes the names of the scenarios that ended before, one a line.
+ * A program that runs tasks, and kills itself once a record of each is on the disk: `child.ts <directory> ...`. A directory is named
+ * `<record, from 0>/<scenario>`. It writes the name of each directory whose scenario ended before, with the number of records of its task, one a line.
  */
 import { writeSync } from "node:fs"
-import { basename } from "node:path"
+import { basename, dirname } from "node:path"
 import { Journal } from "@spindle/core/Journal"
 import type { JournalRecord } from "@spindle/core/SessionEvent"
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import * as Killed from "./sessions.ts"
 
-const [last = "", ...directories] = process.argv.slice(2)
+const directories = process.argv.slice(2)
 let running = directories.length
+
+/** As many tasks run at the same time; one that has stopped counts no more. */
+const permits = Semaphore.makeUnsafe(6)
 
 /** One task less runs. */
 const stop = (): void => {
+  Effect.runSync(permits.release(1))
   if (--running > 0) return
   process.kill(process.pid, "SIGKILL")
   // nothing may happen between the signal and the end
   for (;;);
 }
 
-/** Writes one record at a time, and nothing after the one that was asked for. */
-const stopping = (journal: Journal, begins: (record: JournalRecord) => boolean): Journal => {
-  let left: number | undefined
+/** Writes one record at a time, and nothing after record `last` of the task. Counts its records. */
+const stopping = (journal: Journal, begins: (record: JournalRecord) => boolean, last: number) => {
+  let count: number | undefined
   const seen = (record: JournalRecord): Effect.Effect<void> => {
-    if (left === undefined && begins(record)) left = Number(last)
-    if (left === undefined || left-- > 0) return Effect.void
-    return Effect.andThen(Effect.sync(stop), Effect.never)
+    if (count === undefined && !begins(record)) return Effect.void
+    const at = count ?? 0
+    count = at + 1
+    return at < last ? Effect.void : Effect.andThen(Effect.sync(stop), Effect.never)
   }
-  return {
+  const stoppingJournal: Journal = {
     ...journal,
     open: (sessionId, mode) =>
       Effect.map(journal.open(sessionId, mode), (writer) => ({
@@ -45,13 +50,14 @@ const stopping = (journal: Journal, begins: (record: JournalRecord) => boolean):
           )
       }))
   }
+  return { journal: stoppingJournal, count: () => count ?? 0 }
 }
 
 const run = (directory: string) =>
   Effect.gen(function* () {
-    const name = basename(directory)
-    const scenario = Killed.scenarios[name]!
-    const journal = stopping(yield* Journal, scenario.begins)
+    const scenario = Killed.scenarios[basename(directory)]!
+    yield* permits.take(1)
+    const { count, journal } = stopping(yield* Journal, scenario.begins, Number(basename(dirname(directory))))
     const { session } = yield* Effect.provideService(Killed.open(scenario, { directory, journal }), Journal, journal)
     for (const op of scenario.before) {
       yield* session.submit(op)
@@ -59,7 +65,7 @@ const run = (directory: string) =>
     }
     for (const op of scenario.ops) yield* session.submit(op)
     yield* session.awaitIdle
-    writeSync(1, `${name}\n`)
+    writeSync(1, `${directory} ${count()}\n`)
     stop()
   }).pipe(Effect.scoped, Effect.provide([Killed.snapshotsOf(directory), Killed.journalsOf(directory)]))
 

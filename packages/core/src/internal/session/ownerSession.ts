@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import { Locals } from "../../Local.ts"
 import type { SessionId } from "../../protocol/Ids.ts"
 import type { NewQuestion, TurnSession } from "../../Turn.ts"
 import type { SessionState } from "../../state/SessionState.ts"
@@ -23,6 +24,7 @@ export interface OwnerSessionOptions {
 export class OwnerSession implements TurnSession {
   readonly sessionId: SessionId
   readonly path: ReadonlyArray<SessionId>
+  readonly locals = new Locals()
   readonly spending: Effect.Effect<Spending>
   readonly submit: TurnSession["submit"]
   private readonly questions: Questions

@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import type * as Deferred from "effect/Deferred"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
+import { Locals } from "../../Local.ts"
 import type { NoteKind } from "../../NoteKind.ts"
 import { CallDetail } from "../../protocol/Display.ts"
 import type { CallId, ItemId, ModelRequestId, SubmissionId, TurnId } from "../../protocol/Ids.ts"
@@ -61,6 +62,7 @@ export class Ledger implements ItemWriter {
   /** The context of the turn; undefined if the application provides none. */
   readonly turnContext: TurnContext | undefined
   readonly response: Response
+  readonly locals = new Locals()
   /** The spans that began in the turn and have not ended. They end with the turn (contract O1). */
   readonly spans: Set<Tracer.Span> | undefined
   /** One deferred for each task alongside the turn. It is completed when the task has ended. */

@@ -38,7 +38,7 @@ export const make = (
   processOwner?: Processes.ProcessOwner
 ): Turn => {
   const { origin, slot } = ledger
-  const { ownerSession, questions, recorder, resources, session } = parts
+  const { ownerSession, recorder, resources, session } = parts
   /** Wraps members that record. They are refused when fenced. */
   const unlessFenced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => (isFenced() ? Effect.interrupt : effect))
@@ -62,6 +62,7 @@ export const make = (
     turnId: origin.turnId,
     trace: origin.trace,
     session: ownerSession,
+    locals: ledger.locals,
     input: origin.input,
     inputText: Input.textOf(origin.input),
     aborting: unlessFenced(slot.aborting),
@@ -138,14 +139,7 @@ export const make = (
             ...(reason === undefined ? {} : { reason })
           })
       ),
-    ask: (question) =>
-      unlessClosing(() =>
-        askHooks(
-          { ...parts, ledger, turn, isFenced },
-          question,
-          questions.ask(ledger, question, notificationsOf(parts, ledger, turn, question))
-        )
-      ),
+    ask: (question) => unlessClosing(() => ask({ ...parts, ledger, turn, isFenced }, question)),
     process: (spec) =>
       Effect.suspend(() =>
         owner.isClosing() ? Effect.interrupt : Processes.start(parts, { ledger, owner }, spec, flush)
@@ -201,24 +195,22 @@ const withTurn = <A>(turn: Turn, verdict: Effect.Effect<A, never, Turn>): Effect
   Effect.provideContext(verdict, Context.make(Turn, turn))
 
 /** Returns the notification hooks of a question. The hooks of a question of a child run in the session of the child. */
-const notificationsOf = (parts: TurnParts, ledger: Ledger, turn: Turn, { asker }: NewQuestion) =>
-  asker !== undefined || isNone(parts.session.hooks) ? undefined : whileWaiting(parts, ledger, turn)
+const notificationsOf = (intake: Intake, { asker }: NewQuestion) =>
+  asker !== undefined || isNone(intake.session.hooks) ? undefined : whileWaiting(intake, intake.ledger, intake.turn)
 
 /**
  * Asks the hooks for permission, and then the approvals of the session. The hooks of a child have decided about its
  * questions already.
  */
-const askHooks = (
-  { isFenced, ledger, recorder, session, turn }: Intake,
-  question: NewQuestion,
-  ask: Effect.Effect<Answer>
-): Effect.Effect<Answer> => {
-  if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return ask
+const ask = (intake: Intake, question: NewQuestion): Effect.Effect<Answer> => {
+  const { isFenced, ledger, questions, recorder, session, turn } = intake
+  const answer = questions.ask(ledger, question, notificationsOf(intake, question))
+  if (question.asker !== undefined || question.kind === "question" || question.kind === "elicitation") return answer
   const verdict = session.hooks.permissionRequest(ledger.origin.turnId, question)
   return Effect.flatMap(withTurn(turn, verdict), ({ decision, reason }) => {
     // mutant fence-after-permission-hooks (I3: a straggler that resumes after a permission hook records no decision): drop
     if (isFenced()) return Effect.interrupt
-    if (decision === "ask") return ask
+    if (decision === "ask") return answer
     recorder.append({
       _tag: "CallDecided",
       turnId: ledger.origin.turnId,

@@ -1,38 +1,24 @@
 /** The permissions that a person has granted to the commands of a session, for one turn or until the session ends. */
 import * as Effect from "effect/Effect"
-import type { CallId, TurnId } from "@spindle/core/Ids"
+import type { CallId } from "@spindle/core/Ids"
+import * as Local from "@spindle/core/Local"
 import type { Approved } from "@spindle/core/Op"
-import type { Turn, TurnSession } from "@spindle/core/Turn"
+import type { Turn } from "@spindle/core/Turn"
 import * as Permissions from "../../sandbox/Permissions.ts"
 
 type Grant = Permissions.Grant
 
-interface Grants {
-  session: Grant
-  turn: { readonly turnId: TurnId; readonly grant: Grant } | undefined
-}
-
-// all turns of a session have the same session value
-const bySession = new WeakMap<TurnSession, Grants>()
+/** The permissions that were granted to a session, or to one turn. */
+const granted = Local.make((): { grant: Grant } => ({ grant: Permissions.none }))
 
 /** Returns the permissions that hold in a turn. */
-export const of = ({ session, turnId }: Pick<Turn, "session" | "turnId">): Grant => {
-  const grants = bySession.get(session)
-  if (grants === undefined) return Permissions.none
-  return grants.turn?.turnId === turnId ? Permissions.both(grants.session, grants.turn.grant) : grants.session
-}
+export const of = (turn: Turn): Grant =>
+  Permissions.both(Local.get(granted, turn.session).grant, Local.get(granted, turn).grant)
 
 /** Adds a grant. */
-export const add = (
-  { session, turnId }: Pick<Turn, "session" | "turnId">,
-  scope: "turn" | "session",
-  grant: Grant
-): void => {
-  const grants = bySession.get(session) ?? { session: Permissions.none, turn: undefined }
-  bySession.set(session, grants)
-  if (scope === "session") grants.session = Permissions.both(grants.session, grant)
-  else
-    grants.turn = { turnId, grant: grants.turn?.turnId === turnId ? Permissions.both(grants.turn.grant, grant) : grant }
+export const add = (turn: Turn, scope: "turn" | "session", grant: Grant): void => {
+  const holder = Local.get(granted, scope === "session" ? turn.session : turn)
+  holder.grant = Permissions.both(holder.grant, grant)
 }
 
 /** The call that asked. */

@@ -135,6 +135,7 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
   "/",
   "--dev",
   "/dev",
+  ...sharedMemoryOf(cwd).flatMap((path) => ["--ro-bind", path, path]),
   // root may write /proc/sys without any capability: `core_pattern` would run a program on the host
   ...(support.ownProc ? ["--proc", "/proc", "--remount-ro", "/proc"] : ["--ro-bind", "/proc", "/proc"]),
   ...sortMounts(mounts).flatMap(mountArgs),
@@ -148,6 +149,13 @@ export const args = ({ command, cwd, mounts, network, processes, support }: Conf
   `--default-signal=${signals.join(",")}`,
   ...command
 ]
+
+/**
+ * Returns the directory in shared memory that has the working directory, such as `/dev/shm/project`. Without a mount a
+ * command would not find it: the `/dev` of a sandbox is its own, so that its shared memory is private.
+ */
+const sharedMemoryOf = (cwd: string): ReadonlyArray<string> =>
+  /^\/dev\/shm(?:\/[^/]+)?(?=\/|$)/.exec(cwd)?.slice(0, 1) ?? []
 
 /**
  * Sets the resource limit. The kernel counts the processes of a user namespace by themselves; without one it would
