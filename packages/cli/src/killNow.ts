@@ -11,25 +11,29 @@ import type * as App from "@spindle/app/App"
 const limitMillis = 500
 
 /** Kills the targets, and every process that carries the mark. Does not throw. */
-export const run = ({ controlFiles, mark, targets }: ReturnType<App.Opened["killTargets"]>): void => {
+export const run = ({ controlFiles, isMarked, targets }: ReturnType<App.Opened["killTargets"]>): void => {
   for (const file of controlFiles) attempt(() => Fs.writeFileSync(file, "1"))
   for (const target of targets) kill(target)
-  if (mark === undefined) return
+  if (isMarked === undefined) return
   const limit = performance.now() + limitMillis
   const killed = new Set<number>()
   // twice: a process in the middle of execve has no environment for a moment
-  for (let calm = 0; calm < 2 && performance.now() < limit;) calm = killMarked(mark, killed) ? 0 : calm + 1
+  for (let calm = 0; calm < 2 && performance.now() < limit;) calm = killMarked(isMarked, killed) ? 0 : calm + 1
 }
 
 /** Kills the processes with the mark. Returns true if there may be more: one was new, or ended before it was read. */
-const killMarked = (mark: string, killed: Set<number>): boolean => {
+const killMarked = (isMarked: (environment: string) => boolean, killed: Set<number>): boolean => {
   let mayBeMore = false
+  const own = groupOf("self")
   // the youngest first, because they are the most likely to start others
   for (const pid of processes()) {
     try {
       const environment = Fs.readFileSync(`/proc/${pid}/environ`, "utf8")
-      if (killed.has(pid) || !`\0${environment}`.includes(`\0${mark}\0`)) continue
+      if (killed.has(pid) || !isMarked(environment)) continue
       kill(pid)
+      // the kernel also reaches a process of the group that is being started
+      const group = groupOf(pid)
+      if (group > 1 && group !== own) kill(-group)
       killed.add(pid)
       mayBeMore = true
     } catch (error) {
@@ -46,6 +50,12 @@ const processes = (): ReadonlyArray<number> => {
     .map(Number)
     .filter((pid) => pid > 1)
     .toSorted((one, two) => two - one)
+}
+
+const groupOf = (pid: number | "self"): number => {
+  const stat = attempt(() => Fs.readFileSync(`/proc/${pid}/stat`, "utf8")) ?? ""
+  // the second field is the name of the program in parentheses, and may contain anything
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2])
 }
 
 const kill = (target: number): void => void attempt(() => process.kill(target, "SIGKILL"))

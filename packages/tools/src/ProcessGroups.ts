@@ -27,6 +27,7 @@ import {
 import * as CommandEnvironment from "./CommandEnvironment.ts"
 import * as ControlGroups from "./internal/controlGroups.ts"
 import * as LeftProcesses from "./internal/leftProcesses.ts"
+import * as Marks from "./internal/marks.ts"
 import * as OutputPipe from "./internal/outputPipe.ts"
 import * as ProcessTable from "./internal/processTable.ts"
 import * as Spawn from "./internal/spawn.ts"
@@ -49,10 +50,10 @@ export interface KillTargets {
   /** The files that kill all members of a control group when "1" is written to them. */
   readonly controlFiles: ReadonlyArray<string>
   /**
-   * `NAME=value` in the environment of every process that was started and of its descendants, for those that no look has
-   * found yet. Undefined where hosts cannot be distinguished.
+   * Returns true for the text of `/proc/<pid>/environ` of a process that was started and of its descendants, for those
+   * that no look has found yet. Undefined where hosts cannot be distinguished.
    */
-  readonly mark: string | undefined
+  readonly isMarked: ((environment: string) => boolean) | undefined
 }
 
 /** The processes of a host, for a program that has no time left. */
@@ -221,13 +222,14 @@ const killTargets = ({ groups, left }: Host): KillTargets => {
   return {
     targets: all.flatMap(({ groupId, others }) => [...(groupId === undefined ? [] : [-groupId]), ...others]),
     controlFiles: all.flatMap(({ control }) => (control === undefined ? [] : [control.killFile])),
-    mark: left.mark === undefined ? undefined : `${LeftProcesses.hostName}=${left.mark}`
+    isMarked: left.mark === undefined ? undefined : Marks.carries(Marks.hostName, left.mark)
   }
 }
 
-const marksOf = ({ left: { mark } }: Host, processId: ProcessId): Spawn.Environment => ({
-  [ProcessTable.markerName]: processId,
-  ...(mark === undefined ? {} : { [LeftProcesses.hostName]: mark })
+const marksOf = ({ left: { mark, outer } }: Host, processId: ProcessId): Spawn.Environment => ({
+  [Marks.markerName]: processId,
+  ...(mark === undefined ? {} : { [Marks.hostName]: mark }),
+  ...(outer === undefined ? {} : { [Marks.outerName]: outer })
 })
 
 /** Publishes the exit of a process and the end of its output, and then waits until its last descendant has ended. */
@@ -271,20 +273,16 @@ const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
 const nothing = () => Effect.void
 
 /** Finds the living processes of a group; `act` runs for each as soon as it is found. */
-const look = Effect.fnUntraced(function* (
-  host: Host,
-  group: Group,
-  act: (pid: number) => Effect.Effect<void> = nothing
-) {
+const look = Effect.fnUntraced(function* (host: Host, group: Group, act: ProcessTable.Act = nothing) {
   const { groupId, processId, sessionId, startTicks } = group
   const claims = (startTicks: number) => claimantOf(host, startTicks) === group
   const inControl = group.control === undefined ? [] : yield* group.control.members
   // for a program that has no time to wait for the end of this look
   const known = new Set([...group.others, ...inControl])
   group.others = known
-  const found = yield* group.find({ groupId, sessionId, startTicks, marker: processId, claims }, (pid) => {
+  const found = yield* group.find({ groupId, sessionId, startTicks, marker: processId, claims }, (pid, groupId) => {
     known.add(pid)
-    return act(pid)
+    return act(pid, groupId)
   })
   // from now on another group may get the number
   if (!found.inGroup && Deferred.isDoneUnsafe(group.exit)) group.groupId = undefined
@@ -401,19 +399,20 @@ const freezeMillis = 300
 
 /**
  * Kills the living processes. It first freezes all of them, again and again until a look finds no new one: a process that starts
- * others all the time would otherwise be one step ahead of each look.
+ * others all the time would otherwise be one step ahead of each look. It signals their groups too, in which the kernel
+ * also reaches a process that is being started.
  */
 const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
   if (group.control !== undefined) yield* group.control.kill
   const limit = (yield* now) + freezeMillis
   const frozen = new Set<number>()
-  const freeze = (pid: number) =>
-    frozen.has(pid)
-      ? Effect.void
-      : Effect.andThen(
-          Effect.sync(() => frozen.add(pid)),
-          host.signals.send(pid, "SIGSTOP")
-        )
+  const freeze = Effect.fnUntraced(function* (pid: number, groupId?: number) {
+    for (const target of groupId === undefined ? [pid] : [pid, -groupId]) {
+      if (frozen.has(target)) continue
+      frozen.add(target)
+      yield* host.signals.send(target, "SIGSTOP")
+    }
+  })
   let found = yield* look(host, group, freeze)
   const isHiding = () => group.control === undefined && found.hasVanished
   for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {

@@ -9,6 +9,7 @@ import { Clock, Effect, FileSystem, Layer, PlatformError, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, ProcessStat, Signals } from "../src/index.ts"
 import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
+import { until } from "./output.ts"
 
 const cwd = tmpdir()
 
@@ -69,13 +70,20 @@ const hasControlGroups = (() => {
   }
 })()
 
+interface CometOptions {
+  readonly isStatAtOnce: boolean
+  /** True if a signal to a process is too late, and only one to its group, which does not change, reaches it. */
+  readonly isFaster: boolean
+}
+
 /** A host with one process that starts another one and exits, before two files could be read about it in the background. */
-const makeComet = (processId: string, isStatAtOnce: boolean) => {
+const makeComet = (processId: string, { isFaster, isStatAtOnce }: CometOptions) => {
   let pid = 1_000
   let isFrozen = false
   let isDead = false
   let reads = 0
-  const statOf = (pid: number) => `${pid} (comet) S 1 ${pid} ${pid} 0 0 0`
+  const groupOf = () => (isFaster ? 1_000 : pid)
+  const statOf = (pid: number) => `${pid} (comet) S 1 ${groupOf()} ${groupOf()} 0 0 0`
   const step = () => {
     if (isFrozen || ++reads < 3) return
     pid++
@@ -94,13 +102,14 @@ const makeComet = (processId: string, isStatAtOnce: boolean) => {
         if (!Number.isNaN(read) && (isDead || read !== pid)) return failed("NotFound", path)
         if (!Number.isNaN(read)) step()
         if (path.endsWith("/environ")) return Effect.succeed(`SPINDLE_PROCESS=${processId}\0`)
+        if (path === "/proc/self/stat") return Effect.succeed("10 (node) S 1 10 10 0 0 0")
         return path.endsWith("/stat") ? Effect.succeed(statOf(pid)) : failed("NotFound", path)
       })
   })
   const sent = Layer.succeed(Signals.Signals, {
     send: (target, signal) =>
       Effect.sync(() => {
-        const isHit = !isDead && target === pid
+        const isHit = !isDead && target === (isFaster ? -groupOf() : pid)
         if (isHit && signal === "SIGSTOP") isFrozen = true
         if (isHit && signal === "SIGKILL") isDead = true
         return isHit
@@ -118,14 +127,15 @@ const makeComet = (processId: string, isStatAtOnce: boolean) => {
 }
 
 describe("a process that starts another one and exits, again and again", () => {
-  for (const [isStatAtOnce, how] of [
-    [false, ""],
-    [true, ", on a platform that reads its age at once"]
+  for (const [options, how] of [
+    [{ isFaster: false, isStatAtOnce: false }, ""],
+    [{ isFaster: false, isStatAtOnce: true }, ", on a platform that reads its age at once"],
+    [{ isFaster: true, isStatAtOnce: true }, " with its group, although it is faster than a signal"]
   ] as const) {
     it.live(`X1 is frozen as soon as it is found, and killed${how}`, () =>
       Effect.suspend(() => {
         const processId = newId()
-        const { isDead, layer } = makeComet(processId, isStatAtOnce)
+        const { isDead, layer } = makeComet(processId, options)
         return Effect.gen(function* () {
           yield* (yield* Processes).end(processId, 20)
           assert.isTrue(isDead())
@@ -211,6 +221,41 @@ describe("a daemon that hides its environment", () => {
         assert.deepStrictEqual([isAlive(older), isAlive(younger)], [true, true])
       }).pipe(Effect.scoped, Effect.provide(layer))
     })
+  )
+})
+
+describe("a process that sheds its environment", () => {
+  for (const [what, script] of [
+    ["in another group of the session", "set -m; env -i /bin/bash -c 'echo $$; exec /bin/sleep 300' & wait"],
+    ["in a session that its parent, which lives, has not", "env -i setsid bash -c 'echo $$; exec sleep 300' & wait"]
+  ] as const) {
+    it.live(`X1 ends ${what}`, () =>
+      Effect.gen(function* () {
+        const child = yield* shell(script)
+        const pid = yield* pidFrom(child.output)
+        assert.notStrictEqual(groupOf(pid), child.pid)
+        yield* (yield* Processes).end(child.processId, 100)
+        assert.isFalse(isAlive(pid))
+      }).pipe(Effect.scoped, Effect.provide(hostOf({})))
+    )
+  }
+})
+
+describe("a process of another program that a command runs", () => {
+  it.live("X1 ends with the command, although that program cannot end it", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("env | grep ^SPINDLE_; echo done; exec sleep 300")
+      const lines = yield* until(child.output, "done\n")
+      const environment = lines.replaceAll("\n", "\0")
+      // the second program has this environment, and is killed before it could end anything
+      const inner = yield* Layer.build(
+        Layer.fresh(hostOf({ texts: (path) => (path === "/proc/self/environ" ? environment : undefined) }))
+      )
+      const started = yield* Effect.provide(shell("(setsid bash -c 'echo $$; exec sleep 300' &)"), inner)
+      const pid = yield* pidFrom(started.output)
+      yield* (yield* Processes).end(child.processId, 100)
+      assert.isFalse(isAlive(pid))
+    }).pipe(Effect.scoped, Effect.provide(hostOf({})))
   )
 })
 

@@ -21,8 +21,6 @@ const maxRequest = 256
 /** The time that a program waits for another one. */
 const waitMillis = 5_000
 
-let last = 0
-
 /**
  * Replies to other programs until the scope closes. If that is not possible, for example because the path of the home
  * is too long for a socket, it only logs the reason.
@@ -41,18 +39,15 @@ export const serve = (home: string): Effect.Effect<void, never, Commands | Scope
       server.close()
       for (const client of clients) client.destroy()
     })
-    yield* Effect.acquireRelease(listen(server, directoryOf(home)), () => close)
+    const directory = directoryOf(home)
+    yield* Sockets.makeRoom(directory)
+    yield* Effect.acquireRelease(listen(server, Path.join(directory, Sockets.makeName())), () => close)
   }).pipe(Effect.catch((error) => Effect.logDebug(`no program can read the output of commands: ${error.message}`)))
 
-const listen = (server: Net.Server, directory: string): Effect.Effect<void, Error> =>
+const listen = (server: Net.Server, path: string): Effect.Effect<void, Error> =>
   Effect.callback((resume) => {
     server.on("error", (error) => resume(Effect.fail(error)))
-    try {
-      Sockets.makeRoomUnsafe(directory)
-      server.listen(Path.join(directory, Sockets.nameOf(++last)), () => resume(Effect.void))
-    } catch (error) {
-      resume(Effect.fail(error as Error))
-    }
+    server.listen(path, () => resume(Effect.void))
   })
 
 const reply = (client: Net.Socket, outputOf: (processId: string) => string | undefined): void => {
@@ -73,8 +68,12 @@ const reply = (client: Net.Socket, outputOf: (processId: string) => string | und
 /** Returns the last output of a process; undefined if no program that replies runs it. */
 export const read = Effect.fnUntraced(function* (home: string, processId: ProcessId) {
   const directory = directoryOf(home)
-  const names = Fs.existsSync(directory) ? Fs.readdirSync(directory).filter((name) => name.endsWith(".sock")) : []
-  const replies = yield* Effect.forEach(names, (name) => ask(Path.join(directory, name), processId), {
+  const names = yield* Effect.try(() => Fs.readdirSync(directory)).pipe(
+    // no program has served below this home, or this user may not read it
+    Effect.orElseSucceed((): ReadonlyArray<string> => [])
+  )
+  const sockets = names.filter((name) => name.endsWith(".sock"))
+  const replies = yield* Effect.forEach(sockets, (name) => ask(Path.join(directory, name), processId), {
     concurrency: "unbounded"
   })
   return replies.find((one) => one.startsWith("+"))?.slice(1)
@@ -82,7 +81,7 @@ export const read = Effect.fnUntraced(function* (home: string, processId: Proces
 
 /** Returns the reply of a program; empty if it has ended or does not reply. */
 const ask = (path: string, processId: ProcessId): Effect.Effect<string> =>
-  Effect.callback((resume) => {
+  Effect.callback<string>((resume) => {
     const finish = (text: string) => {
       socket.destroy()
       resume(Effect.succeed(text))
@@ -90,9 +89,8 @@ const ask = (path: string, processId: ProcessId): Effect.Effect<string> =>
     let text = ""
     const socket = Net.connect(path, () => socket.write(`${processId}\n`))
     socket.setEncoding("utf8")
-    socket.setTimeout(waitMillis, () => finish(""))
     socket.on("data", (piece: string) => (text += piece))
     socket.on("end", () => finish(text))
     socket.on("error", () => finish(""))
     return Effect.sync(() => socket.destroy())
-  })
+  }).pipe(Effect.timeoutOrElse({ duration: waitMillis, orElse: () => Effect.succeed("") }))

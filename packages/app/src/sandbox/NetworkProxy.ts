@@ -42,7 +42,6 @@ const connectMillis = 30_000
 /** Makes the proxies of the commands of this program. */
 export const make = ({ directory, lookup = lookupAll, node }: Options): NetworkProxy => {
   const sockets = Path.join(directory, "proxy")
-  let last = 0
   return {
     node,
     protectedPaths: [sockets],
@@ -51,7 +50,7 @@ export const make = ({ directory, lookup = lookupAll, node }: Options): NetworkP
         Effect.acquireRelease(
           Effect.suspend(() => {
             const running = serve(hosts, lookup)
-            const path = Path.join(sockets, Sockets.nameOf(++last))
+            const path = Path.join(sockets, Sockets.makeName())
             return Effect.as(at === "Port" ? listen(running, 0) : listenAt(running, path), running)
           }),
           close
@@ -81,10 +80,7 @@ const listen = ({ server }: Running, at: string | 0): Effect.Effect<void, ProxyF
 
 const listenAt = (running: Running, path: string): Effect.Effect<void, ProxyFailed> =>
   Effect.andThen(
-    Effect.try({
-      try: () => Sockets.makeRoomUnsafe(Path.dirname(path)),
-      catch: (error) => new ProxyFailed({ detail: (error as Error).message })
-    }),
+    Effect.mapError(Sockets.makeRoom(Path.dirname(path)), ({ message }) => new ProxyFailed({ detail: message })),
     listen(running, path)
   )
 

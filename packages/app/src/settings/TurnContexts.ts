@@ -72,13 +72,16 @@ export const ruleOf =
 
 /**
  * Returns true if an absolute path leads to a directory inside another one, by its names and after symbolic links are
- * resolved.
+ * resolved. A `..` that follows a link must not make a difference: the host takes it from where the link leads, and
+ * whatever joins paths from its name.
  */
 const isDirectoryInside = (directory: string, path: string): boolean => {
   if (!Path.isAbsolute(path)) return false
   try {
-    const root = Fs.realpathSync(directory)
-    const real = Fs.realpathSync(path)
+    // the other function removes each `..` before it resolves a link
+    const root = Fs.realpathSync.native(directory)
+    const real = Fs.realpathSync.native(path)
+    if (real !== Fs.realpathSync.native(Path.resolve(path))) return false
     const isNamed = [directory, root].some((one) => isInside(Path.resolve(one), Path.resolve(path)))
     return isNamed && isInside(root, real) && Fs.statSync(real).isDirectory()
   } catch {

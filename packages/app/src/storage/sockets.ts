@@ -1,22 +1,61 @@
-/** Directories of unix sockets below the home, each named after the pid of its program. */
+/**
+ * Directories of unix sockets below the home, each named after the pid of its program. Programs in containers may share
+ * a home and have the same pid, so that a name also says which program it is, and the kernel whether one listens.
+ */
+import { randomInt } from "node:crypto"
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import * as Path from "node:path"
+import * as Effect from "effect/Effect"
 import * as Directories from "./Directories.ts"
 
-/** Returns the name of a socket of this program. Each number is used once. */
-export const nameOf = (number: number): string => `${process.pid}-${number}.sock`
+/** The names of this program begin with this. */
+const prefix = `${process.pid}-${randomInt(36 ** 4).toString(36)}-`
+
+let last = 0
+
+/** Makes a new name of a socket of this program. */
+export const makeName = (): string => `${prefix}${++last}.sock`
 
 /**
- * Makes the directory of sockets, for this user only, and removes those of programs that were killed. Throws the errors
- * of the file system.
+ * Makes the directory of sockets, for this user only, and removes those of programs that were killed. Fails with the
+ * errors of the file system.
  */
-export const makeRoomUnsafe = (directory: string): void => {
-  Directories.makeUnsafe(directory)
-  for (const name of Fs.readdirSync(directory)) {
-    const pid = Number(/^(\d+)-\d+\.sock$/.exec(name)?.[1])
-    if (pid > 0 && !isAlive(pid)) Fs.rmSync(Path.join(directory, name), { force: true })
-  }
+export const makeRoom = (directory: string): Effect.Effect<void, Error> =>
+  Effect.gen(function* () {
+    const names = yield* Effect.try({
+      try: () => {
+        Directories.makeUnsafe(directory)
+        return Fs.readdirSync(directory)
+      },
+      catch: (error) => error as Error
+    })
+    const paths = names.filter(mayBeLeft).map((name) => Path.join(directory, name))
+    yield* Effect.forEach(paths, removeUnused, { concurrency: 16, discard: true })
+  })
+
+/** Returns false for a socket of this program, and of another one that lives here. */
+const mayBeLeft = (name: string): boolean => {
+  const pid = Number(/^(\d+)-[a-z0-9-]+\.sock$/.exec(name)?.[1])
+  return pid > 0 && !name.startsWith(prefix) && (pid === process.pid || !isAlive(pid))
 }
+
+const removeUnused = (path: string): Effect.Effect<void, Error> =>
+  Effect.flatMap(isUsed(path), (isUsed) =>
+    isUsed ? Effect.void : Effect.try({ try: () => Fs.rmSync(path, { force: true }), catch: (error) => error as Error })
+  )
+
+/** Returns true if a program listens at a socket: the kernel refuses a connection to any other. */
+const isUsed = (path: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const socket = Net.connect(path, () => finish(true))
+    const finish = (isUsed: boolean) => {
+      socket.destroy()
+      resume(Effect.succeed(isUsed))
+    }
+    socket.on("error", ({ code }: NodeJS.ErrnoException) => finish(code !== "ECONNREFUSED" && code !== "ENOTSOCK"))
+    return Effect.sync(() => socket.destroy())
+  })
 
 const isAlive = (pid: number): boolean => {
   try {

@@ -6,7 +6,8 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { ProcessId } from "@spindle/core/Ids"
 import { type Command, Commands } from "@spindle/tools/Commands"
-import { Deferred, Effect, Exit, Logger, References, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Logger, References, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import * as LiveOutput from "../../src/processes/liveOutput.ts"
 import * as StoredProcesses from "../../src/storage/StoredProcesses.ts"
 
@@ -63,6 +64,56 @@ describe("the output of a command that runs", () => {
     })
   )
 
+  it.live("is that of a program with the pid of one that was killed, next to a program whose pid is not visible", () =>
+    Effect.gen(function* () {
+      const at = yield* home
+      const directory = Path.join(at, "commands")
+      Fs.mkdirSync(directory)
+      const left = Array.from({ length: 50 }, (_, index) => Path.join(directory, `${process.pid}-${index}.sock`))
+      for (const path of left) Fs.writeFileSync(path, "")
+      const listening = Path.join(directory, "4194305-1.sock")
+      const other = yield* Effect.acquireRelease(
+        Effect.sync(() => Net.createServer((client) => client.on("error", () => undefined).end("+b"))),
+        (server) => Effect.sync(() => server.close())
+      )
+      yield* Effect.callback<void>((resume) => void other.listen(listening, () => resume(Effect.void)))
+      yield* printing({})(LiveOutput.serve(at))
+      assert.deepStrictEqual(
+        left.filter((path) => Fs.existsSync(path)),
+        []
+      )
+      assert.lengthOf(socketsIn(at), 2)
+      assert.strictEqual(yield* tail(at, "one"), "b")
+    })
+  )
+
+  it.effect("is that of no program if the reply does not end in time", () =>
+    Effect.gen(function* () {
+      const at = yield* home
+      const directory = Path.join(at, "commands")
+      Fs.mkdirSync(directory)
+      const requested = yield* Deferred.make<void>()
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          Net.createServer((client) => {
+            client.on("error", () => undefined)
+            const more = setInterval(() => client.write("b"), 100)
+            client.on("close", () => clearInterval(more))
+            client.write("+b")
+            client.on("data", () => Deferred.doneUnsafe(requested, Effect.void))
+          })
+        ),
+        (server) => Effect.sync(() => server.close())
+      )
+      const path = Path.join(directory, "1-1.sock")
+      yield* Effect.callback<void>((resume) => void server.listen(path, () => resume(Effect.void)))
+      const reading = yield* Effect.forkChild(tail(at, "one"), { startImmediately: true })
+      yield* Deferred.await(requested)
+      yield* TestClock.adjust(5_000)
+      assert.isUndefined(yield* Fiber.join(reading))
+    })
+  )
+
   it.live("is complete, whatever its size", () =>
     Effect.gen(function* () {
       const at = yield* home
@@ -85,6 +136,15 @@ describe("the output of a command that runs", () => {
       client.on("close", () => Deferred.doneUnsafe(closed, Effect.succeed(received)))
       assert.strictEqual(yield* Deferred.await(closed), "")
       assert.strictEqual(yield* tail(at, "one"), "a")
+    })
+  )
+
+  it.live("is that of no program where a file is in the place of its directory", () =>
+    Effect.gen(function* () {
+      const at = yield* home
+      Fs.writeFileSync(Path.join(at, "commands"), "")
+      yield* printing({ one: "a" })(LiveOutput.serve(at))
+      assert.isUndefined(yield* tail(at, "one"))
     })
   )
 

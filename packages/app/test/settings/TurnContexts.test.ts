@@ -250,11 +250,22 @@ describe("an input that names a directory", () => {
         symlinkSync(outside, join(cwd, "out"))
         symlinkSync(join(cwd, "sub"), join(cwd, "in"))
         symlinkSync(join(cwd, "sub"), join(outside, "back"))
+        mkdirSync(join(cwd, "sub", "deep"))
+        symlinkSync(join(cwd, "sub", "deep"), join(cwd, "down"))
         const rule = TurnContexts.ruleOf({ cwd, settings }, undefined)
         for (const wanted of [cwd, join(cwd, "sub"), join(cwd, "in"), `${cwd}/sub/..`]) {
           assert.isUndefined(rule({ cwd: wanted }), wanted)
         }
-        const others = ["/", outside, join(outside, "back"), "sub", `${cwd}-more`, `${cwd}/..`]
+        const others = [
+          "/",
+          outside,
+          join(outside, "back"),
+          "sub",
+          `${cwd}-more`,
+          `${cwd}/..`,
+          `${cwd}/out/..`,
+          `${cwd}/down/..`
+        ]
         for (const wanted of [...others, ...["file", "none", "out"].map((name) => join(cwd, name))]) {
           const message = `cwd is the absolute path of a directory inside ${cwd}, which ${wanted} is not`
           assert.strictEqual(rule({ cwd: wanted }), message)

@@ -8,16 +8,17 @@ import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import type { ProcessId } from "@spindle/core/Ids"
 import { ProcessStat } from "../ProcessStat.ts"
-import { hasGone, isKernelThread, markerName } from "./processTable.ts"
+import { carries, hostName, markerName, outerOf, valueOf } from "./marks.ts"
+import { isKernelThread } from "./processEntry.ts"
+import { hasGone } from "./processTable.ts"
 import { readAtOnce } from "./tableReads.ts"
-
-/** The environment variable with the mark of the host. */
-export const hostName = "SPINDLE_HOST"
 
 /** The processes that hosts have left. */
 export interface LeftProcesses {
   /** The mark of this host; undefined where hosts cannot be distinguished. */
   readonly mark: string | undefined
+  /** The marks of the programs and commands that this host runs in; undefined if no command runs it. */
+  readonly outer: string | undefined
   /**
    * Returns whether the program with a mark has ended; undefined if that cannot be known here. A program in a sandbox
    * has another process namespace, whose processes are known as long as one of them lives.
@@ -39,13 +40,15 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const namespace = yield* Effect.orElseSucceed(fileSystem.readLink("/proc/self/ns/pid"), () => "")
   const self = yield* read("/proc/self/stat")
   const [pid = "", startTicks] = [self.split(" ")[0], startOf(self)]
+  const environment = yield* read("/proc/self/environ")
+  const outer = outerOf(environment)
   const none: LeftProcesses = {
     mark: undefined,
+    outer,
     hasEnded: () => Effect.undefined,
     find: Effect.succeed(new Set())
   }
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
-  const own = variablesOf(yield* read("/proc/self/environ"))
   const readStat = yield* ProcessStat
   /**
    * Returns false for a kernel thread, which has no environment: this is cheaper than reading its empty file. A process
@@ -66,6 +69,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   }
   const found: LeftProcesses = {
     mark: [bootId, namespace, pid, startTicks].join("/"),
+    outer,
     hasEnded,
     find: Effect.gen(function* () {
       const left = new Map<ProcessId, string>()
@@ -73,7 +77,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
       const look = (name: string) =>
         Effect.map(read(`/proc/${name}/environ`), (text) => {
           const { host, processId } = variablesOf(text)
-          if (host === undefined || processId === undefined || processId === own.processId) return
+          if (host === undefined || processId === undefined || carries(markerName, processId)(environment)) return
           if (host.startsWith(`${bootId}/${namespace}/`)) left.set(processId, host)
         })
       yield* Effect.forEach(
@@ -144,11 +148,7 @@ const startOf = (stat: string): string | undefined => {
 
 const variablesOf = (
   environ: string
-): { readonly host: string | undefined; readonly processId: ProcessId | undefined } => {
-  const valueOf = (name: string) =>
-    environ
-      .split("\0")
-      .find((one) => one.startsWith(`${name}=`))
-      ?.slice(name.length + 1)
-  return { host: valueOf(hostName), processId: valueOf(markerName) as ProcessId | undefined }
-}
+): { readonly host: string | undefined; readonly processId: ProcessId | undefined } => ({
+  host: valueOf(environ, hostName),
+  processId: valueOf(environ, markerName) as ProcessId | undefined
+})

@@ -5,10 +5,9 @@ import type * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import { ProcessStat } from "../ProcessStat.ts"
 import type { Signals } from "../Signals.ts"
+import { carries, markerName } from "./marks.ts"
+import { birthOf, type Entry, entryOf } from "./processEntry.ts"
 import * as TableReads from "./tableReads.ts"
-
-/** The environment variable that marks a process and everything it starts. */
-export const markerName = "SPINDLE_PROCESS"
 
 /** The processes to find. */
 export interface Wanted {
@@ -44,8 +43,14 @@ export interface Found {
   readonly hasVanished: boolean
 }
 
-/** Finds processes. `act` runs for each one as soon as it is found, the youngest first. */
-export type Find = (wanted: Wanted, act: (pid: number) => Effect.Effect<void>) => Effect.Effect<Found>
+/**
+ * Runs for each process as soon as it is found, the youngest first. If all members of its group are wanted too, it
+ * receives the group; for the group of the command it does not.
+ */
+export type Act = (pid: number, groupId?: number) => Effect.Effect<void>
+
+/** Finds processes. */
+export type Find = (wanted: Wanted, act: Act) => Effect.Effect<Found>
 
 /** The table of the processes of a host. */
 export interface ProcessTable {
@@ -64,8 +69,6 @@ const width = 16
 const emptyCount = 10
 /** The time in which a process that is not wanted is not read again: much less than it takes to use its number again. */
 const foreignMillis = 1_000
-/** The flag of a kernel thread, which has no environment and is not a descendant of a command. */
-const kernelThread = 0x00200000
 /** The ticks of the times in `/proc`, on every architecture that Node runs on. */
 const ticksPerSecond = 100
 /** By how much a process must be older than a command until it is believed to be none of its processes. */
@@ -108,6 +111,7 @@ const byGroup =
 interface HostProcess {
   /** The ancestors of this process, one of which adopts the orphans of its commands. */
   readonly ancestors: ReadonlySet<number>
+  readonly session: number
   readonly login: string | undefined
 }
 
@@ -120,7 +124,8 @@ const hostOf = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSystem) {
     pid = String(entryOf(0, stat).parent)
     ancestors.add(Number(pid))
   }
-  const host: HostProcess = { ancestors, login: yield* loginOf(read, "self") }
+  const { session } = entryOf(0, yield* read("/proc/self/stat"))
+  const host: HostProcess = { ancestors, session, login: yield* loginOf(read, "self") }
   return host
 })
 
@@ -136,41 +141,6 @@ const loginOf = Effect.fnUntraced(function* (
   const session = yield* read(`/proc/${pid}/sessionid`)
   return [user, group, session].join("\n")
 })
-
-/** A line of the table. */
-interface Entry {
-  readonly pid: number
-  readonly isAlive: boolean
-  readonly parent: number
-  readonly group: number
-  readonly session: number
-  readonly hasTerminal: boolean
-  readonly flags: number
-  readonly startTicks: number
-}
-
-const entryOf = (pid: number, stat: string): Entry => {
-  // the second field is the name of the program in parentheses, and may contain anything
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  const at = (index: number) => Number(fields[index])
-  return {
-    pid,
-    isAlive: fields[0] !== "Z" && fields[0] !== "X",
-    parent: at(1),
-    group: at(2),
-    session: at(3),
-    hasTerminal: at(4) !== 0,
-    flags: at(6),
-    startTicks: at(19)
-  }
-}
-
-/** Returns true if a line of the table is that of a kernel thread. */
-export const isKernelThread = (stat: string): boolean => (entryOf(0, stat).flags & kernelThread) !== 0
-
-/** Returns when a process started; -Infinity for a kernel thread, which never is of a command, and Infinity if it is not known. */
-const birthOf = ({ flags, startTicks }: Entry): number =>
-  (flags & kernelThread) !== 0 ? -Infinity : startTicks > 0 ? startTicks : Infinity
 
 /** The knowledge of all finders about a process. */
 interface Known {
@@ -218,6 +188,54 @@ const forgetOld = (known: Map<number, Known>, millis: number): void => {
 }
 
 /**
+ * The sessions of the processes that were found. A command leads a session, and what it starts is in it or makes another
+ * one, so that the members of these sessions are wanted, whatever they carry in their environment.
+ */
+class Sessions {
+  /** Until when a session is kept although it shows no member, in milliseconds of the monotonic clock. */
+  private readonly until = new Map<number, number>()
+  private readonly none: ReadonlySet<number>
+
+  constructor(host: number, first: number | undefined, until: number) {
+    this.none = new Set([0, host])
+    if (first !== undefined) this.add(first, until)
+  }
+
+  has(session: number): boolean {
+    return this.until.has(session)
+  }
+
+  /** Adds a session, or notes that it has a member. Returns true if it is new. */
+  add(session: number, until: number): boolean {
+    const isNew = !this.until.has(session) && !this.none.has(session)
+    if (!this.none.has(session)) this.until.set(session, until)
+    return isNew
+  }
+
+  /** Removes those without a member: another session may get the number. */
+  forget(millis: number): void {
+    for (const [session, until] of this.until) if (until <= millis) this.until.delete(session)
+  }
+}
+
+/** The processes that one look finds. */
+interface Looked {
+  readonly members: Array<number>
+  readonly others: Array<number>
+  /** Those that may be found by their parent or session, when all of the table is read. */
+  readonly rest: Map<number, Unclaimed>
+  /** True if a session was found that was not known before. */
+  hasNewSession: boolean
+}
+
+/** A process that does not show the marker. */
+interface Unclaimed {
+  readonly entry: Entry
+  /** Null if it is hidden, and undefined if it could not be read. */
+  readonly environment: string | null | undefined
+}
+
+/**
  * Makes a finder that reads the table. It reads only the age of a process that is older than the command: a process starts
  * after the one that started it, inherits its session from it, and can only join a group of its session. With `execve` a
  * process changes its environment, but an older one would have to learn the marker from the command first.
@@ -229,54 +247,48 @@ const makeFindByTable = (
   let empty = new Map<number, number>()
   /** Until when a process is known not to be wanted, in milliseconds of the monotonic clock. */
   let foreign = new Map<number, number>()
-  const look = Effect.fnUntraced(function* (
-    reads: TableReads.Reads,
-    wanted: Wanted,
-    act: (pid: number) => Effect.Effect<void>
-  ) {
-    const mark = `\0${markerName}=${wanted.marker}\0`
+  let sessions: Sessions | undefined
+  const look = Effect.fnUntraced(function* (reads: TableReads.Reads, wanted: Wanted, act: Act) {
+    const isMarked = carries(markerName, wanted.marker)
     // mutant same-age-is-wanted (X1: a process that starts with its command is found):
     //   replace: `- marginTicks` => `+ marginTicks`
     const earliest = (wanted.startTicks ?? 0) - marginTicks
-    const members: Array<number> = []
-    const others: Array<number> = []
-    const hidden: Array<Entry> = []
-    const nowEmpty = new Map<number, number>()
-    const nowForeign = new Map<number, number>()
     const millis = Number(yield* Clock.monotonicTimeNanos) / 1_000_000
     const until = millis + foreignMillis
+    const owned = (sessions ??= new Sessions(host.session, wanted.sessionId, until))
+    const looked: Looked = { members: [], others: [], rest: new Map(), hasNewSession: false }
+    const { members, others, rest } = looked
+    const nowEmpty = new Map<number, number>()
+    const nowForeign = new Map<number, number>()
     const progress: Progress = { isComplete: true, hasVanished: false }
     const read = makeReader(progress)
     const readText = (path: string) => Effect.map(read(reads.file(path)), (text) => text ?? undefined)
     const readEnvironment = (pid: number) => read(reads.file(`/proc/${pid}/environ`))
-    const isMarked = (environment: string | null | undefined) =>
-      environment != null && `\0${environment}`.includes(mark)
-    const add = (list: Array<number>, pid: number) => {
+    const add = (list: Array<number>, { group, pid, session }: Entry) => {
       list.push(pid)
-      return act(pid)
+      if (owned.add(session, until)) looked.hasNewSession = true
+      return act(pid, list === others && owned.has(session) && group > 1 ? group : undefined)
     }
-    const addByEnvironment = (entry: Entry, environment: string | null | undefined) =>
-      Effect.suspend(() => {
-        const { pid } = entry
-        if (isMarked(environment)) return add(others, pid)
-        if (environment === null) hidden.push(entry)
-        // mutant unread-is-not-foreign (X1: a process whose environment could not be read is read again): drop
-        if (environment == null) return Effect.void
-        if (environment === "") nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
-        else nowForeign.set(pid, until)
-        return Effect.void
-      })
+    const addByEnvironment = Effect.fnUntraced(function* (entry: Entry, first: string | null | undefined) {
+      const { pid } = entry
+      const environment = entry.isLeaderDead ? yield* read(reads.threads(pid)) : first
+      if (environment != null && isMarked(environment)) return yield* add(others, entry)
+      // one that ends now may have started another one; one that executes a program has an environment soon
+      if (environment === "" && (yield* hasEnded(reads, pid))) progress.hasVanished = true
+      else rest.set(pid, { entry, environment })
+    })
     const lookAt = Effect.fnUntraced(function* (pid: number) {
       const environment = isStatFirst ? undefined : yield* readEnvironment(pid)
       // at once: it may live no longer than it takes to read more about it
-      if (isMarked(environment)) yield* act(pid)
+      if (environment != null && isMarked(environment)) yield* act(pid)
       const stat = yield* read(reads.stat(pid))
       if (stat == null) return
       const entry = entryOf(pid, stat)
       const birth = birthOf(entry)
       known.set(pid, { birth, until })
       if (!entry.isAlive || birth < earliest) return
-      if (entry.group === wanted.groupId) return yield* add(members, pid)
+      if (entry.group === wanted.groupId) return yield* add(members, entry)
+      if (owned.has(entry.session)) return yield* add(others, entry)
       yield* addByEnvironment(entry, isStatFirst ? yield* readEnvironment(pid) : environment)
     })
     const names = yield* Effect.orElseSucceed(reads.directory, (): ReadonlyArray<string> => {
@@ -297,14 +309,26 @@ const makeFindByTable = (
       lookAt,
       { concurrency: width, discard: true }
     )
-    for (const entry of hidden) {
-      const found = [...members, ...others]
-      if (isDescendant(wanted, entry, found) || (yield* isOwnDaemon(wanted, entry, { host, read: readText }))) {
-        yield* add(others, entry.pid)
-      } else if (!wanted.claims(entry.startTicks)) nowForeign.set(entry.pid, until)
+    const isDescendant = ({ parent, session }: Entry) =>
+      owned.has(session) || members.includes(parent) || others.includes(parent)
+    const addDescendants = () => addFrom(rest, isDescendant, (entry) => add(others, entry))
+    yield* addDescendants()
+    for (const [pid, { entry, environment }] of rest) {
+      if (environment !== null || !(yield* isOwnDaemon(wanted, entry, { host, read: readText }))) continue
+      rest.delete(pid)
+      yield* add(others, entry)
+    }
+    yield* addDescendants()
+    for (const [pid, { entry, environment }] of rest) {
+      // mutant unread-is-not-foreign (X1: a process whose environment could not be read is read again): drop
+      if (environment === undefined) continue
+      if (environment === "") nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
+      else if (environment !== null || !wanted.claims(entry.startTicks)) nowForeign.set(pid, until)
     }
     empty = nowEmpty
-    foreign = nowForeign
+    // those that are known not to be wanted may be in the new session
+    foreign = looked.hasNewSession ? new Map() : nowForeign
+    owned.forget(millis)
     const isSure = progress.isComplete && Array.from(empty.values()).every((count) => count >= emptyCount)
     const inGroup = members.length > 0 || (!progress.isComplete && (yield* blindly(wanted, act)).inGroup)
     return { inGroup, members, others, isSure, hasVanished: progress.hasVanished }
@@ -312,9 +336,28 @@ const makeFindByTable = (
   return (wanted, act) => withReads((reads) => look(reads, wanted, act))
 }
 
-/** Returns true if a process that hides its environment is in the session, or has a parent that was found. */
-const isDescendant = ({ sessionId }: Wanted, { parent, session }: Entry, known: ReadonlyArray<number>): boolean =>
-  session === sessionId || known.includes(parent)
+/** Moves processes out of `rest` for which a condition holds, until it holds for none: `add` may change it. */
+const addFrom = Effect.fnUntraced(function* (
+  rest: Looked["rest"],
+  isWanted: (entry: Entry) => boolean,
+  add: (entry: Entry) => Effect.Effect<void>
+) {
+  for (let count = -1; count !== rest.size;) {
+    count = rest.size
+    for (const [pid, { entry }] of rest) {
+      if (!isWanted(entry)) continue
+      rest.delete(pid)
+      yield* add(entry)
+    }
+  }
+})
+
+/** Returns true if a process without an environment has ended, or ends now. */
+const hasEnded = (reads: TableReads.Reads, pid: number): Effect.Effect<boolean> =>
+  Effect.match(reads.statAgain(pid), {
+    onSuccess: (stat) => entryOf(pid, stat).isExiting,
+    onFailure: ({ reason }) => hasGone(reason)
+  })
 
 /**
  * Returns true if a process that hides its environment is a daemon that one of these processes has left: an orphan in

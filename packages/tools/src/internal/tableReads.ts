@@ -16,6 +16,10 @@ export interface Reads {
   readonly file: (path: string) => Effect.Effect<string, PlatformError>
   /** Reads `/proc/<pid>/stat`. */
   readonly stat: (pid: number) => Effect.Effect<string, PlatformError>
+  /** Reads `/proc/<pid>/stat`, even if it was read before. */
+  readonly statAgain: (pid: number) => Effect.Effect<string, PlatformError>
+  /** Reads the environment of a process whose first thread has ended, from its other threads. */
+  readonly threads: (pid: number) => Effect.Effect<string, PlatformError>
 }
 
 interface Pass {
@@ -59,12 +63,21 @@ export const make = (fileSystem: FileSystem.FileSystem, readStat: ProcessStat.Re
 
 const makePass = (fileSystem: FileSystem.FileSystem, readStat: ProcessStat.Read | undefined): Pass => {
   const file = memoizeBy((path: string) => memoize(fileSystem.readFileString(path)))
+  const statAgain = (pid: number) =>
+    readStat === undefined ? fileSystem.readFileString(statPath(pid)) : Effect.suspend(() => readAtOnce(readStat, pid))
+  const threads = Effect.fnUntraced(function* (pid: number) {
+    const ids = yield* fileSystem.readDirectory(`/proc/${pid}/task`)
+    const other = ids.find((id) => id !== String(pid))
+    return other === undefined ? "" : yield* fileSystem.readFileString(`/proc/${pid}/task/${other}/environ`)
+  })
   return {
     reads: {
       directory: memoize(fileSystem.readDirectory("/proc")),
       file,
       stat:
-        readStat === undefined ? (pid) => file(statPath(pid)) : memoizeBy((pid: number) => readAtOnce(readStat, pid))
+        readStat === undefined ? (pid) => file(statPath(pid)) : memoizeBy((pid: number) => readAtOnce(readStat, pid)),
+      statAgain,
+      threads: memoizeBy((pid: number) => memoize(threads(pid)))
     },
     started: Deferred.makeUnsafe(),
     count: 0

@@ -118,4 +118,24 @@ describe("find", () => {
       assert.deepStrictEqual(read.sort(), ["/proc/30/environ", "/proc/40/environ"])
     })
   )
+
+  it.effect("X3 does not find the commands that this program runs in", () =>
+    Effect.gen(function* () {
+      const table = tableOf({})
+      const own = "SPINDLE_HOST=boot/outer/98/500\0SPINDLE_PROCESS=near\0SPINDLE_OUTER=boot/outer/97/500 far\0"
+      const fileSystem = FileSystem.makeNoop({
+        ...table,
+        readDirectory: () => Effect.succeed(["20", "30", "40"]),
+        readFileString: (path) => {
+          if (path === "/proc/self/environ") return Effect.succeed(own)
+          const id = { "20": "near", "30": "far", "40": "left" }[path.split("/")[2]!]
+          if (!/\d\/environ$/.test(path)) return table.readFileString(path)
+          return Effect.succeed(`SPINDLE_HOST=boot/outer/99/500\0SPINDLE_PROCESS=${id}\0`)
+        }
+      })
+      const left = yield* LeftProcesses.make(fileSystem)
+      assert.strictEqual(left.outer, "boot/outer/97/500 far boot/outer/98/500 near")
+      assert.deepStrictEqual(Array.from(yield* left.find, String), ["left"])
+    })
+  )
 })

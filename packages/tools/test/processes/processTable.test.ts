@@ -1,8 +1,9 @@
 /** Which processes a look finds, and which files it reads for that. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { cases } from "../explore/looks.ts"
-import { command, kernelThread, look, makeTable, marked, type Shown, unmarked, ways } from "./table.ts"
+import { command, exiting, kernelThread, look, makeTable, marked, type Shown, unmarked, ways } from "./table.ts"
 
 const { marker, startTicks: start } = command
 
@@ -31,6 +32,88 @@ describe.each(ways)("a look that reads the ages of processes %s", (way) => {
       const { finder, processes } = yield* makeTable(way)
       processes.set(150, { startTicks: start!, group: 100, environment: unmarked })
       assert.deepStrictEqual((yield* look(finder())).members, [150])
+    })
+  )
+
+  it.effect("X1 finds a process of the session that has another group and environment", () =>
+    Effect.gen(function* () {
+      const { finder, processes, read } = yield* makeTable(way)
+      processes.set(150, { startTicks: start!, session: 100, environment: unmarked })
+      assert.deepStrictEqual((yield* look(finder())).others, [150])
+      // its age is enough, so that it is found even if it ends before more could be read
+      if (way === "at once") assert.deepStrictEqual(read, [])
+    })
+  )
+
+  it.effect("X1 finds what a process with the marker has started, and later what is left in their sessions", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      const find = finder()
+      processes.set(150, { startTicks: start!, environment: marked(marker) })
+      processes.set(151, { startTicks: start!, session: 150, environment: unmarked })
+      processes.set(152, { startTicks: start!, parent: 151, environment: { text: "" } })
+      processes.set(140, { startTicks: start!, parent: 152, environment: unmarked })
+      processes.set(160, { startTicks: start!, environment: unmarked })
+      const found = yield* look(find)
+      assert.deepStrictEqual([...found.others].sort(), [140, 150, 151, 152])
+      processes.delete(150)
+      processes.delete(152)
+      processes.set(153, { startTicks: start!, session: 152, environment: unmarked })
+      assert.deepStrictEqual([...(yield* look(find)).others].sort(), [140, 151, 153])
+    })
+  )
+
+  it.effect("X1 finds a process that was not wanted until a look showed its session", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      const find = finder()
+      processes.set(151, { startTicks: start!, session: 150, environment: unmarked })
+      assert.deepStrictEqual((yield* look(find)).others, [])
+      processes.set(152, { startTicks: start!, session: 150, environment: marked(marker) })
+      yield* look(find)
+      assert.deepStrictEqual([...(yield* look(find)).others].sort(), [151, 152])
+    })
+  )
+
+  it.effect("X1 leaves alone a session that gets the number of one that has ended", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      const find = finder()
+      processes.set(150, { startTicks: start!, environment: marked(marker) })
+      yield* look(find)
+      processes.delete(150)
+      yield* TestClock.adjust(1_000)
+      yield* look(find)
+      processes.set(150, { startTicks: start! + 500, environment: unmarked })
+      assert.deepStrictEqual((yield* look(find)).others, [])
+    })
+  )
+
+  it.effect("X1 finds a process that another program has started inside the command", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      const around = (ids: string) => ({ text: `SPINDLE_PROCESS=inner\0SPINDLE_OUTER=${ids}\0` })
+      processes.set(150, { startTicks: start!, environment: around(`first host ${marker}`) })
+      processes.set(151, { startTicks: start!, environment: around(`first host ${marker}-2`) })
+      assert.deepStrictEqual((yield* look(finder())).others, [150])
+    })
+  )
+
+  it.effect("X1 finds a process whose first thread has ended", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      processes.set(150, { startTicks: start!, environment: { text: "" }, thread: marked(marker).text })
+      processes.set(151, { startTicks: start!, environment: { text: "" }, thread: unmarked.text })
+      assert.deepStrictEqual((yield* look(finder())).others, [150])
+    })
+  )
+
+  it.effect("X1 is sure although processes end that have no environment any longer", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      processes.set(150, { startTicks: start!, flags: exiting, environment: { text: "" } })
+      const found = yield* look(finder())
+      assert.deepStrictEqual([found.isSure, found.hasVanished], [true, true])
     })
   )
 

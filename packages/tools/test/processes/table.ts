@@ -11,7 +11,10 @@ export interface Shown {
   readonly environment: { readonly text: string } | { readonly code: string }
   readonly group?: number
   readonly session?: number
+  readonly parent?: number
   readonly flags?: number
+  /** The environment of another thread; the first one has ended. */
+  readonly thread?: string
   /** The error code with which its age cannot be read. */
   readonly unreadable?: string
 }
@@ -25,15 +28,20 @@ export const ways: ReadonlyArray<Way> = ["at once", "through FileSystem"]
 /** The flag of a kernel thread. */
 export const kernelThread = 0x00200000
 
+/** The flag of a process that ends. */
+export const exiting = 0x00000004
+
 /** The environment of a process that carries a marker. */
 export const marked = (marker: string) => ({ text: `A=1\0SPINDLE_PROCESS=${marker}\0` })
 
 /** The environment of a process that carries none. */
 export const unmarked = { text: "A=1\0" }
 
-const statOf = (pid: number, { flags = 0, group = pid, session = pid, startTicks }: Shown) => {
-  const zeros = Array.from({ length: 12 }, () => 0)
-  return `${pid} (a ) b) S 1 ${group} ${session} 0 0 ${flags} ${zeros.join(" ")} ${startTicks} 0\n`
+const statOf = (pid: number, shown: Shown) => {
+  const { flags = 0, group = pid, parent = 1, session = pid, startTicks, thread } = shown
+  const zeros = (count: number) => Array.from({ length: count }, () => 0).join(" ")
+  const [state, threads] = thread === undefined ? ["S", 1] : ["Z", 2]
+  return `${pid} (a ) b) ${state} ${parent} ${group} ${session} 0 0 ${flags} ${zeros(10)} ${threads} 0 ${startTicks} 0\n`
 }
 
 const failed = (code: string) =>
@@ -50,7 +58,10 @@ export const makeTable = Effect.fnUntraced(function* (way: Way) {
   const read: Array<string> = []
   const fileSystem = FileSystem.makeNoop({
     access: () => Effect.void,
-    readDirectory: () => Effect.sync(() => ["self", ...Array.from(processes.keys(), String)]),
+    readDirectory: (path) =>
+      Effect.sync(() =>
+        path === "/proc" ? ["self", ...Array.from(processes.keys(), String)] : path.split("/").slice(2, 3).concat("7")
+      ),
     readFileString: (path) =>
       Effect.suspend(() => {
         const [, , name, file] = path.split("/")
@@ -60,6 +71,7 @@ export const makeTable = Effect.fnUntraced(function* (way: Way) {
         read.push(`${name}/${file}`)
         if (file === "stat" && shown.unreadable !== undefined) return Effect.fail(failed(shown.unreadable))
         if (file === "stat") return Effect.succeed(statOf(Number(name), shown))
+        if (file === "task" && shown.thread !== undefined) return Effect.succeed(shown.thread)
         if (file !== "environ") return Effect.fail(failed("ENOENT"))
         const { environment } = shown
         return "text" in environment ? Effect.succeed(environment.text) : Effect.fail(failed(environment.code))
