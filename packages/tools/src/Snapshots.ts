@@ -21,6 +21,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Git from "./Git.ts"
 import type { FileRefused } from "./internal/anchoredFiles.ts"
 import * as ChangePlan from "./internal/changePlan.ts"
+import * as Ignored from "./internal/ignoredPaths.ts"
 import * as Restoration from "./internal/restoration.ts"
 import * as Shadow from "./internal/shadowRepository.ts"
 
@@ -319,12 +320,20 @@ const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count
   // after a crash, nothing tells the changes of the turn from those of the user
   const unknown = changes.filter((one) => one.after === undefined)
   const treeAfter = (one: Change) => one.after?.tree ?? now.tree
+  const differences = yield* Effect.forEach(changes, (one) =>
+    Shadow.differences(shadow, one.before.tree, treeAfter(one))
+  )
   const planned = ChangePlan.plan({
-    changes: yield* Effect.forEach(changes, (one) => Shadow.differences(shadow, one.before.tree, treeAfter(one))),
+    changes: differences,
     since: yield* Shadow.differences(shadow, treeAfter(latest), now.tree),
     leftOut: new Set(
       [now, ...changes.flatMap((one) => [one.before, one.after ?? now])].flatMap((one) =>
         one.leftOut.map(({ path }) => path)
+      )
+    ),
+    ignored: new Set(
+      changes.flatMap(({ after = now, before }, index) =>
+        Ignored.among(differences[index]!, before.ignored, after.ignored)
       )
     )
   })

@@ -154,6 +154,49 @@ describe("an undo", () => {
     }).pipe(Effect.provide(snapshots()), Effect.scoped)
   )
 
+  it.effect("S12 keeps the ignored files of the user after a turn that changes what is ignored", () =>
+    Effect.gen(function* () {
+      const top = yield* repository({ ...files, ".gitignore": "*.log\nbuild/\n/sub/.env\n" })
+      const mine = { "noise.log": "mine\n", "build/out.js": "mine\n", "sub/.env": "mine\n", "new/deep/a.log": "mine\n" }
+      for (const [path, content] of Object.entries(mine)) write(top, path, content)
+      const before = tree(top)
+      for (const ignored of [undefined, "*.tmp\n", "*.log\n"]) {
+        yield* change(top, () => {
+          if (ignored === undefined) rmSync(join(top, ".gitignore"))
+          else writeFileSync(join(top, ".gitignore"), ignored)
+          write(top, "made.txt", "of the turn\n")
+          write(top, "sub/made.txt", "of the turn\n")
+          write(top, "new/deep/made.txt", "of the turn\n")
+        })
+        yield* undo()
+        assert.deepStrictEqual(tree(top), before)
+        yield* undo({ redo: true })
+        for (const path of Object.keys(mine)) assert.strictEqual(tree(top)[path], before[path])
+        assert.isTrue(existsSync(join(top, "made.txt")))
+        yield* undo()
+        assert.deepStrictEqual(tree(top), before)
+      }
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
+
+  it.effect("S12 is complete for the other files if a turn makes git ignore one", () =>
+    Effect.gen(function* () {
+      const top = yield* repository(files)
+      write(top, "notes.txt", "mine\n")
+      const before = tree(top)
+      yield* change(top, () => {
+        write(top, ".gitignore", "notes.txt\n")
+        writeFileSync(join(top, "changed.txt"), "two\n")
+        writeFileSync(join(top, "notes.txt"), "of the turn\n")
+      })
+      const plan = yield* (yield* Snapshots.Snapshots).plan(owner, { count: 1 })
+      assert.deepStrictEqual(plan.untouched, [{ path: "notes.txt", detail: "was ignored by git" }])
+      const after = tree(top)
+      yield* undo()
+      assert.deepStrictEqual(tree(top), { ...before, "notes.txt": after["notes.txt"]! })
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
+
   it.effect("refuses a file that was changed between two turns", () =>
     Effect.gen(function* () {
       const top = yield* repository(files)

@@ -7,7 +7,18 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Directories from "./Directories.ts"
+
+/** The directory cannot be made, read or written. */
+export class SocketsFailed extends Schema.TaggedError<SocketsFailed>()("SocketsFailed", { detail: Schema.String }) {
+  override get message() {
+    return this.detail
+  }
+}
+
+const attempt = <A>(evaluate: () => A): Effect.Effect<A, SocketsFailed> =>
+  Effect.try({ try: evaluate, catch: (error) => new SocketsFailed({ detail: (error as Error).message }) })
 
 /** The names of this program begin with this. */
 const prefix = `${process.pid}-${randomInt(36 ** 4).toString(36)}-`
@@ -17,18 +28,12 @@ let last = 0
 /** Makes a new name of a socket of this program. */
 export const makeName = (): string => `${prefix}${++last}.sock`
 
-/**
- * Makes the directory of sockets, for this user only, and removes those of programs that were killed. Fails with the
- * errors of the file system.
- */
-export const makeRoom = (directory: string): Effect.Effect<void, Error> =>
+/** Makes the directory of sockets, for this user only, and removes those of programs that were killed. */
+export const makeRoom = (directory: string): Effect.Effect<void, SocketsFailed> =>
   Effect.gen(function* () {
-    const names = yield* Effect.try({
-      try: () => {
-        Directories.makeUnsafe(directory)
-        return Fs.readdirSync(directory)
-      },
-      catch: (error) => error as Error
+    const names = yield* attempt(() => {
+      Directories.makeUnsafe(directory)
+      return Fs.readdirSync(directory)
     })
     const paths = names.filter(mayBeLeft).map((name) => Path.join(directory, name))
     yield* Effect.forEach(paths, removeUnused, { concurrency: 16, discard: true })
@@ -40,10 +45,8 @@ const mayBeLeft = (name: string): boolean => {
   return pid > 0 && !name.startsWith(prefix) && (pid === process.pid || !isAlive(pid))
 }
 
-const removeUnused = (path: string): Effect.Effect<void, Error> =>
-  Effect.flatMap(isUsed(path), (isUsed) =>
-    isUsed ? Effect.void : Effect.try({ try: () => Fs.rmSync(path, { force: true }), catch: (error) => error as Error })
-  )
+const removeUnused = (path: string): Effect.Effect<void, SocketsFailed> =>
+  Effect.flatMap(isUsed(path), (isUsed) => (isUsed ? Effect.void : attempt(() => Fs.rmSync(path, { force: true }))))
 
 /** Returns true if a program listens at a socket: the kernel refuses a connection to any other. */
 const isUsed = (path: string): Effect.Effect<boolean> =>

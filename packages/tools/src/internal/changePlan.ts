@@ -26,6 +26,8 @@ export interface PlanInput {
   readonly since: ReadonlyArray<Difference>
   /** The paths that a snapshot left out, whose earlier content is not known. */
   readonly leftOut: ReadonlySet<string>
+  /** The paths that git ignored before or after a change, and that may have existed then. */
+  readonly ignored: ReadonlySet<string>
 }
 
 const submodule = "160000"
@@ -38,7 +40,7 @@ const isSame = (one: TreeEntry | undefined, two: TreeEntry | undefined): boolean
  * differs from the one that a change left was changed by somebody else. That is a conflict, unless the path already has
  * its earlier content.
  */
-export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
+export const plan = ({ changes, ignored, leftOut, since }: PlanInput): Planned => {
   const present = new Map(since.map((one) => [one.path, one]))
   const paths = new Map<
     string,
@@ -65,6 +67,7 @@ export const plan = ({ changes, leftOut, since }: PlanInput): Planned => {
     if (isSame(now, to)) continue
     if (now?.mode === submodule || to?.mode === submodule) untouched.push({ path, detail: "is a submodule" })
     else if (leftOut.has(path)) untouched.push({ path, detail: "was left out of a snapshot" })
+    else if (ignored.has(path)) untouched.push({ path, detail: "was ignored by git" })
     else {
       if (isForeign) conflicts.push({ path, detail: "was changed since" })
       steps.push({ path, ...(now === undefined ? {} : { from: now }), ...(to === undefined ? {} : { to }) })

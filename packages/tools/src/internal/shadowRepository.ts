@@ -13,6 +13,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import * as Git from "../Git.ts"
 import * as Utf8 from "../Utf8.ts"
+import * as Ignored from "./ignoredPaths.ts"
 
 /** The limits of a capture. A file beyond them is left out. */
 export interface Limits {
@@ -33,7 +34,13 @@ export const LeftOut = Schema.Struct({ path: Schema.String, reason: LeftOutReaso
 export type LeftOut = typeof LeftOut.Type
 
 /** A tree as it was captured. `bytes` is the most that the capture added to the object store. */
-export const Captured = Schema.Struct({ tree: Schema.String, leftOut: Schema.Array(LeftOut), bytes: Schema.Finite })
+export const Captured = Schema.Struct({
+  tree: Schema.String,
+  leftOut: Schema.Array(LeftOut),
+  /** Missing in captures of an earlier version. */
+  ignored: Schema.optionalKey(Ignored.Ignored),
+  bytes: Schema.Finite
+})
 /** @see {@link Captured} */
 export type Captured = typeof Captured.Type
 
@@ -90,19 +97,19 @@ export const capture = Effect.fnUntraced(function* (
   yield* copyExclude(shadow)
   const excludes = settings.excludesFile === undefined ? [] : ["-c", `core.excludesFile=${settings.excludesFile}`]
   const { top } = shadow.repository
-  const ignored = ["ls-files", "-z", "-i", "-c", "--exclude-standard"]
-  const [trackedIgnored, capturedIgnored, { modified, unmerged, untracked }] = yield* Effect.all(
+  const listTracked = Git.text({ cwd: top, args: ["ls-files", "-z", "-i", "-c", "--exclude-standard"] })
+  const [trackedIgnored, ignored, { modified, unmerged, untracked }] = yield* Effect.all(
     [
       // a new index has tracked paths only, so none is dropped; those that have changed are unknown or listed as modified
-      isNew ? Effect.succeed([]) : Effect.map(Git.text({ cwd: top, args: ignored }), Git.parts),
-      isNew ? Effect.succeed([]) : gitPaths(shadow, [...excludes, ...ignored]),
+      isNew ? Effect.succeed([]) : Effect.map(listTracked, Git.parts),
+      findIgnored(shadow, excludes),
       findChanges(shadow, excludes)
     ],
     { concurrency: 2 }
   )
   const tracked = new Set(trackedIgnored)
   // a file that is ignored is captured only if the user tracks it
-  const dropped = new Set(capturedIgnored.filter((path) => !tracked.has(path)))
+  const dropped = new Set(isNew ? [] : ignored.captured.filter((path) => !tracked.has(path)))
   const selected = yield* select(top, {
     paths: new Set([...converted, ...filtered, ...tracked, ...unmerged, ...modified, ...untracked]),
     dropped,
@@ -121,8 +128,16 @@ export const capture = Effect.fnUntraced(function* (
   }
   const tree = (yield* gitText(shadow, ["write-tree", "--missing-ok"])).trim()
   if (isNew) yield* fileSystem.writeFileString(`${shadow.directory}/${complete}`, "")
-  return { tree, leftOut: selected.leftOut, bytes: selected.bytes }
+  const { bytes, leftOut } = selected
+  return { tree, leftOut, ignored: Ignored.cut([...ignored.untracked, ...dropped]), bytes }
 })
+
+/** Lists what git ignores: the captured paths, and the others, in one command. */
+const findIgnored = (shadow: Shadow, options: ReadonlyArray<string>) =>
+  Effect.map(
+    gitPaths(shadow, [...options, "ls-files", "-z", "-t", "-i", "-c", "-o", "--directory", "--exclude-standard"]),
+    Ignored.parse
+  )
 
 /** The paths of the working tree that the index does not have as they are. */
 interface Changes {
