@@ -20,13 +20,13 @@ import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Git from "./Git.ts"
 import type { FileRefused } from "./internal/anchoredFiles.ts"
-import * as ChangePlan from "./internal/changePlan.ts"
-import * as Ignored from "./internal/ignoredPaths.ts"
-import * as Restoration from "./internal/restoration.ts"
-import * as Shadow from "./internal/shadowRepository.ts"
+import * as ChangePlan from "./internal/snapshots/changePlan.ts"
+import * as Ignored from "./internal/snapshots/ignoredPaths.ts"
+import * as Restoration from "./internal/snapshots/restoration.ts"
+import * as Shadow from "./internal/snapshots/shadowRepository.ts"
 
-export type { Conflict as PathProblem } from "./internal/changePlan.ts"
-export type { Captured, LeftOut, Limits as CaptureLimits } from "./internal/shadowRepository.ts"
+export type { Conflict as PathProblem } from "./internal/snapshots/changePlan.ts"
+export type { Captured, LeftOut, Limits as CaptureLimits } from "./internal/snapshots/shadowRepository.ts"
 
 /** The bounds of snapshots. */
 export interface Limits extends Shadow.Limits {

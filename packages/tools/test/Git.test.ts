@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { CommandEnvironment, Git } from "../src/index.ts"
 import { directory } from "./host.ts"
-import { blobIdOf } from "../src/internal/blobId.ts"
+import { blobIdOf } from "../src/internal/snapshots/blobId.ts"
 import { git, repository, write } from "./repositories.ts"
 
 const layer = Layer.provide(Git.layer, NodeServices.layer)

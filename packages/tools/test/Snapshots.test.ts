@@ -197,6 +197,25 @@ describe("an undo", () => {
     }).pipe(Effect.provide(snapshots()), Effect.scoped)
   )
 
+  it.effect("S12 restores a directory that became a link, and a link that became a directory", () =>
+    Effect.gen(function* () {
+      const top = yield* repository({ ...files, "folder/more/deeper.txt": "deeper\n", "other/deep.txt": "other\n" })
+      symlinkSync("other", join(top, "link"))
+      const before = tree(top)
+      yield* change(top, () => {
+        rmSync(join(top, "folder"), { recursive: true })
+        symlinkSync("other", join(top, "folder"))
+        rmSync(join(top, "link"))
+        write(top, "link/made/here.txt", "of the turn\n")
+      })
+      const after = tree(top)
+      yield* undo()
+      assert.deepStrictEqual(tree(top), before)
+      yield* undo({ redo: true })
+      assert.deepStrictEqual(tree(top), after)
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
+
   it.effect("refuses a file that was changed between two turns", () =>
     Effect.gen(function* () {
       const top = yield* repository(files)
@@ -292,6 +311,13 @@ describe("a snapshot", () => {
   works("where git converts line ends", (top) => {
     write(top, ".gitattributes", "*.txt text eol=crlf\n")
     writeFileSync(join(top, "changed.txt"), "mixed\r\nline\nends\r\n")
+    git(top, "add", "-A")
+    return top
+  })
+  works("with a split index", (top) => {
+    git(top, "config", "core.splitIndex", "true")
+    git(top, "update-index", "--split-index")
+    writeFileSync(join(top, "changed.txt"), "staged\n")
     git(top, "add", "-A")
     return top
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Ignored from "../../src/internal/ignoredPaths.ts"
+import * as Ignored from "../../src/internal/snapshots/ignoredPaths.ts"
 
 const made = (path: string) => ({ path, from: undefined, to: "content" })
 const removed = (path: string) => ({ path, from: "content", to: undefined })

@@ -1,6 +1,6 @@
 /** The ids that git gives to the contents of files. */
 import * as Effect from "effect/Effect"
-import * as Utf8 from "../Utf8.ts"
+import * as Utf8 from "../../Utf8.ts"
 
 declare const crypto: {
   readonly subtle: { readonly digest: (algorithm: string, data: Uint8Array) => Promise<ArrayBuffer> }

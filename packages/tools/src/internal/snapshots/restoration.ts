@@ -13,9 +13,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
-import type { Git, GitFailed } from "../Git.ts"
-import * as Utf8 from "../Utf8.ts"
-import * as Files from "./anchoredFiles.ts"
+import type { Git, GitFailed } from "../../Git.ts"
+import * as Utf8 from "../../Utf8.ts"
+import * as Files from "../anchoredFiles.ts"
+import { isBeyondLink } from "./beyondLink.ts"
 import { blobIdOf } from "./blobId.ts"
 import * as Shadow from "./shadowRepository.ts"
 import type * as Path from "effect/Path"
@@ -63,16 +64,18 @@ const dirname = (path: string): string => path.slice(0, Math.max(path.lastIndexO
 
 const at = ({ repository: { top } }: Shadow.Shadow, path: string): string => pathIn(top, path)
 
+/** Returns what is at a path; undefined if there is nothing, or if it is beyond a symbolic link. */
+const infoOf = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  if (yield* isBeyondLink(shadow.repository.top, path)) return undefined
+  return yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
+})
+
 const pathIn = (top: string, path: string): string => (path === "" ? top : `${top}/${path}`)
 
 /** Returns the steps with the paths at which their new files are staged: in the nearest directory that exists. */
 export const planStaging = Effect.fnUntraced(function* (shadow: Shadow.Shadow, id: string, steps: ReadonlyArray<Step>) {
-  const fileSystem = yield* FileSystem.FileSystem
-  const typeOf = (path: string) =>
-    Effect.map(
-      Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined),
-      (info) => info?.type
-    )
+  const typeOf = (path: string) => Effect.map(infoOf(shadow, path), (info) => info?.type)
   return yield* Effect.forEach(
     steps,
     Effect.fnUntraced(function* (step, index) {
@@ -111,14 +114,13 @@ const toPathRefused =
 const write = Effect.fnUntraced(function* (shadow: Shadow.Shadow, step: Step, content: Uint8Array) {
   const target = at(shadow, step.staged!)
   if (step.to!.mode === "120000") return yield* Files.createLink(target, Utf8.decode(content))
-  const mode = yield* modeOf(at(shadow, step.path), step.to!.mode === "100755")
+  const mode = yield* modeOf(shadow, step.path, step.to!.mode === "100755")
   yield* Files.create(target, content, mode)
 })
 
 /** Returns the mode of a file that is replaced, with or without the right to execute it; undefined for the default. */
-const modeOf = Effect.fnUntraced(function* (path: string, isExecutable: boolean) {
-  const fileSystem = yield* FileSystem.FileSystem
-  const info = yield* Effect.orElseSucceed(fileSystem.lstat(path), () => undefined)
+const modeOf = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string, isExecutable: boolean) {
+  const info = yield* infoOf(shadow, path)
   if (info?.type !== "File") return isExecutable ? 0o755 : undefined
   const mode = info.mode & 0o777
   // those who may read an executable file may execute it
@@ -216,7 +218,7 @@ const removeEmptyParents = Effect.fnUntraced(function* (shadow: Shadow.Shadow, p
 const has = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string, entry: Shadow.TreeEntry | undefined) {
   const fileSystem = yield* FileSystem.FileSystem
   const target = at(shadow, path)
-  const info = yield* Effect.orElseSucceed(fileSystem.lstat(target), () => undefined)
+  const info = yield* infoOf(shadow, path)
   if (entry === undefined || info === undefined) return entry === undefined && info === undefined
   if (entry.mode === "120000") {
     if (info.type !== "SymbolicLink") return false
@@ -248,13 +250,12 @@ export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps:
  * `PathRefused` for a path that has.
  */
 export const check = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
-  const fileSystem = yield* FileSystem.FileSystem
   const changed = new Set(yield* Shadow.changedPaths(shadow))
   const removed = new Set(steps.flatMap((step) => (step.from === undefined ? [] : [step.path])))
   for (const { from, path } of steps) {
     if (changed.has(path)) return yield* refuse(path, "changed while it was about to be restored")
     if (from !== undefined) continue
-    const info = yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
+    const info = yield* infoOf(shadow, path)
     if (info !== undefined && !(info.type === "Directory" && (yield* isGoing(shadow, path, removed)))) {
       return yield* refuse(path, "exists, and is ignored or was left out of the snapshot")
     }

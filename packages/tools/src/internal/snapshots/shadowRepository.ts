@@ -11,8 +11,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
-import * as Git from "../Git.ts"
-import * as Utf8 from "../Utf8.ts"
+import * as Git from "../../Git.ts"
+import * as Utf8 from "../../Utf8.ts"
+import { isBeyondLink, type Known } from "./beyondLink.ts"
 import * as Ignored from "./ignoredPaths.ts"
 
 /** The limits of a capture. A file beyond them is left out. */
@@ -177,12 +178,14 @@ const select = Effect.fnUntraced(function* (top: string, candidates: Candidates)
   const { dropped, limits, small, unlimited } = candidates
   const paths: Array<string> = []
   const directories: Array<string> = []
+  const links: Known = new Map()
   const leftOut: Array<LeftOut> = []
   let files = 0
   let bytes = 0
   for (const path of candidates.paths) {
     if (dropped.has(path)) continue
-    const size = yield* sizeOf(top, path)
+    // git refuses to look at what is beyond a link
+    const size = (yield* isBeyondLink(top, path, links)) ? "directory" : yield* sizeOf(top, path)
     if (size === "directory") directories.push(path)
     else if (typeof size === "string") leftOut.push({ path, reason: size })
     else if (unlimited.has(path)) paths.push(path)
@@ -291,6 +294,10 @@ const copyIndex = Effect.fnUntraced(function* (
   }
   const target = `${directory}/index`
   yield* fileSystem.copyFile(repository.index, target)
+  // a split index names another file, which is next to it
+  const folder = repository.index.slice(0, repository.index.lastIndexOf("/"))
+  const shared = (yield* fileSystem.readDirectory(folder)).filter((name) => name.startsWith("sharedindex."))
+  yield* Effect.forEach(shared, (name) => fileSystem.copyFile(`${folder}/${name}`, `${directory}/${name}`))
   // git compares the time of the index with that of files: a file as new as the index may have changed unnoticed
   const seconds = Option.match(info.mtime, { onNone: () => 0, onSome: (time) => Math.floor(time.getTime() / 1000) })
   yield* fileSystem.utimes(target, seconds, seconds)
