@@ -323,6 +323,13 @@ const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count
   const differences = yield* Effect.forEach(changes, (one) =>
     Shadow.differences(shadow, one.before.tree, treeAfter(one))
   )
+  const ignored = changes.flatMap(({ after = now, before }, index) =>
+    Ignored.among(differences[index]!, before.ignored, after.ignored)
+  )
+  // where nothing is, nothing can be lost
+  const existing = yield* Effect.filter(ignored, (path) =>
+    Effect.map(Restoration.infoOf(shadow, path), (info) => info !== undefined)
+  )
   const planned = ChangePlan.plan({
     changes: differences,
     since: yield* Shadow.differences(shadow, treeAfter(latest), now.tree),
@@ -331,11 +338,7 @@ const plan = Effect.fnUntraced(function* (place: Place, wanted: { readonly count
         one.leftOut.map(({ path }) => path)
       )
     ),
-    ignored: new Set(
-      changes.flatMap(({ after = now, before }, index) =>
-        Ignored.among(differences[index]!, before.ignored, after.ignored)
-      )
-    )
+    ignored: new Set(existing)
   })
   const result: Plan = {
     ...planned,

@@ -216,6 +216,36 @@ describe("an undo", () => {
     }).pipe(Effect.provide(snapshots()), Effect.scoped)
   )
 
+  it.effect("S12 puts a file where a turn has left empty directories", () =>
+    Effect.gen(function* () {
+      const top = yield* repository(files)
+      const before = tree(top)
+      yield* change(top, () => {
+        rmSync(join(top, "changed.txt"))
+        write(top, "changed.txt/made.txt", "of the turn\n")
+        mkdirSync(join(top, "changed.txt/empty/more"), { recursive: true })
+      })
+      yield* undo()
+      assert.deepStrictEqual(tree(top), before)
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
+
+  it.effect("S12 changes nothing where an ignored file is in the way of a directory", () =>
+    Effect.gen(function* () {
+      const top = yield* repository({ ...files, "folder/sub/deep.txt": "deep\n" })
+      yield* change(top, () => {
+        writeFileSync(join(top, "changed.txt"), "two\n")
+        rmSync(join(top, "folder/sub"), { recursive: true })
+        write(top, "folder/sub", "ignored\n")
+        write(top, ".gitignore", "sub\n")
+      })
+      const before = tree(top)
+      const { message } = yield* Effect.flip(undo())
+      assert.strictEqual(message, "folder/sub exists, and is ignored or was left out of the snapshot")
+      assert.deepStrictEqual(tree(top), before)
+    }).pipe(Effect.provide(snapshots()), Effect.scoped)
+  )
+
   it.effect("refuses a file that was changed between two turns", () =>
     Effect.gen(function* () {
       const top = yield* repository(files)

@@ -65,7 +65,7 @@ const dirname = (path: string): string => path.slice(0, Math.max(path.lastIndexO
 const at = ({ repository: { top } }: Shadow.Shadow, path: string): string => pathIn(top, path)
 
 /** Returns what is at a path; undefined if there is nothing, or if it is beyond a symbolic link. */
-const infoOf = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string) {
+export const infoOf = Effect.fnUntraced(function* (shadow: Shadow.Shadow, path: string) {
   const fileSystem = yield* FileSystem.FileSystem
   if (yield* isBeyondLink(shadow.repository.top, path)) return undefined
   return yield* Effect.orElseSucceed(fileSystem.lstat(at(shadow, path)), () => undefined)
@@ -180,8 +180,24 @@ const apply = Effect.fnUntraced(function* (shadow: Shadow.Shadow, step: Step) {
     return yield* removeEmptyParents(shadow, step.path)
   }
   yield* makeParents(shadow, step.path)
+  if ((yield* infoOf(shadow, step.path))?.type === "Directory") yield* removeEmpty(shadow, step.path)
   yield* Files.replace(at(shadow, step.staged), target)
 })
+
+/** Removes a directory that has nothing but empty directories in it. */
+const removeEmpty = (
+  shadow: Shadow.Shadow,
+  directory: string
+): Effect.Effect<void, Failure, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const fileSystem = yield* FileSystem.FileSystem
+    for (const name of yield* fileSystem.readDirectory(at(shadow, directory))) {
+      const path = `${directory}/${name}`
+      const { type } = yield* fileSystem.lstat(at(shadow, path))
+      if (type === "Directory") yield* removeEmpty(shadow, path)
+    }
+    yield* Files.removeDirectory(at(shadow, directory))
+  })
 
 /** Brings a path to the content that a step has, from the object store. */
 const recreate = Effect.fnUntraced(function* (shadow: Shadow.Shadow, step: Step) {
@@ -252,12 +268,19 @@ export const finish = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps:
 export const check = Effect.fnUntraced(function* (shadow: Shadow.Shadow, steps: ReadonlyArray<Step>) {
   const changed = new Set(yield* Shadow.changedPaths(shadow))
   const removed = new Set(steps.flatMap((step) => (step.from === undefined ? [] : [step.path])))
-  for (const { from, path } of steps) {
+  const unknown = "exists, and is ignored or was left out of the snapshot"
+  for (const { from, path, to } of steps) {
     if (changed.has(path)) return yield* refuse(path, "changed while it was about to be restored")
+    if (to !== undefined) {
+      for (let one = dirname(path); one !== ""; one = dirname(one)) {
+        const type = (yield* infoOf(shadow, one))?.type ?? "Directory"
+        if (type !== "Directory" && !removed.has(one)) return yield* refuse(one, unknown)
+      }
+    }
     if (from !== undefined) continue
     const info = yield* infoOf(shadow, path)
     if (info !== undefined && !(info.type === "Directory" && (yield* isGoing(shadow, path, removed)))) {
-      return yield* refuse(path, "exists, and is ignored or was left out of the snapshot")
+      return yield* refuse(path, unknown)
     }
   }
 })
