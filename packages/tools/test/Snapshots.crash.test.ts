@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { build } from "esbuild"
+import { bundleOptions } from "../../core/test/fixtures/bundleOptions.ts"
 import { Snapshots } from "../src/index.ts"
 import { directory } from "./host.ts"
 import { repository, tree, write } from "./repositories.ts"
@@ -14,20 +15,7 @@ import { cases, leftovers, owner, prepareOnce, store } from "./explore/restorati
 /** The program that undoes and dies, as one file, so that it starts quickly. */
 const bundled = Effect.runSync(
   Effect.cached(
-    Effect.promise(() =>
-      build({
-        entryPoints: [join(import.meta.dirname, "undoChild.ts")],
-        bundle: true,
-        minifySyntax: true,
-        minifyWhitespace: true,
-        write: false,
-        platform: "node",
-        format: "esm",
-        conditions: ["spindle-source"],
-        banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
-        logLevel: "silent"
-      })
-    )
+    Effect.promise(() => build({ ...bundleOptions(join(import.meta.dirname, "undoChild.ts")), write: false }))
   )
 )
 

@@ -18,6 +18,7 @@ import * as Session from "@spindle/core/Session"
 import * as Laws from "@spindle/testing/Laws"
 import { Effect, Layer } from "effect"
 import { build } from "esbuild"
+import { bundleOptions } from "../fixtures/bundleOptions.ts"
 import * as Conversation from "./conversation.ts"
 import type { Death } from "./dyingFileSystem.ts"
 
@@ -77,21 +78,10 @@ const deathsOfSession = 4
 /** Enough operations for three turns and an opening. */
 const operationCount = 24
 
-/** One file, so that a child starts quickly. */
+/** Makes the program of the children. */
 const bundle = async (folder: string): Promise<string> => {
   const outfile = join(folder, "child.mjs")
-  await build({
-    entryPoints: [join(import.meta.dirname, "child.ts")],
-    outfile,
-    bundle: true,
-    minifySyntax: true,
-    minifyWhitespace: true,
-    platform: "node",
-    format: "esm",
-    conditions: ["spindle-source"],
-    banner: { js: `import { createRequire } from "node:module";const require = createRequire(import.meta.url);` },
-    logLevel: "silent"
-  })
+  await build({ ...bundleOptions(join(import.meta.dirname, "child.ts")), outfile })
   return outfile
 }
 

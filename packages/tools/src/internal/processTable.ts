@@ -191,7 +191,7 @@ const forgetOld = (known: Map<number, Known>, millis: number): void => {
  * The sessions of the processes that were found. A command leads a session, and what it starts is in it or makes another
  * one, so that the members of these sessions are wanted, whatever they carry in their environment.
  */
-class Sessions {
+class UnixSessions {
   /** Until when a session is kept although it shows no member, in milliseconds of the monotonic clock. */
   private readonly until = new Map<number, number>()
   private readonly none: ReadonlySet<number>
@@ -247,7 +247,7 @@ const makeFindByTable = (
   let empty = new Map<number, number>()
   /** Until when a process is known not to be wanted, in milliseconds of the monotonic clock. */
   let foreign = new Map<number, number>()
-  let sessions: Sessions | undefined
+  let sessions: UnixSessions | undefined
   const look = Effect.fnUntraced(function* (reads: TableReads.Reads, wanted: Wanted, act: Act) {
     const isMarked = carries(markerName, wanted.marker)
     // mutant same-age-is-wanted (X1: a process that starts with its command is found):
@@ -255,7 +255,7 @@ const makeFindByTable = (
     const earliest = (wanted.startTicks ?? 0) - marginTicks
     const millis = Number(yield* Clock.monotonicTimeNanos) / 1_000_000
     const until = millis + foreignMillis
-    const owned = (sessions ??= new Sessions(host.session, wanted.sessionId, until))
+    const owned = (sessions ??= new UnixSessions(host.session, wanted.sessionId, until))
     const looked: Looked = { members: [], others: [], rest: new Map(), hasNewSession: false }
     const { members, others, rest } = looked
     const nowEmpty = new Map<number, number>()
