@@ -119,7 +119,7 @@ interface Group {
   readonly gone: Deferred.Deferred<void>
   /** The time to kill it, in milliseconds of the monotonic clock; undefined until its end is requested. */
   killAt: number | undefined
-  /** The time of its start, in ticks since the boot of the host. */
+  /** The time of its start, or of the host that started it, in ticks since the boot of the host. */
   readonly startTicks: number | undefined
   /** The session that its first process leads. */
   readonly sessionId: number | undefined
@@ -285,7 +285,7 @@ const look = Effect.fnUntraced(function* (host: Host, group: Group, act: Process
     return act(pid, groupId)
   })
   // from now on another group may get the number
-  if (!found.inGroup && Deferred.isDoneUnsafe(group.exit)) group.groupId = undefined
+  if ((!found.inGroup && Deferred.isDoneUnsafe(group.exit)) || found.isGroupReused) group.groupId = undefined
   group.others = new Set([...found.others, ...inControl.filter((pid) => !found.members.includes(pid))])
   return { ...found, others: Array.from(group.others) }
 })
@@ -294,8 +294,9 @@ const look = Effect.fnUntraced(function* (host: Host, group: Group, act: Process
 const claimantOf = (host: Host, startTicks: number): Group | undefined => {
   let claimant: Group | undefined
   for (const group of host.groups.values()) {
-    // a control group knows its daemons
-    if (group.startTicks === undefined || group.control !== undefined || group.startTicks > startTicks) continue
+    // a control group knows its daemons, and the start of an adopted group is not known
+    if (group.spawned === undefined || group.control !== undefined) continue
+    if (group.startTicks === undefined || group.startTicks > startTicks) continue
     if (claimant === undefined || group.startTicks >= claimant.startTicks!) claimant = group
   }
   return claimant
@@ -330,15 +331,18 @@ const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace
   yield* Deferred.await(group.gone)
 })
 
-/** Makes the group of a process of an earlier host, of which only the marker is known (contract X3). */
-const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
+/**
+ * Makes the group of a process of an earlier host, of which only the marker and perhaps the start of that host are known
+ * (contract X3).
+ */
+const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId, startTicks?: number) {
   const control = yield* host.openControl(processId, true)
   const scope = yield* Scope.make()
   const group = makeGroup({
     processId,
     scope,
     spawned: undefined,
-    startTicks: undefined,
+    startTicks,
     control,
     find: host.table.finder()
   })
@@ -349,9 +353,9 @@ const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
 
 /** Starts to end the processes that killed hosts have left. */
 const endLeft = Effect.fnUntraced(function* (host: Host) {
-  for (const processId of yield* host.left.find) {
+  for (const [processId, startTicks] of yield* host.left.find) {
     yield* Effect.logDebug(`ending process ${processId}, which a program that was killed has left`)
-    const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
+    const group = host.groups.get(processId) ?? (yield* adopt(host, processId, startTicks))
     yield* beginEnd(host, group, unattendedGraceMillis)
   }
   Deferred.doneUnsafe(host.hasFoundLeft, Effect.void)
