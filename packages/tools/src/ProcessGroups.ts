@@ -259,10 +259,16 @@ const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
   for (let calm = 0; ;) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
-    const isCalm = !found.hasVanished || group.control !== undefined || (yield* now) > limit
+    const isHiding = found.hasVanished && group.control === undefined
+    const isCalm = !isHiding || (yield* now) > limit
     calm = isCalm ? calm + 1 : 0
+    // the group has a member, which no look meets, or a zombie
+    if (calm >= 2 && isHiding && group.groupId !== undefined && group.killAt === undefined) return false
     if (calm >= 2 && found.isSure) break
     if (isCalm) yield* Effect.sleep(5)
+  }
+  if (group.groupId !== undefined && group.killAt !== undefined) {
+    yield* host.signals.send(-group.groupId, "SIGKILL")
   }
   // a program that ends before it has waited for its child leaves a zombie
   yield* Effect.timeoutOption(Deferred.await(group.exit), calmMillis)
@@ -284,8 +290,9 @@ const look = Effect.fnUntraced(function* (host: Host, group: Group, act: Process
     known.add(pid)
     return act(pid, groupId)
   })
-  // from now on another group may get the number
-  if ((!found.inGroup && Deferred.isDoneUnsafe(group.exit)) || found.isGroupReused) group.groupId = undefined
+  // from now on another group may get the number; until then a member that starts others all the time may be missed
+  const isEmpty = !found.inGroup && Deferred.isDoneUnsafe(group.exit) && !(yield* mayHaveMembers(host, group))
+  if (isEmpty || found.isGroupReused) group.groupId = undefined
   group.others = new Set([...found.others, ...inControl.filter((pid) => !found.members.includes(pid))])
   return { ...found, others: Array.from(group.others) }
 })
@@ -301,6 +308,10 @@ const claimantOf = (host: Host, startTicks: number): Group | undefined => {
   }
   return claimant
 }
+
+/** Returns true if the kernel knows a member of the group, which may be a zombie. */
+const mayHaveMembers = (host: Host, { groupId }: Group): Effect.Effect<boolean> =>
+  groupId === undefined ? Effect.succeed(false) : host.signals.send(-groupId, 0)
 
 const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.others.length > 0
 
@@ -417,14 +428,21 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
       yield* host.signals.send(target, "SIGSTOP")
     }
   })
-  let found = yield* look(host, group, freeze)
-  const isHiding = () => group.control === undefined && found.hasVanished
-  for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {
-    known = frozen.size
-    found = yield* look(host, group, freeze)
-  }
-  if (group.groupId !== undefined && found.inGroup) yield* host.signals.send(-group.groupId, "SIGKILL")
-  for (const pid of new Set([...frozen, ...found.members, ...found.others])) yield* host.signals.send(pid, "SIGKILL")
+  const freezeAll = Effect.gen(function* () {
+    let found = yield* look(host, group, freeze)
+    const isHiding = () => group.control === undefined && found.hasVanished
+    for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {
+      known = frozen.size
+      found = yield* look(host, group, freeze)
+    }
+    return found
+  })
+  const send = (targets: Iterable<number>) =>
+    Effect.forEach(targets, (target) => host.signals.send(target, "SIGKILL"), { discard: true })
+  // a layer that is closed interrupts this, and nothing would ever wake what is frozen
+  const found = yield* Effect.onInterrupt(freezeAll, () => send(frozen))
+  if (group.groupId !== undefined) yield* send([-group.groupId])
+  yield* send(new Set([...frozen, ...found.members, ...found.others]))
   return found
 })
 

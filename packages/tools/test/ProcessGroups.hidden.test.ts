@@ -101,6 +101,28 @@ describe("a process that starts another one and exits, again and again", () => {
     )
   }
 
+  for (const [what, script] of [
+    ["", "trap '' TERM; echo $$; exec sleep 300"],
+    [", after its command has exited", "(trap '' TERM; echo $BASHPID; exec sleep 300) &"]
+  ] as const) {
+    it.live(`X1 is killed with the group of its command, although each look comes too late${what}`, () =>
+      Effect.suspend(() => {
+        let missed: number | undefined
+        return Effect.gen(function* () {
+          const child = yield* shell(`sleep 0.1; ${script}`)
+          missed = child.pid
+          const pid = yield* pidFrom(child.output)
+          yield* Effect.addFinalizer(() => Effect.sync(() => isAlive(pid) && process.kill(pid, "SIGKILL")))
+          // longer than the looks after an exit
+          yield* Effect.sleep("500 millis")
+          yield* (yield* Processes).end(child.processId, 50)
+          yield* Effect.sleep("50 millis")
+          assert.isFalse(isAlive(pid))
+        }).pipe(Effect.scoped, Effect.provide(hostOf({ isMissed: (pid) => groupOf(pid) === missed })))
+      })
+    )
+  }
+
   it.live.skipIf(!hasControlGroups)("X1 is killed in one step where there are control groups", () =>
     Effect.gen(function* () {
       const folder = yield* directory

@@ -3,8 +3,9 @@ import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import { Processes } from "@spindle/core/Processes"
+import { Signals } from "../../src/index.ts"
 import { carriersOf, directory, groupOf, newId } from "../host.ts"
 import { hostOf, pidFrom, shell } from "./hiding.ts"
 
@@ -153,5 +154,33 @@ describe("an orphan that hides its environment", () => {
         assert.isTrue(isAlive(pid))
       }).pipe(Effect.provide(Layer.fresh(hostOf({ isHidden: (one) => one === pid, texts }))))
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a process that is frozen", () => {
+  it.live("X1 is killed although the layer has been closed before the look has ended", () =>
+    Effect.suspend(() => {
+      let isFrozen = false
+      const signals = Signals.layerKill((target, signal) => {
+        isFrozen ||= signal === "SIGSTOP"
+        process.kill(target, signal)
+      })
+      const before = Effect.suspend(() => (isFrozen ? Effect.sleep("2 seconds") : Effect.void))
+      return Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const services = yield* Layer.buildWithScope(Layer.fresh(hostOf({ before, signals })), scope)
+        const child = yield* Effect.provideContext(
+          shell("trap '' TERM; echo 1; while :; do sleep 0.05; done"),
+          services
+        )
+        yield* Effect.addFinalizer(() => Effect.sync(() => isAlive(child.pid) && process.kill(-child.pid, "SIGKILL")))
+        yield* pidFrom(child.output)
+        yield* Scope.close(scope, Exit.void)
+        assert.isTrue(isFrozen)
+        // the kernel ends it a moment after the signal
+        yield* Effect.sleep("50 millis")
+        assert.isFalse(isAlive(child.pid))
+      }).pipe(Effect.scoped)
+    })
   )
 })
