@@ -31,9 +31,10 @@ const killMarked = (isMarked: (environment: string) => boolean, killed: Set<numb
       const environment = Fs.readFileSync(`/proc/${pid}/environ`, "utf8")
       if (killed.has(pid) || !isMarked(environment)) continue
       kill(pid)
-      // the kernel also reaches a process of the group that is being started
+      // the kernel also reaches a process of the group that is being started; one that leads the group may be a service
       const group = groupOf(pid)
-      if (group > 1 && group !== own) kill(-group)
+      const leader = attempt(() => Fs.readFileSync(`/proc/${group}/environ`, "utf8")) ?? ""
+      if (group > 1 && group !== own && (leader === "" || isMarked(leader))) kill(-group)
       killed.add(pid)
       mayBeMore = true
     } catch (error) {

@@ -59,6 +59,25 @@ describe("run", () => {
     })
   )
 
+  it.live("X2 leaves alone the service that has started a marked process", () =>
+    Effect.gen(function* () {
+      const service = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn("bash", ["-c", "SPINDLE_HOST=service bash -c 'echo; exec sleep 300' & wait; sleep 300"], {
+            detached: true,
+            env: { PATH: process.env.PATH },
+            stdio: ["ignore", "pipe", "ignore"]
+          })
+        ),
+        (child) => Effect.sync(() => void process.kill(-child.pid!, "SIGKILL"))
+      )
+      yield* Effect.callback<void>((resume) => void service.stdout.once("data", () => resume(Effect.void)))
+      KillNow.run({ ...nothing, isMarked: (text) => text.split("\0").includes("SPINDLE_HOST=service") })
+      yield* Effect.sleep("20 millis")
+      assert.deepStrictEqual([service.exitCode, service.signalCode], [null, null])
+    })
+  )
+
   it("does not throw if all have ended, or if there are no control groups", () => {
     KillNow.run({ targets: [-0x3fffffff], controlFiles: ["/nowhere/cgroup.kill"], isMarked: () => false })
   })

@@ -119,7 +119,7 @@ interface Group {
   readonly gone: Deferred.Deferred<void>
   /** The time to kill it, in milliseconds of the monotonic clock; undefined until its end is requested. */
   killAt: number | undefined
-  /** The time of its start, in ticks since the boot of the host. */
+  /** The time of its start, or of the host that started it, in ticks since the boot of the host. */
   readonly startTicks: number | undefined
   /** The session that its first process leads. */
   readonly sessionId: number | undefined
@@ -259,10 +259,16 @@ const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
   for (let calm = 0; ;) {
     const found = yield* look(host, group)
     if (isAlive(found)) return false
-    const isCalm = !found.hasVanished || group.control !== undefined || (yield* now) > limit
+    const isHiding = found.hasVanished && group.control === undefined
+    const isCalm = !isHiding || (yield* now) > limit
     calm = isCalm ? calm + 1 : 0
+    // the group has a member, which no look meets, or a zombie
+    if (calm >= 2 && isHiding && group.groupId !== undefined && group.killAt === undefined) return false
     if (calm >= 2 && found.isSure) break
     if (isCalm) yield* Effect.sleep(5)
+  }
+  if (group.groupId !== undefined && group.killAt !== undefined) {
+    yield* host.signals.send(-group.groupId, "SIGKILL")
   }
   // a program that ends before it has waited for its child leaves a zombie
   yield* Effect.timeoutOption(Deferred.await(group.exit), calmMillis)
@@ -284,8 +290,9 @@ const look = Effect.fnUntraced(function* (host: Host, group: Group, act: Process
     known.add(pid)
     return act(pid, groupId)
   })
-  // from now on another group may get the number
-  if (!found.inGroup && Deferred.isDoneUnsafe(group.exit)) group.groupId = undefined
+  // from now on another group may get the number; until then a member that starts others all the time may be missed
+  const isEmpty = !found.inGroup && Deferred.isDoneUnsafe(group.exit) && !(yield* mayHaveMembers(host, group))
+  if (isEmpty || found.isGroupReused) group.groupId = undefined
   group.others = new Set([...found.others, ...inControl.filter((pid) => !found.members.includes(pid))])
   return { ...found, others: Array.from(group.others) }
 })
@@ -294,12 +301,17 @@ const look = Effect.fnUntraced(function* (host: Host, group: Group, act: Process
 const claimantOf = (host: Host, startTicks: number): Group | undefined => {
   let claimant: Group | undefined
   for (const group of host.groups.values()) {
-    // a control group knows its daemons
-    if (group.startTicks === undefined || group.control !== undefined || group.startTicks > startTicks) continue
+    // a control group knows its daemons, and the start of an adopted group is not known
+    if (group.spawned === undefined || group.control !== undefined) continue
+    if (group.startTicks === undefined || group.startTicks > startTicks) continue
     if (claimant === undefined || group.startTicks >= claimant.startTicks!) claimant = group
   }
   return claimant
 }
+
+/** Returns true if the kernel knows a member of the group, which may be a zombie. */
+const mayHaveMembers = (host: Host, { groupId }: Group): Effect.Effect<boolean> =>
+  groupId === undefined ? Effect.succeed(false) : host.signals.send(-groupId, 0)
 
 const isAlive = (found: ProcessTable.Found): boolean => found.inGroup || found.others.length > 0
 
@@ -330,15 +342,18 @@ const end = Effect.fnUntraced(function* (host: Host, processId: ProcessId, grace
   yield* Deferred.await(group.gone)
 })
 
-/** Makes the group of a process of an earlier host, of which only the marker is known (contract X3). */
-const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
+/**
+ * Makes the group of a process of an earlier host, of which only the marker and perhaps the start of that host are known
+ * (contract X3).
+ */
+const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId, startTicks?: number) {
   const control = yield* host.openControl(processId, true)
   const scope = yield* Scope.make()
   const group = makeGroup({
     processId,
     scope,
     spawned: undefined,
-    startTicks: undefined,
+    startTicks,
     control,
     find: host.table.finder()
   })
@@ -349,9 +364,9 @@ const adopt = Effect.fnUntraced(function* (host: Host, processId: ProcessId) {
 
 /** Starts to end the processes that killed hosts have left. */
 const endLeft = Effect.fnUntraced(function* (host: Host) {
-  for (const processId of yield* host.left.find) {
+  for (const [processId, startTicks] of yield* host.left.find) {
     yield* Effect.logDebug(`ending process ${processId}, which a program that was killed has left`)
-    const group = host.groups.get(processId) ?? (yield* adopt(host, processId))
+    const group = host.groups.get(processId) ?? (yield* adopt(host, processId, startTicks))
     yield* beginEnd(host, group, unattendedGraceMillis)
   }
   Deferred.doneUnsafe(host.hasFoundLeft, Effect.void)
@@ -413,14 +428,21 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
       yield* host.signals.send(target, "SIGSTOP")
     }
   })
-  let found = yield* look(host, group, freeze)
-  const isHiding = () => group.control === undefined && found.hasVanished
-  for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {
-    known = frozen.size
-    found = yield* look(host, group, freeze)
-  }
-  if (group.groupId !== undefined && found.inGroup) yield* host.signals.send(-group.groupId, "SIGKILL")
-  for (const pid of new Set([...frozen, ...found.members, ...found.others])) yield* host.signals.send(pid, "SIGKILL")
+  const freezeAll = Effect.gen(function* () {
+    let found = yield* look(host, group, freeze)
+    const isHiding = () => group.control === undefined && found.hasVanished
+    for (let known = 0; (frozen.size > known || isHiding()) && (yield* now) < limit;) {
+      known = frozen.size
+      found = yield* look(host, group, freeze)
+    }
+    return found
+  })
+  const send = (targets: Iterable<number>) =>
+    Effect.forEach(targets, (target) => host.signals.send(target, "SIGKILL"), { discard: true })
+  // a layer that is closed interrupts this, and nothing would ever wake what is frozen
+  const found = yield* Effect.onInterrupt(freezeAll, () => send(frozen))
+  if (group.groupId !== undefined) yield* send([-group.groupId])
+  yield* send(new Set([...frozen, ...found.members, ...found.others]))
   return found
 })
 

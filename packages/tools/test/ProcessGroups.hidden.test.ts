@@ -1,60 +1,17 @@
 /** Processes that a look at the table alone does not catch (contract X1). */
 import { spawn } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Clock, Effect, FileSystem, Layer, PlatformError, Stream } from "effect"
+import { Clock, Effect, FileSystem, Layer } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, ProcessStat, Signals } from "../src/index.ts"
-import { carriersOf, directory, groupOf, host, newId, signals } from "./host.ts"
+import { carriersOf, directory, groupOf, host, newId } from "./host.ts"
 import { until } from "./output.ts"
-
-const cwd = tmpdir()
-
-const shell = Effect.fnUntraced(function* (script: string) {
-  return yield* (yield* Processes).start({ processId: newId(), command: ["bash", "-c", script], cwd })
-})
-
-/** The first number that a process prints. */
-const pidFrom = (output: Stream.Stream<Uint8Array>) =>
-  output.pipe(
-    Stream.decodeText,
-    Stream.scan(
-      () => "",
-      (all, text) => all + text
-    ),
-    Stream.filter((all) => /\d+\n/.test(all)),
-    Stream.runHead,
-    Effect.map((all) => Number(all._tag === "Some" ? /\d+/.exec(all.value)![0] : NaN))
-  )
+import { failed, hostOf, pidFrom, shell } from "./processes/hiding.ts"
 
 const isAlive = (pid: number) => !Number.isNaN(groupOf(pid))
-
-const failed = (tag: "NotFound" | "PermissionDenied", path: string) =>
-  Effect.fail(PlatformError.systemError({ _tag: tag, module: "FileSystem", method: "test", pathOrDescriptor: path }))
-
-/** A host without control groups that hides environments, and shows what `texts` says instead of a file. */
-const hostOf = (options: {
-  readonly isHidden?: (pid: number) => boolean
-  readonly texts?: (path: string) => string | undefined
-}) => {
-  const files = Layer.effect(
-    FileSystem.FileSystem,
-    Effect.map(FileSystem.FileSystem, (fileSystem): FileSystem.FileSystem => ({
-      ...fileSystem,
-      readFileString: (path) => {
-        const pid = /^\/proc\/(\d+)\/environ$/.exec(path)?.[1]
-        if (path === "/proc/self/mounts") return failed("NotFound", path)
-        if (pid !== undefined && options.isHidden?.(Number(pid)) === true) return failed("PermissionDenied", path)
-        const text = options.texts?.(path)
-        return text === undefined ? fileSystem.readFileString(path) : Effect.succeed(text)
-      }
-    }))
-  )
-  return Layer.provideMerge(ProcessGroups.layer.pipe(Layer.provide(files)), Layer.merge(NodeServices.layer, signals))
-}
 
 const hasControlGroups = (() => {
   const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync("/proc/self/mounts", "utf8"))?.[1]
@@ -140,6 +97,28 @@ describe("a process that starts another one and exits, again and again", () => {
           yield* (yield* Processes).end(processId, 20)
           assert.isTrue(isDead())
         }).pipe(Effect.provide(layer))
+      })
+    )
+  }
+
+  for (const [what, script] of [
+    ["", "trap '' TERM; echo $$; exec sleep 300"],
+    [", after its command has exited", "(trap '' TERM; echo $BASHPID; exec sleep 300) &"]
+  ] as const) {
+    it.live(`X1 is killed with the group of its command, although each look comes too late${what}`, () =>
+      Effect.suspend(() => {
+        let missed: number | undefined
+        return Effect.gen(function* () {
+          const child = yield* shell(`sleep 0.1; ${script}`)
+          missed = child.pid
+          const pid = yield* pidFrom(child.output)
+          yield* Effect.addFinalizer(() => Effect.sync(() => isAlive(pid) && process.kill(pid, "SIGKILL")))
+          // longer than the looks after an exit
+          yield* Effect.sleep("500 millis")
+          yield* (yield* Processes).end(child.processId, 50)
+          yield* Effect.sleep("50 millis")
+          assert.isFalse(isAlive(pid))
+        }).pipe(Effect.scoped, Effect.provide(hostOf({ isMissed: (pid) => groupOf(pid) === missed })))
       })
     )
   }

@@ -25,9 +25,10 @@ export interface LeftProcesses {
    */
   readonly hasEnded: (mark: string) => Effect.Effect<boolean | undefined>
   /**
-   * Returns the ids of the living processes whose host has ended. The process that this program belongs to is not one.
+   * Returns the ids of the living processes whose host has ended, with the time at which that host started, in ticks since
+   * the boot. The process that this program belongs to is not one.
    */
-  readonly find: Effect.Effect<ReadonlySet<ProcessId>>
+  readonly find: Effect.Effect<ReadonlyMap<ProcessId, number>>
 }
 
 /** The number of processes that are read concurrently. */
@@ -46,7 +47,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
     mark: undefined,
     outer,
     hasEnded: () => Effect.undefined,
-    find: Effect.succeed(new Set())
+    find: Effect.succeed(new Map())
   }
   if (bootId === "" || namespace === "" || startTicks === undefined) return none
   const readStat = yield* ProcessStat
@@ -85,11 +86,11 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
         look,
         { concurrency: width, discard: true }
       )
-      const ids = new Set<ProcessId>()
+      const starts = new Map<ProcessId, number>()
       for (const [processId, mark] of left) {
-        if (yield* hasEnded(mark)) ids.add(processId)
+        if (yield* hasEnded(mark)) starts.set(processId, Number(mark.split("/")[3]))
       }
-      return ids
+      return starts
     })
   }
   return found

@@ -8,6 +8,7 @@ import type { Signals } from "../Signals.ts"
 import { carries, markerName } from "./marks.ts"
 import { birthOf, type Entry, entryOf } from "./processEntry.ts"
 import * as TableReads from "./tableReads.ts"
+import { LookedSessions, strangeSessionOf, UnixSessions } from "./unixSessions.ts"
 
 /** The processes to find. */
 export interface Wanted {
@@ -29,6 +30,8 @@ export interface Wanted {
 export interface Found {
   /** True if the group has a living member. */
   readonly inGroup: boolean
+  /** True if another group is known to have the number now. */
+  readonly isGroupReused: boolean
   /** The members of the group; empty on a host without `/proc`. */
   readonly members: ReadonlyArray<number>
   /** The other processes; empty on a host without `/proc`. */
@@ -80,6 +83,7 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const self = yield* Effect.option(fileSystem.readFileString("/proc/self/stat"))
   if (self._tag === "None" || !(yield* isReadable(fileSystem, "/proc/self/environ"))) return blind
   const host = yield* hostOf(fileSystem)
+  const ownTicks = entryOf(0, self.value).startTicks || 0
   const readStat = yield* ProcessStat
   const withReads = TableReads.make(fileSystem, readStat)
   const blindly = byGroup(signals)
@@ -87,7 +91,8 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
   const table: ProcessTable = {
     finder: () => makeFindByTable(withReads, { blindly, host, known, isStatFirst: readStat !== undefined }),
     now: Effect.match(fileSystem.readFileString("/proc/uptime"), {
-      onSuccess: (text) => Math.floor(Number(text.split(" ")[0]) * ticksPerSecond),
+      // the file of a container may count from its start, and the ages of processes from that of the machine
+      onSuccess: (text) => Math.max(ownTicks, Math.floor(Number(text.split(" ")[0]) * ticksPerSecond)),
       onFailure: () => undefined
     })
   }
@@ -97,15 +102,14 @@ export const make = Effect.fnUntraced(function* (fileSystem: FileSystem.FileSyst
 const byGroup =
   (signals: Signals): Find =>
   ({ groupId }) =>
-    groupId === undefined
-      ? Effect.succeed({ inGroup: false, members: [], others: [], isSure: true, hasVanished: false })
-      : Effect.map(signals.send(-groupId, 0), (inGroup) => ({
-          inGroup,
-          members: [],
-          others: [],
-          isSure: true,
-          hasVanished: false
-        }))
+    Effect.map(groupId === undefined ? Effect.succeed(false) : signals.send(-groupId, 0), (inGroup) => ({
+      inGroup,
+      isGroupReused: false,
+      members: [],
+      others: [],
+      isSure: true,
+      hasVanished: false
+    }))
 
 /** The process of this program, which is compared with a process that hides its environment. */
 interface HostProcess {
@@ -146,6 +150,7 @@ const loginOf = Effect.fnUntraced(function* (
 interface Known {
   /** See {@link birthOf}. */
   readonly birth: number
+  readonly session: number
   /** The time at which this is forgotten, in milliseconds of the monotonic clock. */
   readonly until: number
 }
@@ -179,42 +184,25 @@ const makeReader = (progress: Progress) => (file: Effect.Effect<string, Platform
     }
   })
 
+/** Lists the processes, the youngest first: they are the ones that may start others. */
+const pidsOf = (reads: TableReads.Reads, progress: Progress): Effect.Effect<ReadonlyArray<number>> =>
+  Effect.match(reads.directory, {
+    onSuccess: (names) =>
+      names
+        .map(Number)
+        .filter((pid) => pid > 0)
+        .sort((one, two) => two - one),
+    onFailure: () => {
+      progress.isComplete = false
+      return []
+    }
+  })
+
 /** Removes what is no longer known. */
 const forgetOld = (known: Map<number, Known>, millis: number): void => {
   for (const [pid, { until }] of known) {
     // mutant ages-are-forgotten (X1: a process that has the number of an older one is found): drop
     if (until <= millis) known.delete(pid)
-  }
-}
-
-/**
- * The sessions of the processes that were found. A command leads a session, and what it starts is in it or makes another
- * one, so that the members of these sessions are wanted, whatever they carry in their environment.
- */
-class UnixSessions {
-  /** Until when a session is kept although it shows no member, in milliseconds of the monotonic clock. */
-  private readonly until = new Map<number, number>()
-  private readonly none: ReadonlySet<number>
-
-  constructor(host: number, first: number | undefined, until: number) {
-    this.none = new Set([0, host])
-    if (first !== undefined) this.add(first, until)
-  }
-
-  has(session: number): boolean {
-    return this.until.has(session)
-  }
-
-  /** Adds a session, or notes that it has a member. Returns true if it is new. */
-  add(session: number, until: number): boolean {
-    const isNew = !this.until.has(session) && !this.none.has(session)
-    if (!this.none.has(session)) this.until.set(session, until)
-    return isNew
-  }
-
-  /** Removes those without a member: another session may get the number. */
-  forget(millis: number): void {
-    for (const [session, until] of this.until) if (until <= millis) this.until.delete(session)
   }
 }
 
@@ -224,8 +212,21 @@ interface Looked {
   readonly others: Array<number>
   /** Those that may be found by their parent or session, when all of the table is read. */
   readonly rest: Map<number, Unclaimed>
-  /** True if a session was found that was not known before. */
-  hasNewSession: boolean
+}
+
+/** A process that is known not to be wanted. */
+interface Foreign {
+  /** The time until which it is not read again, in milliseconds of the monotonic clock. */
+  readonly until: number
+  /** Its session if that is not of the command, too. */
+  readonly session: number | undefined
+}
+
+/** The processes that are not wanted, as one look leaves them to the next one. */
+interface Unwanted {
+  /** The number of looks in which a process had no environment. */
+  readonly empty: Map<number, number>
+  readonly foreign: Map<number, Foreign>
 }
 
 /** A process that does not show the marker. */
@@ -244,9 +245,7 @@ const makeFindByTable = (
   withReads: TableReads.WithReads,
   { blindly, host, isStatFirst, known }: FinderOptions
 ): Find => {
-  let empty = new Map<number, number>()
-  /** Until when a process is known not to be wanted, in milliseconds of the monotonic clock. */
-  let foreign = new Map<number, number>()
+  let unwanted: Unwanted = { empty: new Map(), foreign: new Map() }
   let sessions: UnixSessions | undefined
   const look = Effect.fnUntraced(function* (reads: TableReads.Reads, wanted: Wanted, act: Act) {
     const isMarked = carries(markerName, wanted.marker)
@@ -255,27 +254,31 @@ const makeFindByTable = (
     const earliest = (wanted.startTicks ?? 0) - marginTicks
     const millis = Number(yield* Clock.monotonicTimeNanos) / 1_000_000
     const until = millis + foreignMillis
-    const owned = (sessions ??= new UnixSessions(host.session, wanted.sessionId, until))
-    const looked: Looked = { members: [], others: [], rest: new Map(), hasNewSession: false }
+    const allSessions = (sessions ??= new UnixSessions(wanted.sessionId, until))
+    const owned = new LookedSessions(allSessions, host.session, until)
+    const looked: Looked = { members: [], others: [], rest: new Map() }
     const { members, others, rest } = looked
-    const nowEmpty = new Map<number, number>()
-    const nowForeign = new Map<number, number>()
+    const now: Unwanted = { empty: new Map(), foreign: new Map() }
     const progress: Progress = { isComplete: true, hasVanished: false }
     const read = makeReader(progress)
     const readText = (path: string) => Effect.map(read(reads.file(path)), (text) => text ?? undefined)
     const readEnvironment = (pid: number) => read(reads.file(`/proc/${pid}/environ`))
-    const add = (list: Array<number>, { group, pid, session }: Entry) => {
-      list.push(pid)
-      if (owned.add(session, until)) looked.hasNewSession = true
-      return act(pid, list === others && owned.has(session) && group > 1 ? group : undefined)
+    const actOn = ({ group, pid, session }: Entry) =>
+      act(pid, group !== wanted.groupId && owned.has(session) && group > 1 ? group : undefined)
+    const add = (list: Array<number>, entry: Entry) => {
+      list.push(entry.pid)
+      owned.add(entry)
+      return actOn(entry)
     }
+    const decide = Effect.suspend(() => Effect.forEach(owned.decide(), actOn, { discard: true }))
     const addByEnvironment = Effect.fnUntraced(function* (entry: Entry, first: string | null | undefined) {
       const { pid } = entry
       const environment = entry.isLeaderDead ? yield* read(reads.threads(pid)) : first
       if (environment != null && isMarked(environment)) return yield* add(others, entry)
       // one that ends now may have started another one; one that executes a program has an environment soon
-      if (environment === "" && (yield* hasEnded(reads, pid))) progress.hasVanished = true
-      else rest.set(pid, { entry, environment })
+      if (environment === "" && (yield* hasEnded(reads, pid))) return (progress.hasVanished = true)
+      rest.set(pid, { entry, environment })
+      owned.exclude(strangeSessionOf(entry, environment))
     })
     const lookAt = Effect.fnUntraced(function* (pid: number) {
       const environment = isStatFirst ? undefined : yield* readEnvironment(pid)
@@ -285,55 +288,72 @@ const makeFindByTable = (
       if (stat == null) return
       const entry = entryOf(pid, stat)
       const birth = birthOf(entry)
-      known.set(pid, { birth, until })
+      known.set(pid, { birth, session: entry.session, until })
+      // a member that is older shows that its session is older
+      if (birth < earliest) owned.exclude(entry.session)
       if (!entry.isAlive || birth < earliest) return
-      if (entry.group === wanted.groupId) return yield* add(members, entry)
-      if (owned.has(entry.session)) return yield* add(others, entry)
+      if (owned.has(entry.session)) return yield* add(entry.group === wanted.groupId ? members : others, entry)
       yield* addByEnvironment(entry, isStatFirst ? yield* readEnvironment(pid) : environment)
     })
-    const names = yield* Effect.orElseSucceed(reads.directory, (): ReadonlyArray<string> => {
-      progress.isComplete = false
-      return []
-    })
+    const pids = yield* pidsOf(reads, progress)
     forgetOld(known, millis)
     const isForeign = (pid: number) => {
-      if ((known.get(pid)?.birth ?? Infinity) < earliest) return true
-      const until = foreign.get(pid) ?? 0
-      if (until > millis) nowForeign.set(pid, until)
-      return until > millis
+      const one = known.get(pid)
+      const isOlder = one !== undefined && one.birth < earliest
+      const foreign = isOlder ? { ...one, until } : unwanted.foreign.get(pid)
+      if (foreign === undefined || foreign.until <= millis) return false
+      owned.exclude(foreign.session)
+      if (!isOlder) now.foreign.set(pid, foreign)
+      return true
     }
-    const pids = names.map(Number).filter((pid) => pid > 0 && !isForeign(pid))
-    // the youngest first: they are the ones that may start others
+    yield* allSessions.forgetReused((pid) => Effect.orElseSucceed(reads.stat(pid), () => ""))
     yield* Effect.forEach(
-      pids.sort((one, two) => two - one),
+      pids.filter((pid) => !isForeign(pid)),
       lookAt,
       { concurrency: width, discard: true }
     )
     const isDescendant = ({ parent, session }: Entry) =>
       owned.has(session) || members.includes(parent) || others.includes(parent)
-    const addDescendants = () => addFrom(rest, isDescendant, (entry) => add(others, entry))
+    const addDescendants = () => addFrom(rest, isDescendant, (entry) => Effect.andThen(add(others, entry), decide))
+    yield* decide
     yield* addDescendants()
     for (const [pid, { entry, environment }] of rest) {
-      if (environment !== null || !(yield* isOwnDaemon(wanted, entry, { host, read: readText }))) continue
+      if (environment !== null || owned.isStrange(entry)) continue
+      if (!(yield* isOwnDaemon(wanted, entry, { host, read: readText }))) continue
       rest.delete(pid)
       yield* add(others, entry)
     }
     yield* addDescendants()
-    for (const [pid, { entry, environment }] of rest) {
-      // mutant unread-is-not-foreign (X1: a process whose environment could not be read is read again): drop
-      if (environment === undefined) continue
-      if (environment === "") nowEmpty.set(pid, (empty.get(pid) ?? 0) + 1)
-      else if (environment !== null || !wanted.claims(entry.startTicks)) nowForeign.set(pid, until)
-    }
-    empty = nowEmpty
+    remember(looked, { wanted, until, before: unwanted, now })
     // those that are known not to be wanted may be in the new session
-    foreign = looked.hasNewSession ? new Map() : nowForeign
-    owned.forget(millis)
-    const isSure = progress.isComplete && Array.from(empty.values()).every((count) => count >= emptyCount)
+    unwanted = owned.hasNew ? { ...now, foreign: new Map() } : now
+    if (progress.isComplete) allSessions.forget(millis)
+    const isSure = progress.isComplete && Array.from(now.empty.values()).every((count) => count >= emptyCount)
     const inGroup = members.length > 0 || (!progress.isComplete && (yield* blindly(wanted, act)).inGroup)
-    return { inGroup, members, others, isSure, hasVanished: progress.hasVanished }
+    const isGroupReused = wanted.groupId !== undefined && allSessions.isReused(wanted.groupId)
+    return { inGroup, isGroupReused, members, others, isSure, hasVanished: progress.hasVanished }
   })
   return (wanted, act) => withReads((reads) => look(reads, wanted, act))
+}
+
+/** Remembers which processes of the rest are not wanted. */
+const remember = (
+  { rest }: Looked,
+  {
+    before,
+    now,
+    until,
+    wanted
+  }: { readonly wanted: Wanted; readonly until: number; readonly before: Unwanted; readonly now: Unwanted }
+): void => {
+  for (const [pid, { entry, environment }] of rest) {
+    // mutant unread-is-not-foreign (X1: a process whose environment could not be read is read again): drop
+    if (environment === undefined) continue
+    if (environment === "") now.empty.set(pid, (before.empty.get(pid) ?? 0) + 1)
+    else if (environment !== null || !wanted.claims(entry.startTicks)) {
+      now.foreign.set(pid, { until, session: strangeSessionOf(entry, environment) })
+    }
+  }
 }
 
 /** Moves processes out of `rest` for which a condition holds, until it holds for none: `add` may change it. */
@@ -365,10 +385,10 @@ const hasEnded = (reads: TableReads.Reads, pid: number): Effect.Effect<boolean> 
  */
 const isOwnDaemon = (
   { claims }: Wanted,
-  { hasTerminal, parent, pid, session, startTicks }: Entry,
+  { hasTerminal, parent, pid, startTicks }: Entry,
   { host, read }: { readonly host: HostProcess; readonly read: (path: string) => Effect.Effect<string | undefined> }
 ): Effect.Effect<boolean> =>
-  hasTerminal || session === 0 || !host.ancestors.has(parent) || host.login === undefined || !claims(startTicks)
+  hasTerminal || !host.ancestors.has(parent) || host.login === undefined || !claims(startTicks)
     ? Effect.succeed(false)
     : Effect.map(loginOf(read, pid), (login) => login === host.login)
 

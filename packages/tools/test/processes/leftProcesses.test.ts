@@ -114,7 +114,10 @@ describe("find", () => {
         return `${pid} (a) S 2 0 0 0 -1 ${pid === 20 ? kernelThread : 0} 0`
       }
       const left = yield* LeftProcesses.make(fileSystem).pipe(Effect.provideService(ProcessStat, readStat))
-      assert.deepStrictEqual(Array.from(yield* left.find, String).sort(), ["30", "40"])
+      assert.deepStrictEqual(Array.from(yield* left.find).sort(), [
+        ["30", 500],
+        ["40", 500]
+      ])
       assert.deepStrictEqual(read.sort(), ["/proc/30/environ", "/proc/40/environ"])
     })
   )
@@ -135,7 +138,7 @@ describe("find", () => {
       })
       const left = yield* LeftProcesses.make(fileSystem)
       assert.strictEqual(left.outer, "boot/outer/97/500 far boot/outer/98/500 near")
-      assert.deepStrictEqual(Array.from(yield* left.find, String), ["left"])
+      assert.deepStrictEqual(Array.from((yield* left.find).keys(), String), ["left"])
     })
   )
 })

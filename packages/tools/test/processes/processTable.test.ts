@@ -30,7 +30,7 @@ describe.each(ways)("a look that reads the ages of processes %s", (way) => {
   it.effect("X1 finds a member of the group without the marker", () =>
     Effect.gen(function* () {
       const { finder, processes } = yield* makeTable(way)
-      processes.set(150, { startTicks: start!, group: 100, environment: unmarked })
+      processes.set(150, { startTicks: start!, group: 100, session: 100, environment: unmarked })
       assert.deepStrictEqual((yield* look(finder())).members, [150])
     })
   )
@@ -88,6 +88,77 @@ describe.each(ways)("a look that reads the ages of processes %s", (way) => {
       assert.deepStrictEqual((yield* look(find)).others, [])
     })
   )
+
+  it.effect(
+    "X1 leaves alone what has the number of a session or group whose members have ended since the last look",
+    () =>
+      Effect.gen(function* () {
+        const { finder, processes } = yield* makeTable(way)
+        const find = finder()
+        processes.set(101, { startTicks: start!, group: 100, session: 100, environment: unmarked })
+        processes.set(150, { startTicks: start!, environment: marked(marker) })
+        const found = yield* look(find)
+        assert.deepStrictEqual([found.members, found.others], [[101], [150]])
+        processes.delete(101)
+        // a look may come ten seconds after another one
+        for (const leader of [100, 150]) {
+          processes.set(leader, { startTicks: start! + 500, environment: unmarked })
+          processes.set(leader + 9, { startTicks: start! + 501, group: leader, session: leader, environment: unmarked })
+        }
+        const later = yield* look(find)
+        assert.deepStrictEqual([found.isGroupReused, later.isGroupReused], [false, true])
+        assert.deepStrictEqual([later.members, later.others], [[], []])
+      })
+  )
+
+  it.effect("X1 keeps a session while its members cannot be read", () =>
+    Effect.gen(function* () {
+      const { finder, processes } = yield* makeTable(way)
+      const find = finder()
+      const member: Shown = { startTicks: start!, session: 150, environment: unmarked }
+      processes.set(150, { startTicks: start!, environment: marked(marker) })
+      yield* look(find)
+      processes.delete(150)
+      processes.set(151, { ...member, unreadable: "EMFILE" })
+      yield* TestClock.adjust(1_000)
+      assert.isFalse((yield* look(find)).isSure)
+      processes.set(151, member)
+      assert.deepStrictEqual((yield* look(find)).others, [151])
+    })
+  )
+
+  const leaders: { readonly [what: string]: readonly [Shown, ReadonlyArray<number>] } = {
+    "X1 leaves alone the session of a leader that": [{ startTicks: start!, environment: unmarked }, [152]],
+    "X1 leaves alone the session of a leader that hides its environment, which": [
+      { startTicks: start!, environment: { code: "EACCES" } },
+      [152]
+    ],
+    "X1 leaves alone the session of another command, which": [
+      { startTicks: start!, environment: marked("other") },
+      [152]
+    ],
+    "X1 finds the session of a leader with a title over its environment that": [
+      { startTicks: start!, environment: { text: "\0\0  " } },
+      [150, 151, 152]
+    ]
+  }
+  for (const [what, [leader, others]] of Object.entries(leaders)) {
+    it.effect(`${what} runs a program for the command`, () =>
+      Effect.gen(function* () {
+        const { finder, processes } = yield* makeTable(way)
+        const find = finder()
+        processes.set(150, leader)
+        processes.set(151, { startTicks: start!, session: 150, environment: unmarked })
+        processes.set(152, { startTicks: start!, group: 150, session: 150, environment: marked(marker) })
+        const groups: Array<number> = []
+        for (const _ of [1, 2]) {
+          const found = yield* find(command, (_, group = 0) => Effect.sync(() => void groups.push(group)))
+          assert.deepStrictEqual([...found.others].sort(), others)
+        }
+        assert.strictEqual(groups.includes(150), others.length > 1)
+      })
+    )
+  }
 
   it.effect("X1 finds a process that another program has started inside the command", () =>
     Effect.gen(function* () {
