@@ -18,10 +18,11 @@ import { availableParallelism, tmpdir } from "node:os"
 import { dirname, join, sep } from "node:path"
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core"
 import { build } from "esbuild"
+import { publint } from "publint"
+import { formatMessage } from "publint/utils"
 import { packages, report, root } from "./workspace.mjs"
 
 const problems = []
-const bin = (name) => join(root, "node_modules/.bin", process.platform === "win32" ? `${name}.cmd` : name)
 /** Where the packed packages are left, for `tools/consumer/check.mjs`. */
 const tarballs = join(root, "build/packed")
 const temporary = mkdtempSync(join(realpathSync(tmpdir()), "spindle-packed-"))
@@ -61,14 +62,17 @@ const exportedFiles = ({ exports }) =>
     .filter(([name]) => name !== "./package.json" && !name.includes("*"))
     .flatMap(([, targets]) => Object.values(targets))
 
-const pack = async ({ name, manifest }) => {
-  const out = await run(
-    `${manifest.name}: npm pack`,
-    ["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", tarballs],
-    join(root, "packages", name)
-  )
-  if (out === undefined) return
-  const [packed] = JSON.parse(out.slice(out.indexOf("[")))
+/** Packs packages. Returns what npm says of each, by name. */
+const pack = async (all) => {
+  const workspaces = all.flatMap(({ name }) => ["--workspace", `packages/${name}`])
+  const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", tarballs, ...workspaces]
+  const out = await run("npm pack", ["npm", ...args])
+  const results = out === undefined ? [] : JSON.parse(out.slice(out.indexOf("[")))
+  return new Map(results.map((packed) => [packed.name, packed]))
+}
+
+/** Unpacks a package, and adds a problem for each file that it lacks or should not have. */
+const unpack = async ({ name, manifest }, packed) => {
   const paths = packed.files.map((file) => file.path)
   for (const wanted of [
     "package.json",
@@ -162,6 +166,17 @@ const checkPrograms = async ({ manifest }, project) => {
     if (said !== undefined && said.trim() !== `${program} ${manifest.version}`)
       problems.push(`${manifest.name}: ${program} --version says ${said}`)
   }
+}
+
+/** Adds a problem for each error and each warning of publint. */
+const checkExports = async ({ manifest, tarball }) => {
+  const { buffer, byteLength, byteOffset } = readFileSync(tarball)
+  const { messages } = await publint({
+    pack: { tarball: buffer.slice(byteOffset, byteOffset + byteLength) },
+    strict: true
+  })
+  for (const message of messages.filter(({ type }) => type === "error"))
+    problems.push(`${manifest.name}: publint: ${formatMessage(message, manifest)}`)
 }
 
 /** The resolutions of compilers that import no ES modules: the packages have nothing else. */
@@ -261,14 +276,16 @@ const browserBytes = async ({ name, manifest, modules }, project) => {
 
 rmSync(tarballs, { recursive: true, force: true })
 mkdirSync(tarballs, { recursive: true })
+const published = packages.filter(({ isPublished }) => isPublished)
+const archives = await pack(published)
 const packed = (
   await forEachPackage(
-    packages.filter(({ isPublished }) => isPublished),
-    pack
+    published.filter(({ manifest }) => archives.has(manifest.name)),
+    (one) => unpack(one, archives.get(one.manifest.name))
   )
 ).filter((one) => one !== undefined)
 const checked = await forEachPackage(packed, async (one) => {
-  await run(`${one.manifest.name}: publint`, [bin("publint"), "run", one.tarball, "--strict"])
+  await checkExports(one)
   await checkTypes(one)
   checkManifest(one)
   checkLinks(one)

@@ -214,6 +214,9 @@ const eventLog = () => {
   return { events, awaitEvent, add, setSession }
 }
 
+// made once, so that the agents of many runs share what is compiled from it
+const anyParameters = Schema.Record(Schema.String, Schema.Unknown)
+
 /** Makes an agent with tools of one line each, and the layer of their handlers. */
 export const agentOf = (
   tools: { readonly [name: string]: TestTool },
@@ -222,7 +225,7 @@ export const agentOf = (
   const definitions = Object.entries(tools).map(([name, { needsApproval, parameters }]) =>
     Tool.make(name, {
       description: name,
-      parameters: parameters === undefined ? Schema.Record(Schema.String, Schema.Unknown) : Schema.Struct(parameters),
+      parameters: parameters === undefined ? anyParameters : Schema.Struct(parameters),
       success: Schema.Unknown,
       failure: Schema.Unknown,
       dependencies: [Turn],

@@ -74,7 +74,7 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
       spec: {
         name: tool.name,
         description: Tool.getDescription(tool),
-        parameters: Tool.getJsonSchema(tool),
+        parameters: jsonSchemaOf(tool),
         ...(freeform === undefined ? {} : { freeform }),
         source: tool
       },
@@ -86,6 +86,18 @@ const makeEntry = ({ policy, run, tool }: ToolDefinition): ToolEntry => {
   } catch (error) {
     throw new ToolInvalid({ tool: tool.name, problem: "Schema", detail: messageOf(error) })
   }
+}
+
+/** The JSON Schemas of schemas, since a table that changes is compiled anew, and most of its tools are as before. */
+const jsonSchemas = new WeakMap<object, ReturnType<typeof Tool.getJsonSchema>>()
+
+const jsonSchemaOf = (tool: Tool.Any): ReturnType<typeof Tool.getJsonSchema> => {
+  if (Tool.isDynamic(tool)) return Tool.getJsonSchema(tool)
+  const known = jsonSchemas.get(tool.parametersSchema)
+  if (known !== undefined) return known
+  const made = Tool.getJsonSchema(tool)
+  jsonSchemas.set(tool.parametersSchema, made)
+  return made
 }
 
 const checkDisplay = Schema.decodeUnknownSync(CallDisplay)

@@ -158,11 +158,15 @@ class ExploringScheduler implements Scheduler.Scheduler {
   /** Evaluates an operation, and starts the action that comes during it. */
   private evaluate<X>(primitive: EffectPrimitive<X>, fiber: AnyFiber): X {
     const start = this.actions.takeForOperation()
+    if (start === undefined) {
+      this.probe?.startOperation(fiber, primitive)
+      return primitive["~effect/Effect/evaluate"](fiber)
+    }
     // an interruption takes effect at once and replaces the value that the operation hands on. An operation that opens
     // an uninterruptible region hands nothing on. No fiber can interrupt between its start and the region, so the
     // action comes after it.
-    const isRegion = start !== undefined && opensRegion(primitive)
-    if (!isRegion) start?.()
+    const isRegion = opensRegion(primitive)
+    if (!isRegion) start()
     this.probe?.startOperation(fiber, primitive)
     try {
       return primitive["~effect/Effect/evaluate"](fiber)
