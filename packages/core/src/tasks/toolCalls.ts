@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
+import { recover } from "../internal/recover.ts"
 import { checkKeys, defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import { Granted } from "../Granted.ts"
@@ -285,10 +286,8 @@ const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall,
       ? yield* callApplication(`the mutates function of the tool ${call.name}`, () => mutates(params))
       : mutates
   if (!waits) return
-  yield* Effect.catchCause(gate.pass, (cause) =>
-    Cause.hasInterrupts(cause)
-      ? Effect.failCause(cause)
-      : turn.warn(new CallbackFailed({ callback: "the gate of mutating calls", cause: Cause.squash(cause) }).message)
+  yield* recover(gate.pass, (cause) =>
+    turn.warn(new CallbackFailed({ callback: "the gate of mutating calls", cause }).message)
   )
 })
 
@@ -383,7 +382,11 @@ const acceptLess = Effect.fnUntraced(function* (
 const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
   const { check } = policy
   if (check === undefined) return Effect.succeed(undefined)
-  const once = Effect.flatten(callApplication(`the check function of the tool ${call.name}`, () => check(params)))
+  const callback = `the check function of the tool ${call.name}`
+  const once = Effect.flatMap(
+    callApplication(callback, () => check(params)),
+    (checking) => nameFailure(callback, checking)
+  )
   return Effect.flatMap(once, (refusal) =>
     refusal === undefined || order.isFirst ? Effect.succeed(refusal) : Effect.andThen(order.awaitEarlier, once)
   )
@@ -401,16 +404,7 @@ const rulingFor = Effect.fnUntraced(function* ({ call, context, entry, policy, t
       : policy.approval
   if (Authority.permissionOf(ruling) !== "allow" || entry.asks === undefined) return ruling
   const asks = entry.asks(params, call.callId, yield* turn.history)
-  const needsApproval = yield* Effect.catchCause(asks, (cause) =>
-    Cause.hasInterrupts(cause)
-      ? Effect.failCause(cause)
-      : Effect.fail(
-          new CallbackFailed({
-            callback: `the needsApproval function of the tool ${call.name}`,
-            cause: Cause.squash(cause)
-          })
-        )
-  )
+  const needsApproval = yield* nameFailure(`the needsApproval function of the tool ${call.name}`, asks)
   return needsApproval ? ("ask" as const) : ruling
 })
 
@@ -422,6 +416,10 @@ const callApplication = <A>(callback: string, evaluate: () => A): Effect.Effect<
     return Effect.fail(new CallbackFailed({ callback, cause }))
   }
 }
+
+/** Makes an effect of the application fail by name if it fails, dies or interrupts itself. */
+const nameFailure = <A>(callback: string, effect: Effect.Effect<A, unknown>): Effect.Effect<A, CallbackFailed> =>
+  recover(effect, (cause) => Effect.fail(new CallbackFailed({ callback, cause })))
 
 const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
   switch (answer._tag) {
