@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
+import { textOf } from "../internal/foreign.ts"
 import { recover } from "../internal/recover.ts"
 import { checkKeys, defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
@@ -448,7 +449,9 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
     onSuccess: (value) => ({ ok: true as const, value })
   })
   if (!result.ok) return yield* finishFailed(known, result.cause)
-  const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
+  const encoded = yield* Effect.catch(entry.encodeSuccess(result.value), (cause) =>
+    Effect.die(new CallbackFailed({ callback: `the encoding of the result of the tool ${call.name}`, cause }))
+  )
   const output = jsonOf(encoded)
   if (output._tag === "None") return yield* finish("failed", `the result of ${call.name} is not a JSON value`)
   yield* finish("completed", output.value)
@@ -487,7 +490,11 @@ const finishFailed = ({ call, entry, finish, turn }: KnownCall, cause: Cause.Cau
   // an error without a message, or a failure that is not an error, is shown by its fields
   if (error instanceof Error && error.message !== "") return finish("failed", error.message)
   return Effect.flatMap(
-    Effect.matchEager(entry.encodeFailure(error), { onFailure: () => String(error), onSuccess: (encoded) => encoded }),
+    Effect.catch(entry.encodeFailure(error), () => Effect.succeed(fieldsOf(error))),
     (encoded) => finish("failed", encoded)
   )
 }
+
+/** Returns the fields of a failure that the schema of its tool does not describe, or a text if JSON cannot carry them. */
+const fieldsOf = (error: unknown): unknown =>
+  typeof error === "object" && error !== null ? Option.getOrElse(jsonOf(error), () => textOf(error)) : String(error)
