@@ -132,8 +132,8 @@ export const Session: Context.Service<Session, Session> = Context.Service("@spin
  * Makes a session in the current scope, new or resumed from its journal.
  *
  * **Interruption** before it is made closes what was opened, and so does an error. **Errors**: `SessionNotFound` if
- * there is no journal to resume; `SessionBusy` if another process has the session open; `JournalFailed` if its journal
- * cannot be read or written.
+ * there is no journal to resume; `SessionBusy` if the session is open already, here or in another process;
+ * `JournalFailed` if its journal cannot be read or written.
  *
  * @example
  * ```ts
