@@ -39,9 +39,17 @@ export type ToolRequirements<Tools extends Record<string, Tool.Any>> = Exclude<
   Turn
 >
 
-/** The services that tool sources need, except the turn, in which they are asked. */
-export type SourceRequirements<Source extends ToolSource<any>> =
-  Source extends ToolSource<infer R> ? Exclude<R, Turn> : never
+/**
+ * The services that tool sources need, except the turn, in which they are asked. A source that always returns the table
+ * itself needs none.
+ */
+export type SourceRequirements<Source extends ToolSource<any>> = Source extends {
+  readonly table: () => ToolTable
+}
+  ? never
+  : Source extends ToolSource<infer R>
+    ? Exclude<R, Turn>
+    : never
 
 /** The services that the tasks of kinds need, except the turn. */
 export type TaskRequirements<Kind extends TaskKind<any>> = Kind extends TaskKind<infer R> ? R : never

@@ -5,13 +5,13 @@
  * (`docs/decisions/0081-observers-are-functions.md`). A failure stops the observer. With {@link failOpen} it loses only
  * the event for which it failed.
  */
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { textOf } from "./internal/foreign.ts"
+import { recover } from "./internal/recover.ts"
 import type { JournalFailed } from "./protocol/SessionError.ts"
 import { isRecord, type SessionEvent } from "./protocol/SessionEvent.ts"
 import type { Session } from "./Session.ts"
@@ -88,14 +88,14 @@ export const withDeadline: {
     )
 })
 
-/** Lets an observer continue with the next event after it fails, dies or throws. The failure is logged as a warning. */
+/**
+ * Lets an observer continue with the next event after it fails, dies, throws or interrupts itself. The failure is logged
+ * as a warning.
+ */
 export const failOpen =
   <E, R>(self: EventObserver<E, R>): EventObserver<never, R> =>
   (event) =>
-    Effect.catchCause(
+    recover(
       Effect.suspend(() => self(event)),
-      (cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.interrupt
-          : Effect.logWarning(`an observer failed for ${event._tag}: ${textOf(Cause.squash(cause))}`)
+      (error) => Effect.logWarning(`an observer failed for ${event._tag}: ${textOf(error)}`)
     )

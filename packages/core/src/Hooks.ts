@@ -2,12 +2,11 @@
  * Hooks: functions of the application that may refuse a step of a session or add to it (contract P5).
  *
  * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and
- * the processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails or dies
- * affects only the step that it was asked about: a prompt is blocked, a tool call is denied, and the session emits a
+ * the processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails, dies or
+ * interrupts itself affects only the step that it was asked about: a prompt is blocked, a tool call is denied, and the session emits a
  * `Warning`. With {@link failOpen} the session continues as if that hook did not exist. {@link withDeadline} bounds the
  * time of each hook, and {@link mapError} changes its errors.
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,6 +15,7 @@ import { format } from "effect/Formatter"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { recover } from "./internal/recover.ts"
 import { messageOf } from "./protocol/AgentError.ts"
 import type { SessionId, TurnId } from "./protocol/Ids.ts"
 import type { AbortReason } from "./protocol/Outcome.ts"
@@ -297,7 +297,7 @@ export const mapError: {
  */
 export const failOpen = <E, R>(self: Hooks<E, R>): Hooks<never, R> =>
   mapHooks<E, R, never, R>(self, (hook, effect) =>
-    recover(effect, (reason) => Effect.as(Effect.logWarning(failureOf(hook, reason)), verdictOf(neutral, hook)))
+    recoverHook(effect, (reason) => Effect.as(Effect.logWarning(failureOf(hook, reason)), verdictOf(neutral, hook)))
   )
 
 /**
@@ -312,7 +312,7 @@ export const guard: {
   isNone(self)
     ? none
     : mapHooks<E, R, never, R>(self, (hook, effect) =>
-        recover(dieUnlessVerdict(hook, effect), (reason) => {
+        recoverHook(dieUnlessVerdict(hook, effect), (reason) => {
           const message = failureOf(hook, reason)
           return Effect.as(warn(message), verdictOf(verdictsOfFailure(message), hook))
         })
@@ -373,15 +373,11 @@ const dieUnlessVerdict = <A, E, R>(hook: keyof Hooks, effect: Effect.Effect<A, E
   return Effect.isEffect(effect) ? Effect.flatMap(effect, check) : Effect.die(`it returned ${format(effect)}`)
 }
 
-/** Replaces the result of an effect that fails or dies. An interruption remains. */
-const recover = <A, E, R>(
+/** As {@link recover}, with the reason as a text. An effect that has a verdict already stays an exit. */
+const recoverHook = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   orElse: (reason: string) => Effect.Effect<A>
 ): Effect.Effect<A, never, R> =>
   Exit.isExit(effect) && effect._tag === "Success"
     ? Effect.succeed(effect.value as A)
-    : Effect.catchCause(effect, (cause) =>
-        Cause.hasInterrupts(cause)
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : orElse(messageOf(Cause.squash(cause)))
-      )
+    : recover(effect, (error) => orElse(messageOf(error)))

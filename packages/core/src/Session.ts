@@ -105,12 +105,13 @@ export interface Session {
    */
   readonly steer: (input: Input.Input, expectedTurnId: TurnId) => Effect.Effect<Receipt, JournalFailed>
   /**
-   * Asks the running turn to stop, and returns at once whether one was running (I1). `awaitIdle` waits for its end. It
-   * runs in one step, so it cannot be interrupted.
+   * Asks the running turn to stop, and returns at once whether one was running (I1). `awaitIdle` waits for its end.
+   * Input that is submitted before that end is kept and starts with the next submission (P2). It runs in one step, so it
+   * cannot be interrupted.
    */
   readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
   /**
-   * The events of the session, from a record onwards (by default the first). Each subscriber holds a bounded number of
+   * The events of the session, from a record onwards (the first by default, and for `NaN`). Each subscriber holds a bounded number of
    * events. No subscriber misses a record. A slow one may get text in larger pieces, and may miss output of tools,
    * which the offsets show (W2). The stream ends with the session. **Interruption** ends the subscription. **Errors**:
    * `JournalFailed` if records cannot be read back.
@@ -131,8 +132,8 @@ export const Session: Context.Service<Session, Session> = Context.Service("@spin
  * Makes a session in the current scope, new or resumed from its journal.
  *
  * **Interruption** before it is made closes what was opened, and so does an error. **Errors**: `SessionNotFound` if
- * there is no journal to resume; `SessionBusy` if another process has the session open; `JournalFailed` if its journal
- * cannot be read or written.
+ * there is no journal to resume; `SessionBusy` if the session is open already, here or in another process;
+ * `JournalFailed` if its journal cannot be read or written.
  *
  * @example
  * ```ts

@@ -54,8 +54,9 @@ export interface ForkOptions extends Pick<OpenOptions, "references"> {
 /** The sessions of an application. */
 export interface Sessions {
   /**
-   * Makes a new session. **Interruption** before it is made leaves no session. **Errors**: as `Session.make`;
-   * `AgentNotFound` if the layer has no agent of this name.
+   * Makes a new session. **Interruption** before it is made leaves no session. **Errors**: as `Session.make`, for an id
+   * that exists `SessionBusy` while that session is open and `JournalFailed` otherwise; `AgentNotFound` if the layer has
+   * no agent of this name.
    */
   readonly create: (options?: CreateOptions) => Effect.Effect<Session.Session, HostedSessions.OpenError>
   /**

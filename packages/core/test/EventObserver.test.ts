@@ -97,4 +97,19 @@ describe("an observer that fails", () => {
       assert.lengthOf(all, 1)
     })
   )
+
+  it.effect("that interrupts itself loses its event, and fails open like one that fails", () =>
+    Effect.gen(function* () {
+      const { session, started } = yield* make
+      const handled: Array<SessionEvent> = []
+      const observer = EventObserver.failOpen((event) => {
+        handled.push(event)
+        return event._tag === "TurnStarted" ? Effect.interrupt : Effect.void
+      })
+      const fiber = yield* started(EventObserver.run(session, observer))
+      yield* Effect.yieldNow
+      assert.include(tagsOf(handled), "TurnCompleted")
+      yield* Fiber.interrupt(fiber)
+    })
+  )
 })

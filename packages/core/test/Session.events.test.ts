@@ -96,6 +96,16 @@ describe("events", () => {
     })
   )
 
+  it.effect("W2 begin with the first record for a number that is none", () =>
+    Effect.gen(function* () {
+      const harness = yield* Harness.make({ script: [[Model.text("a")]] })
+      const { events } = yield* collect(harness.session, { from: Number("not a number") })
+      yield* harness.run("one")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(events, harness.events)
+    })
+  )
+
   it.effect("W2 give a late subscriber the text of an open item from its beginning, then the rest", () =>
     Effect.gen(function* () {
       const harness = yield* Harness.make({

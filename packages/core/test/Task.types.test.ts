@@ -16,6 +16,7 @@ import * as RegularTask from "@spindle/core/RegularTask"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
 import type { ToolSource } from "@spindle/core/ToolSource"
+import * as Tools from "@spindle/core/Tools"
 import { Turn } from "@spindle/core/Turn"
 import { Context, Effect, Schema, type Scope } from "effect"
 import { Tool, Toolkit } from "effect/ai"
@@ -58,6 +59,19 @@ const starting = () => session.start(task)
 const agent = () => Agent.make({ toolkit, approvals: { read: { approval: "allow", concurrency: "parallel" } } })
 
 describe("Agent", () => {
+  it("requires what its sources require, also if they are written in place", () => {
+    const plain = Agent.make({ sources: [{ name: "plain", table: () => Tools.empty }] })
+    expectTypeOf(plain).toEqualTypeOf<Agent.Agent<never>>()
+    const table = () => Effect.map(Effect.andThen(Turn, Clippy), () => Tools.empty)
+    const asking = Agent.make({
+      sources: [
+        { name: "asking", table },
+        { name: "plain", table: () => Tools.empty }
+      ]
+    })
+    expectTypeOf(asking).toEqualTypeOf<Agent.Agent<Clippy>>()
+  })
+
   const searching = Tool.providerDefined({ id: "acme.search", customName: "Search", providerName: "search" })
 
   it("a tool that its provider runs has no policy, and is refused at run time", () => {

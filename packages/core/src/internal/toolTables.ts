@@ -14,6 +14,7 @@ import { messageOf } from "../protocol/AgentError.ts"
 import type { Item } from "../protocol/Item.ts"
 import type { TurnContext } from "../protocol/TurnContext.ts"
 import type { ToolAuthority } from "../ToolAuthority.ts"
+import { textOf } from "./foreign.ts"
 import * as Tools from "./tools.ts"
 
 /** The tools of the turns of one session. */
@@ -98,6 +99,9 @@ interface SourceState {
   /** True if the last choice of its tools failed, which was reported. */
   isChoiceFailing: boolean
 }
+
+/** Returns whether a source has returned a table. A program without types may return anything. */
+const isTable = (table: Partial<ToolTable> | undefined): table is ToolTable => typeof table?.byName?.get === "function"
 
 class SourceTables implements ToolTables {
   readonly authorityIn: ToolTables["authorityIn"]
@@ -241,6 +245,7 @@ class SourceTables implements ToolTables {
   }
 
   private accept(state: SourceState, table: ToolTable): undefined {
+    if (!isTable(table)) return this.fail(state, `it returned ${textOf(table)}`)
     state.isFailing = false
     if (state.table === table) return
     state.table = table

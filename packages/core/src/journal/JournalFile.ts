@@ -145,6 +145,7 @@ const make = (files: Files, lease: JournalLease): Journal => {
  * searched for.
  */
 const find = Effect.fnUntraced(function* ({ directory, fs }: Files, sessionId: SessionId) {
+  if (!sessionId.isWellFormed()) return yield* new SessionNotFound({ sessionId })
   const opening = asJournalFailed("open", sessionId)
   const day = Paths.dayOf(sessionId)
   if (day !== undefined) {
@@ -176,6 +177,10 @@ const load = Effect.fnUntraced(function* (files: Files, sessionId: SessionId, pa
 const create = Effect.fnUntraced(function* (files: Files, sessionId: SessionId) {
   const { directory, fs } = files
   const opening = asJournalFailed("open", sessionId)
+  if (!sessionId.isWellFormed()) {
+    const detail = "the id contains half of a character, which no file name can carry"
+    return yield* new JournalFailed({ sessionId, operation: "open", detail })
+  }
   // a file with this id may be in the folder of any day, and under the name that an earlier version left
   const existing = yield* find(files, sessionId).pipe(Effect.catchTag("SessionNotFound", () => Effect.undefined))
   const detail = "a journal of this id exists already"

@@ -63,7 +63,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
     Effect.suspend((): Effect.Effect<void, SessionNotFound | SessionBusy> => {
       const journal = journals.get(sessionId)
       if (journal === undefined) return Effect.fail(new SessionNotFound({ sessionId }))
-      if (journal.isHeld) return Effect.fail(new SessionBusy({ sessionId }))
+      if (journal.isHeld) return Effect.fail(new SessionBusy({ sessionId, holder: "this process" }))
       apply(journal)
       return Effect.void
     })
@@ -89,7 +89,7 @@ const makeMemory = (retainCount: number, retainClosed: boolean): Journal => {
         Effect.suspend((): Effect.Effect<MemoryJournal, SessionNotFound | SessionBusy | JournalFailed> => {
           let journal = journals.get(sessionId)
           // mutant one-writer (J2: a journal has one writer): drop
-          if (journal?.isHeld === true) return Effect.fail(new SessionBusy({ sessionId }))
+          if (journal?.isHeld === true) return Effect.fail(new SessionBusy({ sessionId, holder: "this process" }))
           if (mode === "create") {
             if (journal !== undefined)
               return Effect.fail(new JournalFailed({ sessionId, operation: "open", detail: existsAlready }))

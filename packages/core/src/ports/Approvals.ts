@@ -26,7 +26,8 @@ export type Decided = (Decision | { readonly _tag: "Cancelled"; readonly by: "de
 export interface Approvals {
   /**
    * Decides a question, or never returns and leaves the decision to a client. The session interrupts it when the
-   * question is settled in another way. If it dies, the turn that asked fails with `CallbackFailed`.
+   * question is settled in another way. If it dies or interrupts itself, the turn that asked fails with
+   * `CallbackFailed`.
    */
   readonly decide: (question: Question) => Effect.Effect<Decided>
 }

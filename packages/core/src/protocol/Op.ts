@@ -410,7 +410,7 @@ export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
 export const rename = (title: string): Op => ({ _tag: "Rename", title })
 
 /** Returns a title in the form in which it is recorded. */
-export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200)
+export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200).toWellFormed()
 
 /** Ends a process, or every process that outlives its turn; see {@link Op}. */
 export const endProcess = (processId?: ProcessId): Op => ({

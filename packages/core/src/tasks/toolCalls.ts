@@ -9,6 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type * as Tracer from "effect/Tracer"
+import { textOf } from "../internal/foreign.ts"
+import { recover } from "../internal/recover.ts"
 import { checkKeys, defaultPolicy, reach, rulingOf } from "../internal/tools.ts"
 import type { TurnTables } from "../internal/toolTables.ts"
 import { Granted } from "../Granted.ts"
@@ -285,10 +287,8 @@ const passGate = Effect.fnUntraced(function* ({ call, policy, turn }: KnownCall,
       ? yield* callApplication(`the mutates function of the tool ${call.name}`, () => mutates(params))
       : mutates
   if (!waits) return
-  yield* Effect.catchCause(gate.pass, (cause) =>
-    Cause.hasInterrupts(cause)
-      ? Effect.failCause(cause)
-      : turn.warn(new CallbackFailed({ callback: "the gate of mutating calls", cause: Cause.squash(cause) }).message)
+  yield* recover(gate.pass, (cause) =>
+    turn.warn(new CallbackFailed({ callback: "the gate of mutating calls", cause }).message)
   )
 })
 
@@ -383,7 +383,11 @@ const acceptLess = Effect.fnUntraced(function* (
 const checkCall = ({ call, order, policy }: KnownCall, params: unknown) => {
   const { check } = policy
   if (check === undefined) return Effect.succeed(undefined)
-  const once = Effect.flatten(callApplication(`the check function of the tool ${call.name}`, () => check(params)))
+  const callback = `the check function of the tool ${call.name}`
+  const once = Effect.flatMap(
+    callApplication(callback, () => check(params)),
+    (checking) => nameFailure(callback, checking)
+  )
   return Effect.flatMap(once, (refusal) =>
     refusal === undefined || order.isFirst ? Effect.succeed(refusal) : Effect.andThen(order.awaitEarlier, once)
   )
@@ -401,16 +405,7 @@ const rulingFor = Effect.fnUntraced(function* ({ call, context, entry, policy, t
       : policy.approval
   if (Authority.permissionOf(ruling) !== "allow" || entry.asks === undefined) return ruling
   const asks = entry.asks(params, call.callId, yield* turn.history)
-  const needsApproval = yield* Effect.catchCause(asks, (cause) =>
-    Cause.hasInterrupts(cause)
-      ? Effect.failCause(cause)
-      : Effect.fail(
-          new CallbackFailed({
-            callback: `the needsApproval function of the tool ${call.name}`,
-            cause: Cause.squash(cause)
-          })
-        )
-  )
+  const needsApproval = yield* nameFailure(`the needsApproval function of the tool ${call.name}`, asks)
   return needsApproval ? ("ask" as const) : ruling
 })
 
@@ -422,6 +417,10 @@ const callApplication = <A>(callback: string, evaluate: () => A): Effect.Effect<
     return Effect.fail(new CallbackFailed({ callback, cause }))
   }
 }
+
+/** Makes an effect of the application fail by name if it fails, dies or interrupts itself. */
+const nameFailure = <A>(callback: string, effect: Effect.Effect<A, unknown>): Effect.Effect<A, CallbackFailed> =>
+  recover(effect, (cause) => Effect.fail(new CallbackFailed({ callback, cause })))
 
 const refusalIn = (answer: Answer): Effect.Effect<string | undefined> => {
   switch (answer._tag) {
@@ -450,7 +449,9 @@ const run = Effect.fnUntraced(function* (known: KnownCall, params: unknown) {
     onSuccess: (value) => ({ ok: true as const, value })
   })
   if (!result.ok) return yield* finishFailed(known, result.cause)
-  const encoded = yield* Effect.orDie(entry.encodeSuccess(result.value))
+  const encoded = yield* Effect.catch(entry.encodeSuccess(result.value), (cause) =>
+    Effect.die(new CallbackFailed({ callback: `the encoding of the result of the tool ${call.name}`, cause }))
+  )
   const output = jsonOf(encoded)
   if (output._tag === "None") return yield* finish("failed", `the result of ${call.name} is not a JSON value`)
   yield* finish("completed", output.value)
@@ -489,7 +490,11 @@ const finishFailed = ({ call, entry, finish, turn }: KnownCall, cause: Cause.Cau
   // an error without a message, or a failure that is not an error, is shown by its fields
   if (error instanceof Error && error.message !== "") return finish("failed", error.message)
   return Effect.flatMap(
-    Effect.matchEager(entry.encodeFailure(error), { onFailure: () => String(error), onSuccess: (encoded) => encoded }),
+    Effect.catch(entry.encodeFailure(error), () => Effect.succeed(fieldsOf(error))),
     (encoded) => finish("failed", encoded)
   )
 }
+
+/** Returns the fields of a failure that the schema of its tool does not describe, or a text if JSON cannot carry them. */
+const fieldsOf = (error: unknown): unknown =>
+  typeof error === "object" && error !== null ? Option.getOrElse(jsonOf(error), () => textOf(error)) : String(error)

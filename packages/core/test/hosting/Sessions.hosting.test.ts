@@ -374,6 +374,9 @@ describe("hosted sessions", () => {
       yield* sessions.archive(sessionId)
       assert.strictEqual((yield* Effect.flip(sessions.rename(sessionId, "archived")))._tag, "SessionNotFound")
       assert.strictEqual((yield* sessions.list({ archived: true })).entries[0]?.title, "x".repeat(200))
+      // a character of two code units is not cut into halves, which no file can carry
+      yield* sessions.rename(copy.sessionId, `${"x".repeat(199)}😀`)
+      assert.isTrue((yield* copy.snapshot).title?.isWellFormed())
     })
   )
 

@@ -9,6 +9,7 @@ import * as Op from "@spindle/core/Op"
 import * as Sessions from "@spindle/core/Sessions"
 import * as Task from "@spindle/core/Task"
 import * as TaskKind from "@spindle/core/TaskKind"
+import * as Tools from "@spindle/core/Tools"
 import { TurnContextRule } from "@spindle/core/TurnContext"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import { Context, Deferred, Effect, Layer, References, Schema, Stream } from "effect"
@@ -192,6 +193,33 @@ describe("the context of a turn", () => {
       yield* as("alice")(session.submit({ _tag: "UserInput", input, context: { model: "another" } }))
       yield* session.awaitIdle
       assert.deepStrictEqual(seen, [seenBy("alice", "hook"), seenBy("alice", "other model")])
+    })
+  )
+
+  it.effect("S9 is that of the caller in what the policy of a tool checks before a question", () =>
+    Effect.gen(function* () {
+      const users: Array<string> = []
+      const check = () => Effect.map(User, (user) => (users.push(user), `${user} may not`))
+      const policy = { approval: "ask", check } as const
+      const table = Tools.make([{ tool: Tool.make("sell", {}), run: () => Effect.void }])
+      const agent = Agent.make({
+        toolkit,
+        approvals: { look: policy },
+        sources: [{ name: "market", table: () => table }],
+        defaultPolicy: policy
+      })
+      const script = [
+        [ScriptedModel.call("look", {}, "a"), ScriptedModel.call("sell", {}, "b")],
+        [ScriptedModel.text("done")]
+      ]
+      const model = ScriptedModel.make(script)
+      const services = Layer.mergeAll(toolkit.toLayer({ look: () => Effect.never }), model.layer, Journal.layerMemory())
+      const context = yield* Layer.build(Layer.provide(Sessions.layer(agent, { context: [User] }), services))
+      const session = yield* Context.get(context, Sessions.Sessions).create()
+      yield* as("alice")(session.submit(Op.userInput("go")))
+      yield* session.awaitIdle
+      // that of the second call runs again when the first has ended
+      assert.deepStrictEqual(users, ["alice", "alice", "alice"])
     })
   )
 

@@ -55,6 +55,24 @@ describe("layerConfig", () => {
 })
 
 describe("open", () => {
+  it.live("J5 fails for an id that no file name can carry", () =>
+    Effect.gen(function* () {
+      const { journal } = yield* JournalFiles.make()
+      // half of a character, alone and in an id with a time
+      for (const id of ["\ud800", "019f0000-0000-7000-8000-\ud800"] as ReadonlyArray<string>) {
+        const sessionId = id as SessionId
+        const refused = yield* Effect.flip(Effect.scoped(journal.open(sessionId, "create")))
+        assert.deepStrictEqual(
+          [refused._tag, refused._tag === "JournalFailed" && refused.detail],
+          ["JournalFailed", "the id contains half of a character, which no file name can carry"]
+        )
+        for (const operation of [journal.load, journal.archive, journal.delete]) {
+          assert.strictEqual((yield* Effect.flip(operation(sessionId)))._tag, "SessionNotFound")
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("J2 a second opening in the same process is busy, until the first holder closes", () =>
     Effect.gen(function* () {
       const { journal } = yield* JournalFiles.make()

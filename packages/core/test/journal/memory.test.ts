@@ -34,6 +34,17 @@ describe("layerMemory", () => {
     })
   )
 
+  it.effect("J2 a journal that is open names this process as its holder", () =>
+    Effect.gen(function* () {
+      const journal = yield* memory()
+      yield* journal.open(sessionId, "create")
+      for (const refused of [Effect.scoped(journal.open(sessionId, "existing")), journal.archive(sessionId)]) {
+        const { message } = yield* Effect.flip(refused)
+        assert.strictEqual(message, `session ${sessionId} is being written by this process`)
+      }
+    })
+  )
+
   it.effect("a journal that is not retained is gone when its writer closes", () =>
     Effect.gen(function* () {
       const journal = yield* memory({ retainClosed: false })

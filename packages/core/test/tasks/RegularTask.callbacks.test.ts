@@ -1,7 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@spindle/core/Agent"
 import type * as Approvals from "@spindle/core/Approvals"
+import { Fragments } from "@spindle/core/Fragments"
+import * as Hooks from "@spindle/core/Hooks"
+import type { TurnId } from "@spindle/core/Ids"
 import * as Journal from "@spindle/core/Journal"
+import * as MutationGate from "@spindle/core/MutationGate"
 import * as Session from "@spindle/core/Session"
 import { isTerminal, type SessionEvent } from "@spindle/core/SessionEvent"
 import { SessionObserver } from "@spindle/core/SessionObserver"
@@ -34,11 +38,12 @@ describe("a function of a tool that throws", () => {
     "the keys function of the tool tool": { ...ran, policy: { approval: "ask", keys: throws } },
     "the needsApproval function of the tool tool": { ...ran, needsApproval: throws }
   }
-  const needsApproval = () => Effect.andThen(Effect.yieldNow, Effect.die(bug))
+  const dies = () => Effect.andThen(Effect.yieldNow, Effect.die(bug))
 
   it.effect.each([
     ...Object.entries(failing),
-    ["the needsApproval function of the tool tool", { ...ran, needsApproval }] as const
+    ["the needsApproval function of the tool tool", { ...ran, needsApproval: dies }] as const,
+    ["the check function of the tool tool", { ...ran, policy: { approval: "ask", check: dies } }] as const
   ])("%s fails the call by name, and nothing else", ([callback, tool]) =>
     Effect.gen(function* () {
       const h = yield* SessionHarness.make({
@@ -159,6 +164,90 @@ describe("a decider that dies", () => {
       })
       assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
       assert.deepStrictEqual((yield* resultOf(h)).at(-1), ["completed", "ran"])
+    })
+  )
+})
+
+describe("code of the application that interrupts itself", () => {
+  it.effect.each([
+    "sessionStart",
+    "userPromptSubmit",
+    "preToolUse",
+    "permissionRequest",
+    "postToolUse",
+    "stop"
+  ] as const)("P5 as the hook %s affects only what it was asked, and stops no turn", (hook) =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({
+        script: [[call("tool", {}, "a")], [text("done")], [text("done")]],
+        tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "ask" } } },
+        approvals: { decide: () => Effect.succeed({ _tag: "Approved", scope: "once" }) },
+        hooks: { [hook]: () => Effect.interrupt }
+      })
+      assert.strictEqual((yield* h.run("go"))._tag, "TurnCompleted")
+      assert.strictEqual(warningsOf(h.events)[0], `the hook ${hook} failed: it was interrupted`)
+      assert.deepStrictEqual((yield* h.session.snapshot).waiting, [])
+    })
+  )
+
+  it.effect.each([
+    ["needsApproval", { needsApproval: () => Effect.interrupt }],
+    ["check", { policy: { approval: "ask", check: () => Effect.interrupt } }]
+  ] as const)("as the %s function of a tool fails the call by name, and nothing else", ([name, tool]) =>
+    Effect.gen(function* () {
+      const h = yield* SessionHarness.make({
+        script: [[call("tool", {}, "a")], [text("done")]],
+        tools: { tool: { run: () => Effect.succeed("ran"), ...tool } }
+      })
+      assert.strictEqual((yield* h.run("go"))._tag, "TurnCompleted")
+      const failure = `the ${name} function of the tool tool failed: it was interrupted`
+      assert.deepStrictEqual(yield* resultOf(h), [["failed", failure]])
+      assert.deepStrictEqual(warningsOf(h.events), [failure])
+    })
+  )
+
+  it.effect("as a gate or as fragments is reported, and stops no turn", () =>
+    Effect.gen(function* () {
+      const gate: MutationGate.MutationGate = { forTurn: () => gate, pass: Effect.interrupt }
+      const h = yield* SessionHarness.make({
+        script: [[call("tool", {}, "a")], [text("done")]],
+        tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "allow" } } }
+      }).pipe(
+        Effect.provideService(MutationGate.MutationGate, gate),
+        Effect.provideService(Fragments, () => Effect.interrupt)
+      )
+      assert.strictEqual((yield* h.run("go"))._tag, "TurnCompleted")
+      assert.deepStrictEqual(warningsOf(h.events), [
+        "the instructions of this turn could not be made: it was interrupted",
+        "the gate of mutating calls failed: it was interrupted"
+      ])
+      assert.deepStrictEqual(yield* resultOf(h), [["completed", "ran"]])
+    })
+  )
+
+  it.effect("P5 as a hook that fails open does not exist", () =>
+    Effect.gen(function* () {
+      const hooks = Hooks.failOpen({ ...Hooks.none, userPromptSubmit: () => Effect.interrupt })
+      assert.strictEqual((yield* hooks.userPromptSubmit("turn" as TurnId, "hello")).block, false)
+    })
+  )
+
+  it.effect("A1 as a decider fails the turn that asked by name, and no later one", () =>
+    Effect.gen(function* () {
+      let decisions = 0
+      const h = yield* SessionHarness.make({
+        script: [[call("tool", {}, "a")], [call("tool", {}, "b")], [text("done")]],
+        tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "ask" } } },
+        approvals: {
+          decide: () => (decisions++ === 0 ? Effect.interrupt : Effect.succeed({ _tag: "Approved", scope: "once" }))
+        }
+      })
+      const first = yield* h.run("go")
+      assert.deepStrictEqual(first._tag === "TurnFailed" && first.error, {
+        tag: "CallbackFailed",
+        message: "Approvals.decide failed: it was interrupted"
+      })
+      assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
     })
   )
 })

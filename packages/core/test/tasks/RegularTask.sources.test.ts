@@ -50,7 +50,65 @@ const resultsOf = (harness: SessionHarness.SessionHarness) =>
       one._tag === "ItemRecorded" && one.item._tag === "ToolResult" ? [[one.item.callId, one.item.output]] : []
     )
 
+/** An error that no tool of these tests declares. */
+class OrderNotFound extends Schema.TaggedError<OrderNotFound>()("OrderNotFound", { id: Schema.String }) {}
+
+describe("a tool of a source", () => {
+  const calling = (run: Tools.SourceTool["run"]) =>
+    Effect.gen(function* () {
+      const tool = Tool.make("tool", { success: Schema.Struct({ count: Schema.Finite }) })
+      const table = Tools.make([{ tool, run, policy: { approval: "allow" } }])
+      const source: ToolSource = { name: "shop", table: () => table }
+      const harness = yield* make([source], { script: [[call("tool", {}, "a")], [text("done")]] })
+      return { harness, end: yield* harness.run("hi") }
+    })
+
+  it.effect.each([
+    [
+      { code: 7, why: "no such file" },
+      { code: 7, why: "no such file" }
+    ],
+    [new OrderNotFound({ id: "o-1" }), { _tag: "OrderNotFound", id: "o-1" }],
+    ["just a text", "just a text"],
+    [undefined, "undefined"],
+    [{ count: 1n }, '{"count":1n}'],
+    [Object.create(null), {}]
+  ])("that fails with what its schema does not describe gives the model the fields (%#)", ([error, output]) =>
+    Effect.gen(function* () {
+      const { end, harness } = yield* calling(() => Effect.fail(error))
+      assert.strictEqual(end._tag, "TurnCompleted")
+      assert.deepStrictEqual(resultsOf(harness), [["a", output]])
+    })
+  )
+
+  it.effect("S5 that returns what its schema does not describe fails the turn, which names it", () =>
+    Effect.gen(function* () {
+      const { end } = yield* calling(() => Effect.succeed({ count: NaN }))
+      assert.deepStrictEqual(end._tag === "TurnFailed" && end.error, {
+        tag: "CallbackFailed",
+        message: 'the encoding of the result of the tool tool failed: Expected a finite number\n  at ["count"]'
+      })
+    })
+  )
+})
+
 describe("a source of tools", () => {
+  it.effect("that returns no table is reported, and its last table is used", () =>
+    Effect.gen(function* () {
+      const table = tableOf(["one"])
+      const tables: ReadonlyArray<unknown> = [table, 5, Effect.succeed(undefined), { byName: [] }, table]
+      let asked = 0
+      const source: ToolSource = { name: "shop", table: () => tables[asked++] as ToolTable }
+      const script = tables.map((_, index) => (index < 4 ? [call("one", {}, `c${index}`)] : [text("done")]))
+      const harness = yield* make([source], { script })
+      assert.strictEqual((yield* harness.run("hi"))._tag, "TurnCompleted")
+      assert.deepStrictEqual(toolsOf(harness), [["one"], ["one"], ["one"], ["one"], ["one"]])
+      assert.deepStrictEqual(warningsOf(harness.events), [
+        "the tools of shop could not be read: it returned 5; the last known ones are used"
+      ])
+    })
+  )
+
   it.effect("is asked before each model request, and its tools may change between requests", () =>
     Effect.gen(function* () {
       const second = tableOf(["two", "three"])

@@ -13,6 +13,7 @@ import * as Agent from "../../Agent.ts"
 import { Alongside } from "../../Alongside.ts"
 import * as Hooks from "../../Hooks.ts"
 import { type Model, ModelOfTurn } from "../../ports/Model.ts"
+import type { ToolPolicy } from "../../ports/ToolSource.ts"
 import type { Input } from "../../protocol/Input.ts"
 import { isSubmission, type Op, opOf, type Submission } from "../../protocol/Op.ts"
 import type { TaskKind } from "../../TaskKind.ts"
@@ -125,11 +126,19 @@ export class CallerContexts {
       }
     }))
     const tasks = new Map(Array.from(agent.tasks, ([name, kind]) => [name, this.toKind(kind)]))
-    return Agent.mapTools({ ...agent, sources, tasks }, ({ asks, ...tool }) => ({
+    const defaultPolicy = this.toPolicy(agent.defaultPolicy)
+    return Agent.mapTools({ ...agent, sources, tasks, defaultPolicy }, ({ asks, policy, ...tool }) => ({
       ...tool,
+      policy: policy === undefined ? undefined : this.toPolicy(policy),
       run: (params, callId) => provide(tool.run(params, callId)),
       asks: asks === undefined ? undefined : (params, callId, items) => provide(asks(params, callId, items))
     }))
+  }
+
+  /** Makes a policy whose check runs with the context of the caller. */
+  private toPolicy(policy: ToolPolicy<any>): ToolPolicy<any> {
+    const { check } = policy
+    return check === undefined ? policy : { ...policy, check: (params) => this.provide(check(params)) }
   }
 
   /** Makes a task kind whose tasks run with the context of the caller that started them. */

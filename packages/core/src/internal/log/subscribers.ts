@@ -32,7 +32,8 @@ class Subscriber {
   readonly seen = new Map<string, number>()
   waiting: (() => void) | undefined
   constructor(cursor: number) {
-    this.cursor = cursor
+    // no record has a number that compares with NaN, so such a subscriber would wait forever
+    this.cursor = Number.isNaN(cursor) ? 0 : cursor
   }
 
   // a subscriber that caught up while the event was offered to another one has the event already

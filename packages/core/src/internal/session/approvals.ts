@@ -5,6 +5,7 @@ import { CallbackFailed } from "../../protocol/AgentError.ts"
 import type { SessionConfig } from "../../protocol/SessionConfig.ts"
 import type { Recorder } from "../log/recorder.ts"
 import type { Subscribers } from "../log/subscribers.ts"
+import { recover } from "../recover.ts"
 
 /**
  * Returns the decider of a session. A defect in it becomes `CallbackFailed`. If questions wait for clients without a
@@ -34,10 +35,10 @@ export const warnUnanswered = (
     recorder.append({ _tag: "Warning", message })
   })
 
-/** Wraps a decider, so that a defect in it becomes `CallbackFailed`. */
+/** Wraps a decider, so that a defect in it becomes `CallbackFailed`, and so does an interruption by itself. */
 const nameDefects = (self: Approvals): Approvals => ({
   decide: (question) =>
-    Effect.catchDefect(
+    recover(
       Effect.suspend(() => self.decide(question)),
       (cause) =>
         Effect.die(

@@ -2,7 +2,6 @@
  * The implementation of `Turn`: the ledger of a turn and the parts of its session, protected by the fence
  * (contract I3).
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -18,6 +17,7 @@ import { NestedCallEnded, NestedCallStarted } from "../../NestedCalls.ts"
 import { type Answer, type DelegateEnd, type NewQuestion, Turn, type TurnDelegate } from "../../Turn.ts"
 import { textOf } from "../foreign.ts"
 import { flush as flushJournal } from "../log/flush.ts"
+import { recover } from "../recover.ts"
 import { millis } from "../session/sessionContext.ts"
 import { takeCall, takeRequest } from "./bounds.ts"
 import type { Ledger } from "./ledger.ts"
@@ -312,17 +312,15 @@ const fragmentsOf = (
   make: Fragments.MakeFragments,
   history: History.ItemLog
 ): Effect.Effect<Fragments.FragmentUpdate> =>
-  Effect.catchCause(
+  recover(
     Effect.suspend(() =>
       Effect.map(make(History.fragmentsOf(History.toArray(history))), (update) => checkUpdate(update))
     ),
-    (cause) =>
-      Cause.hasInterrupts(cause)
-        ? Effect.failCause(cause)
-        : Effect.succeed({
-            fragments: [],
-            warnings: [`the instructions of this turn could not be made: ${textOf(Cause.squash(cause))}`]
-          })
+    (error) =>
+      Effect.succeed({
+        fragments: [],
+        warnings: [`the instructions of this turn could not be made: ${textOf(error)}`]
+      })
   )
 
 /**
