@@ -3,9 +3,9 @@
  *
  * Each hook runs in the fiber of its turn, with the `Turn` in its context: aborting the turn interrupts the hook, and
  * the processes that the hook starts belong to the turn. Hooks compose with {@link combine}. A hook that fails, dies or
- * interrupts itself affects only the step that it was asked about: a prompt is blocked, a tool call is denied, and the session emits a
- * `Warning`. With {@link failOpen} the session continues as if that hook did not exist. {@link withDeadline} bounds the
- * time of each hook, and {@link mapError} changes its errors.
+ * interrupts itself affects only the step that it was asked about: a prompt is blocked, a tool call is denied, and the
+ * session emits a `Warning`. With {@link failOpen} the session continues as if that hook did not exist.
+ * {@link withDeadline} bounds the time of each hook, and {@link mapError} changes its errors.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

@@ -111,10 +111,10 @@ export interface Session {
    */
   readonly abort: (reason?: AbortReason) => Effect.Effect<boolean>
   /**
-   * The events of the session, from a record onwards (the first by default, and for `NaN`). Each subscriber holds a bounded number of
-   * events. No subscriber misses a record. A slow one may get text in larger pieces, and may miss output of tools,
-   * which the offsets show (W2). The stream ends with the session. **Interruption** ends the subscription. **Errors**:
-   * `JournalFailed` if records cannot be read back.
+   * The events of the session, from a record onwards (the first by default, and for `NaN`). Each subscriber holds a
+   * bounded number of events. No subscriber misses a record. A slow one may get text in larger pieces, and may miss
+   * output of tools, which the offsets show (W2). The stream ends with the session. **Interruption** ends the
+   * subscription. **Errors**: `JournalFailed` if records cannot be read back.
    */
   readonly events: (options?: { readonly from?: number | undefined }) => Stream.Stream<SessionEvent, JournalFailed>
   /** Waits until no turn is running and none is about to start. **Interruption** stops only the wait. */

@@ -410,7 +410,11 @@ export const rollback = (turns: number): Op => ({ _tag: "Rollback", turns })
 export const rename = (title: string): Op => ({ _tag: "Rename", title })
 
 /** Returns a title in the form in which it is recorded. */
-export const titleOf = (title: string): string => title.trim().replace(/\s+/g, " ").slice(0, 200).toWellFormed()
+export const titleOf = (title: string): string => {
+  const line = title.trim().replace(/\s+/g, " ").toWellFormed().slice(0, 200)
+  // without the first half of a character whose second one was cut off
+  return line.isWellFormed() ? line : line.slice(0, -1)
+}
 
 /** Ends a process, or every process that outlives its turn; see {@link Op}. */
 export const endProcess = (processId?: ProcessId): Op => ({
