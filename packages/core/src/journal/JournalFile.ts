@@ -6,7 +6,7 @@
  *   session. Any other file is not listed and is never written to.
  * - *Damage*: damaged lines are skipped and stay where they are. Opening for writing moves unreadable bytes at the
  *   end to `<id>.jsonl.cut-<bytes>-<time>`.
- * - *Fence*: opening a journal for writing replaces its fence, `<id>.jsonl.fence`. An earlier writer that is
+ * - *Fence*: opening an existing journal for writing replaces its fence, `<id>.jsonl.fence`. An earlier writer that is
  *   still alive is refused before it acknowledges another write. The lease (`JournalLease`) is a second, independent
  *   protection.
  * - *Archive*: an empty `<id>.jsonl.archived` next to a journal marks it as archived.
@@ -194,12 +194,7 @@ const create = Effect.fnUntraced(function* (files: Files, sessionId: SessionId) 
     ),
     opening
   )
-  // without its fence the journal would stay, empty, and its id could not be used again
-  const fence = yield* Fence.make(fs, path).pipe(
-    Effect.onError(() => Effect.ignore(fs.remove(path))),
-    opening
-  )
-  return yield* makeWriter({ files, sessionId, path, file, fence, isNew: true }, Sequence.empty, noCut)
+  return yield* makeWriter({ files, sessionId, path, file, fence: Fence.none, isNew: true }, Sequence.empty, noCut)
 })
 
 const everySession = "*" as SessionId

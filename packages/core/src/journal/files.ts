@@ -31,9 +31,6 @@ const detailOf = ({ message, reason }: PlatformError): string => {
 /** Returns whether a file does not exist, from the failure of the file system. */
 export const isNotFound = (error: PlatformError): boolean => error.reason._tag === "NotFound"
 
-/** Returns whether a file exists already, from the failure of the file system. */
-export const isExisting = (error: PlatformError): boolean => error.reason._tag === "AlreadyExists"
-
 /** Opens a regular file for reading. Opening a named pipe could wait forever. */
 export const openRegular = (
   fs: FileSystem.FileSystem,

@@ -17,7 +17,6 @@ import type { JournalRecord } from "../protocol/SessionEvent.ts"
 import * as Fence from "./fence.ts"
 import { asJournalFailed, chunksOf, type Files } from "./files.ts"
 import { concat } from "./lines.ts"
-import * as Paths from "./paths.ts"
 import * as RecordCodec from "./RecordCodec.ts"
 import { lastTitle } from "../state/SessionState.ts"
 import * as Titles from "./titles.ts"
@@ -131,8 +130,8 @@ const refuseChanged = (
 }
 
 /**
- * Removes the bytes of a failed write, so that none of its records can be read. A new file without a record is deleted,
- * with its fence. The file is left as it is if another writer or program may have changed it. If the removal fails, the next opening
+ * Removes the bytes of a failed write, so that none of its records can be read. A new file without a record is deleted.
+ * The file is left as it is if another writer or program may have changed it. If the removal fails, the next opening
  * handles the bytes.
  */
 const restore = (
@@ -145,9 +144,7 @@ const restore = (
     : Effect.gen(function* () {
         const { size } = yield* file.stat
         if (Number(size) > maxBytes || !(yield* Fence.isHeld(files.fs, path, fence))) return
-        if (!isNew || sizeBytes > 0) return yield* file.truncate(sizeBytes)
-        yield* files.fs.remove(path)
-        yield* files.fs.remove(Paths.fencePath(path))
+        yield* isNew && sizeBytes === 0 ? files.fs.remove(path) : file.truncate(sizeBytes)
       }).pipe(Effect.ignore)
 
 const readPages = (

@@ -1,15 +1,4 @@
-import {
-  appendFileSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
+import { appendFileSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Journal, type JournalWriter } from "@spindle/core/Journal"
@@ -110,7 +99,7 @@ describe("open", () => {
       const faults: JournalFiles.Faults = { seen: (operation) => void log.push(operation) }
       const { directory, journal } = yield* JournalFiles.make({ faults, lease })
       const { close, writer } = yield* openScoped(journal, "create")
-      assert.deepStrictEqual(log.splice(0), ["asked", "taken", "open", "open"])
+      assert.deepStrictEqual(log.splice(0), ["asked", "taken", "open"])
       yield* writer.append(journalOf(2))
       yield* close
       assert.deepStrictEqual(log.splice(0), ["released"])
@@ -126,7 +115,7 @@ describe("open", () => {
       )
       assert.deepStrictEqual(log.splice(0), ["asked"])
       assert.deepStrictEqual(readFileSync(JournalFiles.pathOf(directory)), before)
-      assert.deepStrictEqual(JournalFiles.namesIn(directory), [`${sessionId}.jsonl`, `${sessionId}.jsonl.fence`])
+      assert.strictEqual(JournalFiles.namesIn(directory).length, 1)
 
       holder = undefined
       const second = yield* openScoped(journal, "existing")
@@ -224,35 +213,6 @@ describe("append", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("J1 a new journal whose fence cannot be made leaves no file, and its id can be used again", () =>
-    Effect.gen(function* () {
-      const faults: JournalFiles.Faults = { refusesOpen: (path) => path.endsWith(".fence") }
-      const { directory, journal } = yield* JournalFiles.make({ faults })
-      const error = yield* Effect.flip(Effect.scoped(journal.open(sessionId, "create")))
-      assert.deepStrictEqual([error._tag, error.message.includes("ENOSPC")], ["JournalFailed", true])
-      assert.deepStrictEqual(JournalFiles.namesIn(directory), [])
-      delete faults.refusesOpen
-      const again = yield* openScoped(journal, "create")
-      yield* again.writer.append(journalOf(1))
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("J2 a fence that a deleted journal left is replaced by the next one of its id", () =>
-    Effect.gen(function* () {
-      const { directory, journal } = yield* JournalFiles.make()
-      const first = yield* openScoped(journal, "create")
-      yield* first.writer.append(journalOf(1))
-      yield* first.close
-      rmSync(JournalFiles.pathOf(directory))
-      const left = statSync(`${JournalFiles.pathOf(directory)}.fence`)
-      const held = openSync(`${JournalFiles.pathOf(directory)}.fence`, "r")
-      const second = yield* openScoped(journal, "create")
-      yield* second.writer.append(journalOf(1))
-      assert.notStrictEqual(statSync(`${JournalFiles.pathOf(directory)}.fence`).ino, left.ino)
-      closeSync(held)
-    }).pipe(Effect.scoped)
-  )
-
   it.live("J1 when the short write cannot even be truncated, the next opening cuts it", () =>
     Effect.gen(function* () {
       const faults: JournalFiles.Faults = { truncate: true }
@@ -343,10 +303,7 @@ describe("append", () => {
       yield* Effect.scoped(
         Effect.flatMap(journal.open(other, "create"), (one) => one.append(numbered([startedAs(other)])))
       )
-      assert.deepStrictEqual(
-        JournalFiles.namesIn(directory),
-        [other, sessionId].flatMap((id) => [`${id}.jsonl`, `${id}.jsonl.fence`])
-      )
+      assert.deepStrictEqual(JournalFiles.namesIn(directory), [`${other}.jsonl`, `${sessionId}.jsonl`])
       assert.strictEqual(JournalFiles.linesOf(path).length, 12)
       assert.deepStrictEqual((yield* journal.list).map((entry) => entry.sessionId).sort(), [other, sessionId])
     }).pipe(Effect.scoped)
