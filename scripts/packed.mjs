@@ -279,10 +279,11 @@ mkdirSync(tarballs, { recursive: true })
 const published = packages.filter(({ isPublished }) => isPublished)
 const archives = await pack(published)
 const packed = (
-  await forEachPackage(
-    published.filter(({ manifest }) => archives.has(manifest.name)),
-    (one) => unpack(one, archives.get(one.manifest.name))
-  )
+  await forEachPackage(published, (one) => {
+    const archive = archives.get(one.manifest.name)
+    if (archive !== undefined) return unpack(one, archive)
+    problems.push(`${one.manifest.name}: npm has not packed it`)
+  })
 ).filter((one) => one !== undefined)
 const checked = await forEachPackage(packed, async (one) => {
   await checkExports(one)

@@ -1,6 +1,6 @@
 // Uses the packed packages as a user does, outside of the workspace: npm installs the tarballs of `scripts/packed.mjs` into an empty project, a program and an
 // import of every public module are type-checked with strict flags, `skipLibCheck: false`, two versions of TypeScript and two module resolutions, and the
-// compiled program runs on two versions of Node. Both compilers check the declarations of the packages with one resolution only, which takes longest.
+// compiled program runs on two versions of Node. The older compiler takes longest, and checks the declarations of the packages with one resolution only.
 import { spawn } from "node:child_process"
 import { cpSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -105,7 +105,7 @@ const check = async ([compiler, path], resolution) => {
   const own = JSON.parse(read(`${path}/package.json`)).version
   if (!own.startsWith(`${compiler.split(" ")[1]}.`)) problems.push(`${path} is TypeScript ${own}, not ${compiler}`)
   const emit = compiler === "TypeScript 7" && resolution === "nodenext" ? [] : ["--noEmit"]
-  const libs = resolution === "bundler" ? ["--skipLibCheck"] : []
+  const libs = compiler === "TypeScript 5.9" && resolution === "bundler" ? ["--skipLibCheck"] : []
   const tsc = join(root, path, "bin/tsc")
   const { code, output } = await run(process.execPath, [tsc, "-p", `tsconfig.${resolution}.json`, ...emit, ...libs])
   if (code !== 0) problems.push(`${compiler}, ${resolution}\n${output.split("\n").slice(0, 40).join("\n")}`)

@@ -267,6 +267,7 @@ const hasGone = Effect.fnUntraced(function* (host: Host, group: Group) {
     if (calm >= 2 && found.isSure) break
     if (isCalm) yield* Effect.sleep(5)
   }
+  // its end was requested, and a member that no look has met may be left
   if (group.groupId !== undefined && group.killAt !== undefined) {
     yield* host.signals.send(-group.groupId, "SIGKILL")
   }
@@ -440,9 +441,12 @@ const kill = Effect.fnUntraced(function* (host: Host, group: Group) {
   const send = (targets: Iterable<number>) =>
     Effect.forEach(targets, (target) => host.signals.send(target, "SIGKILL"), { discard: true })
   // a layer that is closed interrupts this, and nothing would ever wake what is frozen
-  const found = yield* Effect.onInterrupt(freezeAll, () => send(frozen))
+  const found = yield* Effect.ensuring(
+    freezeAll,
+    Effect.suspend(() => send(frozen))
+  )
   if (group.groupId !== undefined) yield* send([-group.groupId])
-  yield* send(new Set([...frozen, ...found.members, ...found.others]))
+  yield* send(new Set([...found.members, ...found.others]))
   return found
 })
 

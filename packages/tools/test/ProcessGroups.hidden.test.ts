@@ -9,7 +9,7 @@ import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups, ProcessStat, Signals } from "../src/index.ts"
 import { carriersOf, directory, groupOf, host, newId } from "./host.ts"
 import { until } from "./output.ts"
-import { failed, hostOf, pidFrom, shell } from "./processes/hiding.ts"
+import { awaitEnd, failed, hostOf, pidFrom, shell } from "./processes/hiding.ts"
 
 const isAlive = (pid: number) => !Number.isNaN(groupOf(pid))
 
@@ -116,8 +116,7 @@ describe("a process that starts another one and exits, again and again", () => {
           // longer than the looks after an exit
           yield* Effect.sleep("500 millis")
           yield* (yield* Processes).end(child.processId, 50)
-          yield* Effect.sleep("50 millis")
-          assert.isFalse(isAlive(pid))
+          yield* awaitEnd(pid)
         }).pipe(Effect.scoped, Effect.provide(hostOf({ isMissed: (pid) => groupOf(pid) === missed })))
       })
     )

@@ -6,18 +6,17 @@ import { Turn } from "../Turn.ts"
 
 /**
  * Replaces the result of an effect that fails, dies or interrupts itself, for example because it joined a fiber that was
- * interrupted. `orElse` gets the error. If the calling fiber is being interrupted, or if its turn is stopping, the
+ * interrupted. `orElse` gets the error, or a text if there is only an interruption. If the calling fiber is being interrupted, or if its turn is stopping, the
  * interruption remains.
  */
 export const recover = <A, E, R, B, E2, R2>(
   effect: Effect.Effect<A, E, R>,
   orElse: (error: unknown) => Effect.Effect<B, E2, R2>
 ): Effect.Effect<A | B, E2, R | R2> =>
-  Effect.catchCause(effect, (cause) =>
-    Cause.hasInterrupts(cause)
-      ? Effect.andThen(unlessStopping, orElse("it was interrupted"))
-      : orElse(Cause.squash(cause))
-  )
+  Effect.catchCause(effect, (cause) => {
+    const failed = () => orElse(Cause.hasInterruptsOnly(cause) ? "it was interrupted" : Cause.squash(cause))
+    return Cause.hasInterrupts(cause) ? Effect.flatMap(unlessStopping, failed) : failed()
+  })
 
 const unlessStopping: Effect.Effect<void> = Effect.andThen(
   // ends here if the fiber is being interrupted

@@ -45,8 +45,6 @@ describe("the compiler", () => {
       declaration: true,
       emitDeclarationOnly: true,
       isolatedDeclarations: false,
-      // the types are checked by the build
-      noCheck: true,
       noUnusedLocals: false,
       rootDir: "../..",
       outDir: "out",

@@ -12,7 +12,7 @@ import { SessionObserver } from "@spindle/core/SessionObserver"
 import * as Op from "@spindle/core/Op"
 import * as ScriptedModel from "@spindle/testing/ScriptedModel"
 import * as SessionHarness from "@spindle/testing/SessionHarness"
-import { Effect, Layer, Schema } from "effect"
+import { Cause, Effect, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import * as RecordCodec from "../../src/journal/RecordCodec.ts"
 import { warningsOf } from "../fixtures/turns.ts"
@@ -146,21 +146,25 @@ describe("a hook that dies with a value that no text can describe", () => {
   )
 })
 
-describe("a decider that dies", () => {
-  it.effect("fails the turn that asked by name, and no later one", () =>
+describe("a decider", () => {
+  it.effect.each([
+    ["throws", throws, "a bug"],
+    ["interrupts itself", () => Effect.interrupt, "it was interrupted"],
+    ["dies while it is interrupted", () => Effect.failCause(Cause.combine(Cause.interrupt(), Cause.die(bug))), "a bug"]
+  ] as const)("A1 that %s fails the turn that asked by name, and no later one", ([, decide, reason]) =>
     Effect.gen(function* () {
       let decisions = 0
       const h = yield* SessionHarness.make({
         script: [[call("tool", {}, "a")], [call("tool", {}, "b")], [text("done")]],
         tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "ask" } } },
         approvals: {
-          decide: () => (decisions++ === 0 ? throws() : Effect.succeed({ _tag: "Approved", scope: "once" }))
+          decide: () => (decisions++ === 0 ? decide() : Effect.succeed({ _tag: "Approved", scope: "once" }))
         }
       })
       const first = yield* h.run("go")
       assert.deepStrictEqual(first._tag === "TurnFailed" && first.error, {
         tag: "CallbackFailed",
-        message: "Approvals.decide failed: a bug"
+        message: `Approvals.decide failed: ${reason}`
       })
       assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
       assert.deepStrictEqual((yield* resultOf(h)).at(-1), ["completed", "ran"])
@@ -229,25 +233,6 @@ describe("code of the application that interrupts itself", () => {
     Effect.gen(function* () {
       const hooks = Hooks.failOpen({ ...Hooks.none, userPromptSubmit: () => Effect.interrupt })
       assert.strictEqual((yield* hooks.userPromptSubmit("turn" as TurnId, "hello")).block, false)
-    })
-  )
-
-  it.effect("A1 as a decider fails the turn that asked by name, and no later one", () =>
-    Effect.gen(function* () {
-      let decisions = 0
-      const h = yield* SessionHarness.make({
-        script: [[call("tool", {}, "a")], [call("tool", {}, "b")], [text("done")]],
-        tools: { tool: { run: () => Effect.succeed("ran"), policy: { approval: "ask" } } },
-        approvals: {
-          decide: () => (decisions++ === 0 ? Effect.interrupt : Effect.succeed({ _tag: "Approved", scope: "once" }))
-        }
-      })
-      const first = yield* h.run("go")
-      assert.deepStrictEqual(first._tag === "TurnFailed" && first.error, {
-        tag: "CallbackFailed",
-        message: "Approvals.decide failed: it was interrupted"
-      })
-      assert.strictEqual((yield* h.run("again"))._tag, "TurnCompleted")
     })
   )
 })

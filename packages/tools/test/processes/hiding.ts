@@ -4,7 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, Layer, PlatformError, Stream } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { ProcessGroups } from "../../src/index.ts"
-import { newId, signals } from "../host.ts"
+import { groupOf, newId, signals } from "../host.ts"
 
 const cwd = tmpdir()
 
@@ -25,6 +25,12 @@ export const pidFrom = (output: Stream.Stream<Uint8Array>) =>
     Stream.runHead,
     Effect.map((all) => Number(all._tag === "Some" ? /\d+/.exec(all.value)![0] : NaN))
   )
+
+/** Waits until a process has ended: the kernel ends it a moment after the signal. */
+export const awaitEnd = (pid: number) =>
+  Effect.gen(function* () {
+    while (!Number.isNaN(groupOf(pid))) yield* Effect.sleep(5)
+  }).pipe(Effect.timeout("5 seconds"))
 
 /** The failure of a read. */
 export const failed = (tag: "NotFound" | "PermissionDenied", path: string) =>

@@ -7,7 +7,7 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { Processes } from "@spindle/core/Processes"
 import { Signals } from "../../src/index.ts"
 import { carriersOf, directory, groupOf, newId } from "../host.ts"
-import { hostOf, pidFrom, shell } from "./hiding.ts"
+import { awaitEnd, hostOf, pidFrom, shell } from "./hiding.ts"
 
 /** By how much a process must be older than a command to be none of its processes. */
 const margin = "1100 millis"
@@ -177,9 +177,7 @@ describe("a process that is frozen", () => {
         yield* pidFrom(child.output)
         yield* Scope.close(scope, Exit.void)
         assert.isTrue(isFrozen)
-        // the kernel ends it a moment after the signal
-        yield* Effect.sleep("50 millis")
-        assert.isFalse(isAlive(child.pid))
+        yield* awaitEnd(child.pid)
       }).pipe(Effect.scoped)
     })
   )
